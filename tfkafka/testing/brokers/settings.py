@@ -1,0 +1,104 @@
+"""Configuration files of an embedded broker.
+
+The values are those of the configuration that Apache Kafka ships (`config/server.properties`,
+`config/zookeeper.properties`), as the tutorial uses it; only addresses and folders are ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfkafka.testing.brokers.jars import Lock
+
+HOST = "127.0.0.1"
+
+SHIPPED = {
+    "num.network.threads": 3,
+    "num.io.threads": 8,
+    "num.partitions": 1,
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "log.retention.hours": 168,
+    "log.segment.bytes": 1073741824,
+    "log.retention.check.interval.ms": 300000,
+    "group.initial.rebalance.delay.ms": 0,
+}
+
+LOG4J1 = """\
+log4j.rootLogger=INFO, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+
+LOG4J2 = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.stdout.ref = stdout
+appender.stdout.type = Console
+appender.stdout.name = stdout
+appender.stdout.layout.type = PatternLayout
+appender.stdout.layout.pattern = [%d] %p %m (%c)%n
+"""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports on 127.0.0.1; `metadata` is ZooKeeper's or, with KRaft, the controller's."""
+
+    broker: int
+    metadata: int
+
+
+def write_settings(config: Path, data: Path, lock: Lock, ports: Ports) -> None:
+    """Write all configuration files of a broker into the folder `config`."""
+    config.mkdir(parents=True, exist_ok=True)
+    server = _server_properties(data / "kafka", lock, ports)
+    _write_properties(config / "server.properties", server)
+    if lock.uses_zookeeper:
+        zookeeper = _zookeeper_properties(data / "zookeeper", ports)
+        _write_properties(config / "zookeeper.properties", zookeeper)
+    (config / "logging.properties").write_text(LOG4J2 if lock.uses_log4j2 else LOG4J1)
+
+
+def logging_flag(config: Path, lock: Lock) -> str:
+    """Java's flag that names the logging configuration."""
+    path = config / "logging.properties"
+    name = "log4j2.configurationFile" if lock.uses_log4j2 else "log4j.configuration"
+    return f"-D{name}=file:{path}"
+
+
+def _server_properties(data: Path, lock: Lock, ports: Ports) -> dict[str, object]:
+    listener = f"PLAINTEXT://{HOST}:{ports.broker}"
+    properties = {**SHIPPED, "log.dirs": data, "advertised.listeners": listener}
+    if lock.uses_zookeeper:
+        return properties | {
+            "broker.id": 0,
+            "listeners": listener,
+            "zookeeper.connect": f"{HOST}:{ports.metadata}",
+            "zookeeper.connection.timeout.ms": 18000,
+        }
+    return properties | {
+        "process.roles": "broker,controller",
+        "node.id": 0,
+        "controller.quorum.voters": f"0@{HOST}:{ports.metadata}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"{listener},CONTROLLER://{HOST}:{ports.metadata}",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    }
+
+
+def _zookeeper_properties(data: Path, ports: Ports) -> dict[str, object]:
+    return {
+        "dataDir": data,
+        "clientPort": ports.metadata,
+        "clientPortAddress": HOST,
+        "maxClientCnxns": 0,
+        "admin.enableServer": "false",
+    }
+
+
+def _write_properties(path: Path, properties: dict[str, object]) -> None:
+    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
