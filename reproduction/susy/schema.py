@@ -36,4 +36,4 @@ COLUMNS: tuple[str, ...] = (LABEL, *FEATURES)
 """All 19 columns in file order: the label first."""
 
 FIRST_100_000: tuple[int, int] = (54_025, 45_975)
-"""Rows of class 0 and of class 1 among the real file's first 100,000, as the tutorial counts them."""
+"""Rows of class 0 and of class 1 among the first 100,000 of the real file, by the tutorial."""
