@@ -19,6 +19,7 @@ _LN2_LOW = 1.90821492927058770002e-10
 _SIN = [1 / 6227020800, -1 / 39916800, 1 / 362880, -1 / 5040, 1 / 120, -1 / 6, 1.0]
 _COS = [1 / 479001600, -1 / 3628800, 1 / 40320, -1 / 720, 1 / 24, -1 / 2, 1.0]
 _EXP = [1 / 3628800, 1 / 362880, 1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1, 1]
+_ATANH = [1 / 21, 1 / 19, 1 / 17, 1 / 15, 1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1.0]
 _ATAN = [1 / 17, -1 / 15, 1 / 13, -1 / 11, 1 / 9, -1 / 7, 1 / 5, -1 / 3, 1.0]
 
 
@@ -47,6 +48,39 @@ def exp(x: Array) -> Array:
     k = np.rint(x * (1 / np.log(2.0)))
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
     return np.ldexp(_horner(_EXP, r), k.astype(np.int64))
+
+
+def log(x: Array) -> Array:
+    """Natural logarithm of ``x`` (float64, > 0)."""
+    mantissa, exponent = np.frexp(x)
+    low = mantissa < 0.7071067811865476
+    mantissa = np.where(low, 2 * mantissa, mantissa)
+    k = exponent - low
+    ratio = (mantissa - 1) / (mantissa + 1)
+    return k * _LN2_HIGH + (k * _LN2_LOW + 2 * ratio * _horner(_ATANH, ratio * ratio))
+
+
+def normals(uniform: Array) -> Array:
+    """Standard normal values (2 k, n) from uniform ones (2 k, n) in [0, 1): Box and Muller."""
+    half = len(uniform) // 2
+    radius = np.sqrt(-2 * log(np.maximum(uniform[:half], 2.0**-54)))
+    sine, cosine = sincos(2 * np.pi * uniform[half:])
+    return np.concatenate([radius * cosine, radius * sine])
+
+
+def logistic(uniform: Array) -> Array:
+    """Standard logistic values from uniform ones in [0, 1)."""
+    return log(np.maximum(uniform, 2.0**-54)) - log(1 - uniform)
+
+
+def dyadic(x: Array) -> Array:
+    """``x`` rounded to multiples of 2**-12.
+
+    Products of two such numbers are multiples of 2**-24, and a sum of them below 2**28 is held
+    by float64 without rounding. A matrix product of such arrays is therefore exact, whatever
+    the order in which a BLAS adds, and whether or not it fuses multiply and add.
+    """
+    return np.rint(x * 4096) * (1 / 4096)
 
 
 def angle_between_0_and_pi(y: Array, x: Array) -> Array:

@@ -1,0 +1,216 @@
+"""Fit the parameters of the synthetic SUSY rows to real ones.
+
+    python tools/fit_synthetic.py --real SUSY.csv.gz --out reproduction/susy/synthetic_params.npz
+
+5,000 rows are kept apart first (see reproduction/susy/holdout.py), and nothing here looks at
+them: ``tools/fidelity.py`` measures on those. The real rows don't end up in the parameters.
+"""
+
+import argparse
+import io
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.stats import norm
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import StratifiedKFold
+from sklearn.neural_network import MLPClassifier
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from reproduction.susy import holdout, kinematics
+from reproduction.susy import synthetic_model as model
+from reproduction.susy.real_rows import read_real_rows
+from reproduction.susy.schema import FEATURES, FIRST_100_000, LABEL
+
+HELD_OUT_ROWS = 5_000
+MAX_FIT_ROWS = 100_000  # more make the fit slow and, at this size of model, no better
+COMPONENTS, REGULARISATION = 24, 0.03
+KNOTS = 49
+SMOOTHING = 0.1  # of the marginal tables, in standard deviations
+NETWORKS, UNITS, EPOCHS, ALPHA = 4, 32, 20, 0.3
+JET_UNITS, JET_ALPHA = 16, 1.0
+FOLDS = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--real", nargs="+", type=Path, required=True, help="CSV or CSV.gz")
+    parser.add_argument("--out", type=Path, default=model.PARAMETERS)
+    arguments = parser.parse_args()
+    rows = read_real_rows(arguments.real)
+    limits = holdout.thresholds(rows, HELD_OUT_ROWS)
+    rows = rows[~holdout.held_out(rows, limits)].head(MAX_FIT_ROWS).reset_index(drop=True)
+    print(f"fitting to {len(rows)} rows; {HELD_OUT_ROWS} kept apart", flush=True)
+    arrays = fit(rows)
+    arrays["held_out_below"] = limits
+    write_parameters(arguments.out, arrays)
+    print(f"wrote {arguments.out}: {arguments.out.stat().st_size} bytes")
+
+
+def fit(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """All parameters but the split, as arrays by name."""
+    columns = {name: rows[name].to_numpy() for name in FEATURES}
+    label = rows[LABEL].to_numpy()
+    event = kinematics.event_from_columns(columns)
+    by_leptons = kinematics.columns_from_event(event, np.ones(len(rows)))
+    print_agreement(by_leptons, columns)
+    share = columns["MET_rel"] / by_leptons["MET_rel"]
+    inputs = model.label_inputs(event, columns, share)
+    weight = natural_weights(label)
+    arrays = fit_density(model.coordinates(event), label, weight)
+    mean, scale = inputs.mean(axis=0), inputs.std(axis=0)
+    arrays |= {"input_mean": mean, "input_scale": scale}
+    values = (inputs - mean) / scale
+    arrays |= fit_jets(values, columns, event, share, weight)
+    arrays |= fit_label(values, label, weight)
+    return arrays
+
+
+def print_agreement(computed: dict[str, np.ndarray], columns: dict[str, np.ndarray]) -> None:
+    """How well the formulas of ``kinematics`` give the derived columns of these rows."""
+    print("derived column    within 1e-4   99th percentile of |computed - real|")
+    for name in FEATURES[8:]:
+        error = np.abs(computed[name] - columns[name])
+        print(f"{name:16}  {np.mean(error < 1e-4):11.4f}   {np.quantile(error, 0.99):.1e}")
+
+
+def natural_weights(label: np.ndarray) -> np.ndarray:
+    """Weights of mean 1 that give the classes the shares of the real file's first rows."""
+    share = np.array(FIRST_100_000) / sum(FIRST_100_000)
+    found = np.array([np.mean(label == 0), np.mean(label == 1)])
+    return (share / found)[label.astype(int)]
+
+
+def fit_density(points: np.ndarray, label: np.ndarray, weight: np.ndarray) -> dict:
+    """Mixture of Gaussians and marginal tables for ``points`` (n, 7)."""
+    rng = np.random.default_rng(0)
+    # The two ends of the beam are alike: both signs of eta count.
+    turned = points * np.where(np.isin(np.arange(model.COORDINATES), (2, 3)), -1, 1)
+    points, weight = np.concatenate([points, turned]), np.concatenate([weight, weight])
+    z = (np.arange(KNOTS) - (KNOTS - 1) / 2) * model.TABLE_STEP
+    normal = np.stack(
+        [_inverse(smooth_quantiles(x, weight, z), z, x) for x in points.T], axis=1
+    )
+    # GaussianMixture takes no weights: rows of the class with too many are dropped by lot.
+    kept = normal[rng.random(len(normal)) < weight / weight.max()]
+    mixture = GaussianMixture(
+        COMPONENTS, reg_covar=REGULARISATION, max_iter=500, tol=1e-4, n_init=2, random_state=0
+    ).fit(kept)
+    tables = []
+    for index, x in enumerate(points.T):
+        spread = np.sqrt(mixture.covariances_[:, index, index])
+        below = norm.cdf((z[:, None] - mixture.means_[:, index]) / spread) @ mixture.weights_
+        tables.append(smooth_quantiles(x, weight, norm.ppf(below)))
+    cumulated = np.cumsum(mixture.weights_)
+    return {
+        "weights": np.append(cumulated[:-1], 1.0),
+        "means": mixture.means_,
+        "factors": np.linalg.cholesky(mixture.covariances_),
+        "tables": np.stack(tables),
+    }
+
+
+def smooth_quantiles(x: np.ndarray, weight: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Weighted quantiles of ``x`` at the normal scores ``z``, each smoothed along z."""
+    order = np.argsort(x)
+    share = (np.cumsum(weight[order]) - weight[order] / 2) / weight.sum()
+    nodes, node_weights = np.polynomial.hermite_e.hermegauss(9)
+    at = norm.cdf(z[:, None] + SMOOTHING * nodes)
+    return np.interp(at, share, x[order]) @ (node_weights / node_weights.sum())
+
+
+def _inverse(table: np.ndarray, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Normal scores of ``x``: ``table`` read backwards, on beyond its ends with a mean slope."""
+    inside = np.interp(x, table, z)
+    low, high = (table[8] - table[0]) / (z[8] - z[0]), (table[-1] - table[-9]) / (z[-1] - z[-9])
+    outside = np.where(x < table[0], (x - table[0]) / low, (x - table[-1]) / high)
+    return inside + np.where((x < table[0]) | (x > table[-1]), outside, 0.0)
+
+
+def fit_jets(values, columns, event, share, weight) -> dict:
+    """Whether a jet decides MET_rel (a network), and where it lies (a table)."""
+    has_jet = share < 1 - 1e-4
+    known = values[:, : -model.MET_REL_INPUTS]
+    network = _train(known, has_jet, weight, (JET_UNITS,), JET_ALPHA, seed=0)
+    room = np.minimum(model.nearest_lepton(event), np.pi / 2)
+    size = kinematics.MET_REL * columns["missing_energy_magnitude"]
+    part = np.arcsin(np.clip(columns["MET_rel"] / size, 0, 1)) / room
+    part = np.sort(np.clip(part[has_jet], 0, 1))
+    print(f"a jet decides MET_rel in {np.average(has_jet, weights=weight):.3f} of the rows")
+    return {
+        "jet_hidden": _dyadic_layer(network, 0),
+        "jet_out": _dyadic_layer(network, 1)[:, 0],
+        "jet_angles": np.quantile(part, np.linspace(0, 1, KNOTS)),
+    }
+
+
+def fit_label(values: np.ndarray, label: np.ndarray, weight: np.ndarray) -> dict:
+    """The label's ensemble, its log odds scaled so that they are calibrated off the fit rows."""
+    odds = np.zeros(len(label))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    for inside, outside in folds.split(values, label):
+        networks = _label_networks(values[inside], label[inside], weight[inside])
+        chance = np.mean([n.predict_proba(values[outside])[:, 1] for n in networks], axis=0)
+        odds[outside] = np.log(chance / (1 - chance))
+    sharpness = minimize_scalar(
+        lambda t: log_loss(label, 1 / (1 + np.exp(-t * odds)), sample_weight=weight),
+        bounds=(0.5, 2.0),
+        method="bounded",
+    )
+    auc = roc_auc_score(label, odds, sample_weight=weight)
+    print(f"label, cross-validated: AUC {auc:.4f}, log loss {sharpness.fun:.4f}", end=", ")
+    print(f"sharpness {sharpness.x:.3f}")
+    networks = _label_networks(values, label, weight)
+    return {
+        "label_first": np.stack([_dyadic_layer(n, 0) for n in networks]),
+        "label_second": np.stack([_dyadic_layer(n, 1) for n in networks]),
+        "label_out": np.stack(
+            [_dyadic_layer(n, 2, sharpness.x / NETWORKS)[:, 0] for n in networks]
+        ),
+    }
+
+
+def _label_networks(values, label, weight) -> list[MLPClassifier]:
+    return [_train(values, label, weight, (UNITS, UNITS), ALPHA, s) for s in range(NETWORKS)]
+
+
+def _train(values, label, weight, layers, alpha, seed) -> MLPClassifier:
+    network = MLPClassifier(
+        layers,
+        alpha=alpha,
+        max_iter=EPOCHS,
+        n_iter_no_change=EPOCHS,
+        learning_rate_init=2e-3,
+        batch_size=100,
+        random_state=seed,
+    )
+    return network.fit(values, label, sample_weight=weight)
+
+
+def _dyadic_layer(network: MLPClassifier, layer: int, factor: float = 1.0) -> np.ndarray:
+    """Weights and, as the last row, biases of a layer: multiples of 2**-12."""
+    both = np.vstack([network.coefs_[layer], network.intercepts_[layer]])
+    return np.rint(both * factor * 4096) / 4096
+
+
+def write_parameters(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """As float32 .npz, whole or not at all."""
+    small = {k: v if v.dtype == np.uint64 else v.astype(np.float32) for k, v in arrays.items()}
+    content = io.BytesIO()
+    np.savez_compressed(content, **small)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(content.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    main()
