@@ -117,13 +117,13 @@ class Writer:
         with self._part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         entry = Entry(f"rows-{digest[:16]}.csv.gz", rows, digest, address)
-        os.replace(self._part, self._folder / entry.file)
-        self._part = None
-        index = self._folder / f".{INDEX}-{os.getpid()}"
+        index = self._part.with_suffix(".json")
         try:
             with index.open("wb") as file:
                 file.write(json.dumps(asdict(entry), indent=2).encode() + b"\n")
                 _to_disk(file)
+            os.replace(self._part, self._folder / entry.file)
+            self._part = None
             os.replace(index, self._folder / INDEX)
         finally:
             index.unlink(missing_ok=True)

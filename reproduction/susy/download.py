@@ -157,11 +157,9 @@ class _Transfer:
         if status in _PASSING_STATUSES:
             raise _Broken(f"the server answers {status} {response.reason}")
         if self._got:
-            # 200 (no ranges there), 416 (the file has shrunk) or a part of another file.
-            if status != 206 or _Identity(response) != self._first:
+            # Not so: 200 (no ranges there), 416 (the file has shrunk), a part of another version.
+            if _Identity(response) != self._first or _range_start(response) != self._got:
                 raise RestartDownload(f"cannot go on at byte {self._got:,}")
-            if _range_start(response) != self._got:
-                raise RestartDownload("the server sends another part than the one asked for")
         elif status != 200:
             raise self._download.error(f"the server answers {status} {response.reason}")
         else:

@@ -30,7 +30,6 @@ def parse(block: Block, where: str) -> pd.DataFrame:
             dtype=np.float64,
             float_precision="round_trip",
             quoting=csv.QUOTE_NONE,
-            skip_blank_lines=False,
         )
     except (ValueError, OverflowError) as error:
         raise _blame(block, where, str(error)) from error
@@ -66,7 +65,7 @@ def check_first_100_000(
 def _blame(block: Block, where: str, reason: str) -> SusyDataError:
     lines = block.text.removesuffix(b"\n").split(b"\n")
     for number, line in enumerate(lines, block.first_line):
-        if fault := _fault(line.decode("ascii", "replace").rstrip("\r")):
+        if fault := _fault(line.decode("ascii", "replace")):
             return SusyDataError(fault, f"{where}, line {number:,}", _FORMAT)
     last = block.first_line + block.lines - 1
     return SusyDataError(reason, f"{where}, lines {block.first_line:,} to {last:,}", _FORMAT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -32,6 +33,7 @@ from tests.unit.susy.samples import (
         (LINES[0].rsplit(",", 1)[0] + ",", "column cos(theta_r1) is not a number ('')"),
         (LINES[0].rsplit(",", 1)[0] + ",nan", "column cos(theta_r1) is not a finite number"),
         (LINES[0].rsplit(",", 1)[0] + ",1e999", "column cos(theta_r1) is not a finite number"),
+        ('"1.0"' + LINES[0][LINES[0].index(",") :], "column class is not a number"),
         ("2" + LINES[0][1:], "the label (column class) is '2.0"),
         ("", "an empty line"),
         (",".join(COLUMNS), "column class is not a number ('class')"),
@@ -102,6 +104,27 @@ def test_zips_without_rows(tmp_path: Path) -> None:
     assert "no CSV (members: README, LICENCE)" in fails(path)
     path.write_bytes(zipped({}))
     assert "no CSV (members: none)" in fails(path)
+
+
+class Pipe(io.BytesIO):
+    """Cannot be sought: zipfile then writes a member's size behind it."""
+
+    def seek(self, *_: int) -> int:
+        raise io.UnsupportedOperation
+
+    tell = seek
+
+
+def test_a_zip_that_cannot_be_streamed_is_said(tmp_path: Path) -> None:
+    pipe = Pipe()
+    with (
+        zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive,
+        archive.open("S.csv", "w") as to,
+    ):
+        to.write(TEXT)
+    path = tmp_path / "susy.zip"
+    path.write_bytes(pipe.getvalue())
+    assert "unpack it" in fails(path)
 
 
 def test_empty_files(tmp_path: Path) -> None:

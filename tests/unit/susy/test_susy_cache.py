@@ -152,11 +152,16 @@ def test_rows_are_not_lost_where_the_cache_cannot_be_written(
     assert "could not be cached" in susy.notice
 
 
+@pytest.mark.parametrize("written_before", [0, 1])
 def test_a_full_disk_leaves_no_half_of_a_cache(
-    server: SusyServer, monkeypatch: pytest.MonkeyPatch, cached: Path
+    written_before: int, server: SusyServer, monkeypatch: pytest.MonkeyPatch, cached: Path
 ) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+    written = []
+
+    def full(file: int) -> None:
+        if len(written) == written_before:
+            raise OSError(28, "No space left on device")
+        written.append(file)
 
     monkeypatch.setattr(os, "fsync", full)
     monkeypatch.setenv("SUSY_URL", server.url("a", Reply(TEXT)))

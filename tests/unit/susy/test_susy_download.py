@@ -24,11 +24,15 @@ from tests.unit.susy.samples import (
 )
 
 
-def test_a_cut_transfer_is_resumed_where_it_broke(server: SusyServer) -> None:
+@pytest.mark.parametrize("encoding", [{}, {"Content-Encoding": "gzip"}], ids=["", "encoded"])
+def test_a_cut_transfer_is_resumed_where_it_broke(
+    encoding: dict[str, str], server: SusyServer
+) -> None:
+    headers = MARKED | encoding
     body = FORMS["gzip"]
     cut = len(body) // 2
     address = server.url(
-        "a", Reply(body, headers=MARKED, cut_after=cut), Reply(body, headers=MARKED, ranges=True)
+        "a", Reply(body, headers=headers, cut_after=cut), Reply(body, headers=headers, ranges=True)
     )
     pd.testing.assert_frame_equal(load(address, ROWS).frame, frame_of(TEXT))
     assert [seen.range for seen in server.seen] == [None, f"bytes={cut}-"]
@@ -48,7 +52,7 @@ def test_a_server_that_sends_short_parts_is_asked_for_the_next(server: SusyServe
     [
         pytest.param(Reply(OTHER, headers=MARKED), 3, id="no ranges"),
         pytest.param(Reply(OTHER, headers={"ETag": '"2"'}, ranges=True), 3, id="another version"),
-        pytest.param(Reply(OTHER, headers=MARKED, ranges=True, range_shift=9), 3, id="wrong part"),
+        pytest.param(Reply(TEXT, headers=MARKED, ranges=True, range_shift=9), 3, id="wrong part"),
         pytest.param(Reply(OTHER, 416, headers=MARKED), 3, id="range refused"),
     ],
 )
@@ -151,3 +155,9 @@ def test_auto_waits_no_longer_than_its_limit(
     assert 0.3 <= time.monotonic() - begin < 30
     assert susy.origin == "synthetic" and "time limit" in susy.notice
     assert list(cached.iterdir()) == []
+
+
+def test_the_limit_holds_even_if_there_is_always_something_to_read(server: SusyServer) -> None:
+    late = download.Download(server.url("a", Reply(TEXT)), limit_s=0)
+    with pytest.raises(SusyDataError, match="time limit"):
+        next(late.chunks())
