@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-
-from tfkafka.errors import BrokerError
 
 
 class Broker(ABC):
@@ -59,15 +55,6 @@ def answers_metadata(bootstrap_servers: str, timeout_s: float) -> bool:
         return len(client.list_topics(timeout=timeout_s).brokers) > 0
     except KafkaException:
         return False
-
-
-def wait_until(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
-    """Return once `condition()` holds; raise BrokerError saying `what` after `deadline_s` s."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > end:
-            raise BrokerError(f"after {deadline_s:.0f} s still waiting for {what}")
-        time.sleep(0.02)
 
 
 def _silent_logger():

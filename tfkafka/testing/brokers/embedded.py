@@ -14,9 +14,9 @@ import sys
 import uuid
 from pathlib import Path
 
-from tfkafka.errors import BrokerError
+from tfkafka.errors import BrokerError, TfkafkaError
 from tfkafka.testing.brokers import jars
-from tfkafka.testing.brokers.base import Broker, answers_metadata, wait_until
+from tfkafka.testing.brokers.base import Broker, answers_metadata
 from tfkafka.testing.brokers.folder import BrokerFolder, State
 from tfkafka.testing.brokers.processes import (
     free_ports,
@@ -25,6 +25,7 @@ from tfkafka.testing.brokers.processes import (
     start_java,
 )
 from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag, write_settings
+from tfkafka.waiting import wait_for
 
 READY_DEADLINE_S = 60.0
 STARTS_ON_FREE_PORTS = 3
@@ -209,7 +210,7 @@ def _forget_dead_broker(flags: list[str], ports: Ports) -> None:
     Until then (18 s) a broker of the same id is refused with NodeExistsException.
     """
     address = f"{HOST}:{ports.metadata}"
-    wait_until(lambda: not port_is_free(ports.metadata), READY_DEADLINE_S, "ZooKeeper's port")
+    wait_for(lambda: not port_is_free(ports.metadata), "ZooKeeper's port", READY_DEADLINE_S)
     for node in ("/brokers/ids/0", "/controller"):
         command = [java_executable(), *flags, ZOOKEEPER_SHELL, "-server", address, "delete", node]
         subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
@@ -236,8 +237,8 @@ def _wait_until_ready(home: BrokerFolder, state: State) -> None:
         return answers_metadata(state.address, timeout_s=1.0)
 
     try:
-        wait_until(ready, READY_DEADLINE_S, f"a metadata answer from {state.address}")
-    except BrokerError as error:
+        wait_for(ready, f"a metadata answer from {state.address}", READY_DEADLINE_S)
+    except TfkafkaError as error:
         raise BrokerError(
             f"Kafka {state.version} did not come up: {error}; the end of its log:\n"
             f"{home.log_tail()}"

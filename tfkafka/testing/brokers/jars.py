@@ -165,7 +165,7 @@ def _download_one(context, jar: Jar, folder: Path) -> None:
     except (RuntimeError, OSError) as error:
         raise BrokerError(
             f"cannot download {jar.coordinates}: {_first_line(error)}; the first use of a Kafka "
-            f"version needs the network (a mirror: {REPOSITORY_VARIABLE}=ADDRESS), later ones do not"
+            f"version needs the network, later ones do not ({REPOSITORY_VARIABLE} names a mirror)"
         ) from error
     found = sha256_of(path)
     if found != jar.sha256:

@@ -1,0 +1,29 @@
+"""Waiting for a condition, with a deadline and a reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tfkafka.errors import TfkafkaError
+
+Value = TypeVar("Value")
+
+
+def wait_for(
+    condition: Callable[[], Value],
+    what: str,
+    deadline_s: float = 30.0,
+    error: type[TfkafkaError] = TfkafkaError,
+) -> Value:
+    """Call `condition` until it returns something true, and return that.
+
+    Raises `error`, saying `what` was waited for, after `deadline_s` seconds.
+    """
+    end = time.monotonic() + deadline_s
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise error(f"gave up after {deadline_s:.0f} s of waiting for {what}")
+        time.sleep(0.02)
+    return value
