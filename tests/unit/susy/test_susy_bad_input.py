@@ -119,7 +119,7 @@ def test_a_zip_that_cannot_be_streamed_is_said(tmp_path: Path) -> None:
     pipe = Pipe()
     with (
         zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive,
-        archive.open("S.csv", "w") as to,
+        X,
     ):
         to.write(TEXT)
     path = tmp_path / "susy.zip"

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from reproduction.susy import download, synthetic, unpack
+from reproduction.susy.errors import SusyDataError
 from reproduction.susy.loader import load
 from tests.unit.susy.http_server import Reply, SusyServer
 from tests.unit.susy.samples import (
