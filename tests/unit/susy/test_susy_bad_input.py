@@ -117,11 +117,8 @@ class Pipe(io.BytesIO):
 
 def test_a_zip_that_cannot_be_streamed_is_said(tmp_path: Path) -> None:
     pipe = Pipe()
-    with (
-        zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive,
-        X,
-    ):
-        to.write(TEXT)
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("SUSY.csv", TEXT)
     path = tmp_path / "susy.zip"
     path.write_bytes(pipe.getvalue())
     assert "unpack it" in fails(path)
