@@ -1,0 +1,139 @@
+"""Session fixtures: a real Kafka, the tutorial's topics with SUSY in them, a trained model."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from reproduction.susy.loader import load
+from tests.tutorial import SusyTopic, split, write
+from tfkafka.admin import Admin
+from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers.base import Broker
+from tfkafka.testing.brokers.external import ExternalBroker
+
+# Quiet before anything imports TensorFlow; and no GPU, so that results do not depend on one.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+SEED = 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tfkafka")
+    group.addoption("--kafka", default="embedded", help="embedded, docker or HOST:PORT")
+    group.addoption("--kafka-version", default="3.9.2", help="of the embedded Kafka")
+    group.addoption("--susy", default="synthetic", help="synthetic, uci, or a path")
+    group.addoption("--susy-rows", type=int, default=100_000, help="60 %% train, 40 %% test")
+
+
+@pytest.fixture(scope="session")
+def kafka_factory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Broker]]:
+    """Starts further embedded brokers, which end with the session."""
+    brokers = []
+
+    def start(version: str = request.config.getoption("--kafka-version"), **options) -> Broker:
+        brokers.append(embedded.start(tmp_path_factory.mktemp("kafka"), version, **options))
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Broker:
+    """The session's Kafka, by --kafka."""
+    choice = request.config.getoption("--kafka")
+    if choice == "embedded":
+        return request.getfixturevalue("kafka_factory")()
+    if choice == "docker":
+        return request.getfixturevalue("compose_kafka")
+    if not re.fullmatch(r"[^:\s]+:\d+", choice):
+        raise pytest.UsageError(f"--kafka {choice}: must be embedded, docker or HOST:PORT")
+    return ExternalBroker(choice)
+
+
+@pytest.fixture(scope="session")
+def topic_prefix(request: pytest.FixtureRequest) -> str:
+    """Before each topic's and group's name: empty, but for somebody else's cluster."""
+    ours = request.config.getoption("--kafka") in ("embedded", "docker")
+    return "" if ours else f"tfkafka-test-{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture(scope="session")
+def admin(kafka: Broker) -> Admin:
+    return Admin(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def make_topic(
+    request: pytest.FixtureRequest, admin: Admin, topic_prefix: str
+) -> Iterator[Callable[..., str]]:
+    """make_topic(partitions=1, settings=None) -> name of a fresh topic, deleted afterwards."""
+    names = []
+
+    def make(partitions: int = 1, settings: dict[str, str] | None = None) -> str:
+        name = topic_prefix + _unique_name(request.node.name)
+        admin.create_topic(name, partitions, settings=settings)
+        names.append(name)
+        return name
+
+    yield make
+    for name in set(names) & set(admin.topics()):
+        admin.delete_topic(name)
+
+
+@pytest.fixture
+def topic(make_topic: Callable[..., str]) -> str:
+    """A fresh topic with one partition, named after the test."""
+    return make_topic()
+
+
+@pytest.fixture
+def group(request: pytest.FixtureRequest, topic_prefix: str) -> str:
+    """A fresh consumer group, named after the test."""
+    return topic_prefix + _unique_name(request.node.name)
+
+
+@pytest.fixture(scope="session")
+def susy(request: pytest.FixtureRequest):
+    """SUSY rows, a data frame of 19 columns."""
+    rows = request.config.getoption("--susy-rows")
+    return load(request.config.getoption("--susy"), rows, seed=SEED).frame
+
+
+@pytest.fixture(scope="session")
+def susy_split(susy):
+    """(train, test): 60 % and 40 % of the rows, as messages."""
+    return split(susy, SEED)
+
+
+@pytest.fixture(scope="session")
+def susy_train_topic(kafka: Broker, admin: Admin, topic_prefix: str, susy_split):
+    """`susy-train`: 1 partition, 60,000 records."""
+    yield from _filled_topic(kafka, admin, f"{topic_prefix}susy-train", 1, susy_split[0])
+
+
+@pytest.fixture(scope="session")
+def susy_test_topic(kafka: Broker, admin: Admin, topic_prefix: str, susy_split):
+    """`susy-test`: 2 partitions, 40,000 records, each class in a partition of its own."""
+    yield from _filled_topic(kafka, admin, f"{topic_prefix}susy-test", 2, susy_split[1])
+
+
+def _filled_topic(kafka, admin, name, partitions, messages) -> Iterator[SusyTopic]:
+    admin.create_topic(name, partitions)
+    acknowledged = write(kafka.bootstrap_servers, name, messages)
+    yield SusyTopic(kafka.bootstrap_servers, name, partitions, messages, acknowledged)
+    admin.delete_topic(name)
+
+
+def _unique_name(test: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", test).strip("-")[:150]
+    return f"{plain}-{uuid.uuid4().hex[:6]}"
