@@ -87,7 +87,9 @@ def _block(start: int, rows: int, seed: int) -> np.ndarray:
     for_events, for_jets, for_labels = np.split(uniform, [12, 14])
     event = model.events(p, for_events)
     columns = columns_from_event(event, np.ones(rows))
-    share = model.met_rel_share(p, event, model.label_inputs(event, columns, np.ones(rows)), for_jets)
+    share = model.met_rel_share(
+        p, event, model.label_inputs(event, columns, np.ones(rows)), for_jets
+    )
     columns["MET_rel"] = columns["MET_rel"] * share
     inputs = model.label_inputs(event, columns, share)
     score = model.log_odds(p, inputs) + logistic(for_labels[0])
@@ -99,3 +101,17 @@ def _block(start: int, rows: int, seed: int) -> np.ndarray:
     signal = signal_rows(start + rows) - signal_rows(start)
     block[np.argsort(-score, kind="stable")[:signal], 0] = 1.0
     return block
+
+
+def _uniforms(seed: int, block: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Uniform values in [0, 1) for a block: (12, rows) for events, (2, rows) jets, (rows,) label.
+
+    Made from Philox's raw 64-bit words, which NumPy keeps the same in every version (NEP 19).
+    """
+    jets_from = model.UNIFORMS_FOR_EVENTS
+    label_from = jets_from + model.UNIFORMS_FOR_JETS
+    words = np.random.Philox(key=seed, counter=[0, 0, 0, block]).random_raw(
+        (label_from + 1) * BLOCK_ROWS
+    )
+    uniform = (words.reshape(-1, BLOCK_ROWS)[:, :rows] >> np.uint64(11)) * 2.0**-53
+    return uniform[:jets_from], uniform[jets_from:label_from], uniform[label_from]

@@ -87,9 +87,7 @@ def coordinates(event: Event) -> Array:
     turn = np.where(np.sin(event.phi2 - event.phi1) < 0, -1.0, 1.0)
     between = np.arccos(np.clip(np.cos(event.phi2 - event.phi1), -1, 1))
     angle = turn * (event.met_phi - event.phi1)
-    pair = np.arctan2(
-        event.pt2 * np.sin(between), event.pt1 + event.pt2 * np.cos(between)
-    )
+    pair = np.arctan2(event.pt2 * np.sin(between), event.pt1 + event.pt2 * np.cos(between))
     size = event.met / np.sqrt(event.pt1) / RECOIL_SCALE
     return np.stack(
         [
