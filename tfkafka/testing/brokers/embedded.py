@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from tfkafka.errors import BrokerError, TfkafkaError
@@ -19,6 +20,8 @@ from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.base import Broker, answers_metadata
 from tfkafka.testing.brokers.folder import BrokerFolder, State
 from tfkafka.testing.brokers.processes import (
+    JavaProcess,
+    ctrl_c_held_back,
     free_ports,
     java_executable,
     port_is_free,
@@ -177,23 +180,29 @@ def _launch(home: BrokerFolder, lock: jars.Lock, ports: Ports, tied: bool) -> St
     """Start the processes, write down what runs, and wait until the broker answers."""
     write_settings(home.config, home.data, lock, ports)
     flags = _java_flags(home, lock)
-    zookeeper = None
-    if lock.uses_zookeeper:
-        was_used = (home.data / "zookeeper").exists()
-        settings = str(home.config / "zookeeper.properties")
-        zookeeper = start_java([*flags, ZOOKEEPER_MAIN, settings], home.log, tied)
-        if was_used:
-            _forget_dead_broker(flags, ports)
-    else:
-        _format_storage(home, flags)
-    settings = str(home.config / "server.properties")
-    kafka = start_java([*flags, KAFKA_MAIN, settings], home.log, tied)
-    state = State(lock.version, ports, kafka, zookeeper)
+    started: list[JavaProcess] = []
+
+    def run(main: str, settings: str) -> JavaProcess:
+        # A Ctrl-C between the start and the note of it would leave a process that nobody ends.
+        with ctrl_c_held_back():
+            started.append(start_java([*flags, main, str(home.config / settings)], home.log, tied))
+        return started[-1]
+
     try:
+        zookeeper = None
+        if lock.uses_zookeeper:
+            was_used = (home.data / "zookeeper").exists()
+            zookeeper = run(ZOOKEEPER_MAIN, "zookeeper.properties")
+            if was_used:
+                _forget_dead_broker(home, flags, ports, zookeeper)
+        else:
+            _format_storage(home, flags)
+        state = State(lock.version, ports, run(KAFKA_MAIN, "server.properties"), zookeeper)
         home.write_state(state)
         _wait_until_ready(home, state)
     except BaseException:
-        state.end_processes()
+        for process in reversed(started):
+            process.end()
         home.forget_state()
         raise
     return state
@@ -204,13 +213,20 @@ def _java_flags(home: BrokerFolder, lock: jars.Lock) -> list[str]:
     return [*JVM, logging_flag(home.config, lock), "-Djava.awt.headless=true", "-cp", classpath]
 
 
-def _forget_dead_broker(flags: list[str], ports: Ports) -> None:
+def _forget_dead_broker(
+    home: BrokerFolder, flags: list[str], ports: Ports, zookeeper: JavaProcess
+) -> None:
     """Delete what a killed broker left in ZooKeeper, where it would last out its session.
 
     Until then (18 s) a broker of the same id is refused with NodeExistsException.
     """
+    _wait_until_up(
+        home,
+        [zookeeper],
+        lambda: not port_is_free(ports.metadata),
+        f"ZooKeeper at {HOST}:{ports.metadata}",
+    )
     address = f"{HOST}:{ports.metadata}"
-    wait_for(lambda: not port_is_free(ports.metadata), "ZooKeeper's port", READY_DEADLINE_S)
     for node in ("/brokers/ids/0", "/controller"):
         command = [java_executable(), *flags, ZOOKEEPER_SHELL, "-server", address, "delete", node]
         subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
@@ -231,15 +247,25 @@ def _format_storage(home: BrokerFolder, flags: list[str]) -> None:
 
 
 def _wait_until_ready(home: BrokerFolder, state: State) -> None:
-    def ready() -> bool:
-        if not all(process.running() for process in state.processes()):
+    _wait_until_up(
+        home,
+        state.processes(),
+        lambda: answers_metadata(state.address, timeout_s=1.0),
+        f"Kafka {state.version} at {state.address}",
+    )
+
+
+def _wait_until_up(
+    home: BrokerFolder, processes: list[JavaProcess], answers: Callable[[], bool], what: str
+) -> None:
+    def up() -> bool:
+        if not all(process.running() for process in processes):
             raise BrokerError("a process of it ended while starting")
-        return answers_metadata(state.address, timeout_s=1.0)
+        return answers()
 
     try:
-        wait_for(ready, f"a metadata answer from {state.address}", READY_DEADLINE_S)
+        wait_for(up, "an answer", READY_DEADLINE_S)
     except TfkafkaError as error:
         raise BrokerError(
-            f"Kafka {state.version} did not come up: {error}; the end of its log:\n"
-            f"{home.log_tail()}"
+            f"{what} did not come up: {error}; the end of its log:\n{home.log_tail()}"
         ) from error

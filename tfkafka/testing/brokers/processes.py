@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +27,9 @@ class JavaProcess:
     started: float
 
     def running(self) -> bool:
+        process = self._find()
         try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 1.0
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            return process is not None and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
@@ -40,13 +41,21 @@ class JavaProcess:
 
     def wait(self, timeout_s: float) -> bool:
         """Whether the process ended within `timeout_s` seconds."""
-        try:
-            psutil.Process(self.pid).wait(timeout_s)
-        except psutil.NoSuchProcess:
+        process = self._find()
+        if process is None:
             return True
+        try:
+            process.wait(timeout_s)
         except psutil.TimeoutExpired:
             return not self.running()
         return True
+
+    def _find(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(self.pid)
+            return process if abs(process.create_time() - self.started) < 1.0 else None
+        except psutil.NoSuchProcess:
+            return None
 
     def end(self) -> None:
         """SIGTERM, and SIGKILL for a process that is still there after the deadline."""
@@ -75,6 +84,22 @@ def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> Jav
             start_new_session=True,
         )
     return JavaProcess(process.pid, psutil.Process(process.pid).create_time())
+
+
+@contextlib.contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """KeyboardInterrupt is raised at the end of the block and not within it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python raises it in the main thread alone
+        return
+    pressed = []
+    handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def java_executable() -> str:

@@ -1,0 +1,57 @@
+"""A Python of its own that starts a broker and is then killed or interrupted by a test.
+
+python -m tests.integration.broker_child FOLDER VERSION DIES_WITH_PARENT
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tfkafka.testing.brokers import embedded
+
+ROOT = Path(__file__).parents[2]
+STARTED = "started"
+
+
+def java_of(folder: Path, main: str = "") -> list[psutil.Process]:
+    """Java processes whose command line names `folder`, and the class `main` if given."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = process.cmdline()
+            alive = process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            continue
+        is_java = command and Path(command[0]).name == "java"
+        named = any(f"{folder}/" in part for part in command) and (not main or main in command)
+        if is_java and alive and named:
+            found.append(process)
+    return found
+
+
+def spawn(folder: Path, version: str, die_with_parent: bool) -> subprocess.Popen[str]:
+    """Start this module; its stdout says `started` once the broker answers."""
+    arguments = [str(folder), version, str(int(die_with_parent))]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.broker_child", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def main() -> None:
+    folder, version, die_with_parent = sys.argv[1:]
+    embedded.start(folder, version, die_with_parent=die_with_parent == "1", progress=False)
+    print(STARTED, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What becomes of an embedded broker when the Python that started it ends, in whatever way."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.broker_child import STARTED, java_of, spawn
+from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers.base import answers_metadata
+from tfkafka.waiting import wait_for
+
+ZOOKEEPER_VERSION = "2.7.2"
+KRAFT_VERSION = "3.9.2"
+
+
+@pytest.mark.parametrize("version", [ZOOKEEPER_VERSION, KRAFT_VERSION])
+def test_broker_dies_with_a_killed_parent(tmp_path: Path, version: str):
+    with spawn(tmp_path, version, die_with_parent=True) as child:
+        assert child.stdout.readline().strip() == STARTED
+        assert java_of(tmp_path)
+        child.kill()
+    wait_for(lambda: not java_of(tmp_path), "the Java processes to end with their parent")
+
+
+def test_broker_outlives_its_parent_where_that_is_wanted(tmp_path: Path):
+    with spawn(tmp_path, ZOOKEEPER_VERSION, die_with_parent=False) as child:
+        assert child.stdout.readline().strip() == STARTED
+        child.stdin.close()
+        assert child.wait(30) == 0
+    broker = embedded.attach(tmp_path)
+    try:
+        assert answers_metadata(broker.bootstrap_servers, timeout_s=10)
+    finally:
+        broker.stop()
+    assert java_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "used_before", "moment"),
+    [
+        (ZOOKEEPER_VERSION, False, embedded.ZOOKEEPER_MAIN),
+        (ZOOKEEPER_VERSION, True, embedded.ZOOKEEPER_SHELL),
+        (ZOOKEEPER_VERSION, False, embedded.KAFKA_MAIN),
+        (KRAFT_VERSION, False, embedded.STORAGE_MAIN),
+        (KRAFT_VERSION, False, embedded.KAFKA_MAIN),
+    ],
+)
+def test_ctrl_c_in_the_middle_of_a_start(
+    tmp_path: Path, version: str, used_before: bool, moment: str
+):
+    if used_before:
+        embedded.start(tmp_path, version, progress=False).stop()
+    # A broker that would outlive its parent: here only the cleaning up can end it.
+    with spawn(tmp_path, version, die_with_parent=False) as child:
+        wait_for(lambda: java_of(tmp_path, moment), f"a Java process that runs {moment}")
+        child.send_signal(signal.SIGINT)
+        output, errors = child.communicate(timeout=60)
+    assert STARTED not in output
+    assert "KeyboardInterrupt" in errors
+    assert java_of(tmp_path) == []
+    assert embedded.attach(tmp_path) is None
