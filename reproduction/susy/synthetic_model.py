@@ -39,8 +39,8 @@ UNIFORMS_FOR_JETS = 2
 LEPTON_PT_CUT = 0.1330
 """Just below the smallest transverse momentum of a lepton in the file, units of M_R."""
 ETA_CUT = 2.5
-RECOIL_SCALE = 0.3
-"""Where the scale of the missing momentum's coordinates turns from linear to logarithmic."""
+MET_SCALE = 0.3
+"""Where the coordinates of the missing momentum turn from linear to logarithmic, units of M_R."""
 TABLE_STEP = 0.125
 """Distance of a table's knots, in standard deviations."""
 
@@ -87,8 +87,7 @@ def coordinates(event: Event) -> Array:
     turn = np.where(np.sin(event.phi2 - event.phi1) < 0, -1.0, 1.0)
     between = np.arccos(np.clip(np.cos(event.phi2 - event.phi1), -1, 1))
     angle = turn * (event.met_phi - event.phi1)
-    pair = np.arctan2(event.pt2 * np.sin(between), event.pt1 + event.pt2 * np.cos(between))
-    size = event.met / np.sqrt(event.pt1) / RECOIL_SCALE
+    size = event.met / MET_SCALE
     return np.stack(
         [
             np.log(event.pt2 - LEPTON_PT_CUT),
@@ -96,8 +95,8 @@ def coordinates(event: Event) -> Array:
             event.eta1,
             event.eta2,
             between,
-            np.arcsinh(size * np.cos(angle - pair)),
-            np.arcsinh(size * np.sin(angle - pair)),
+            np.arcsinh(size * np.cos(angle)),
+            np.arcsinh(size * np.sin(angle)),
         ],
         axis=1,
     )
@@ -116,15 +115,9 @@ def events(p: Parameters, uniform: Array) -> Event:
     log_pt2, log_ratio, eta1, eta2, between, along, across = point
     pt2 = LEPTON_PT_CUT + exp(log_pt2)
     pt1 = pt2 * (1 + exp(log_ratio))
-    size = np.sqrt(pt1) * RECOIL_SCALE
-    along, across = size * _sinh(along), size * _sinh(across)
     between = np.abs(_folded(between, np.pi))
-    sine, cosine = sincos(between)
-    x, y = pt1 + pt2 * cosine, pt2 * sine
-    pair = np.maximum(np.sqrt(x * x + y * y), 1e-300)
-    x, y = x / pair, y / pair
-    met_x, met_y = along * x - across * y, along * y + across * x
-    met_angle = angle_between_0_and_pi(np.abs(met_y), met_x) * np.where(met_y < 0, -1.0, 1.0)
+    along, across = MET_SCALE * _sinh(along), MET_SCALE * _sinh(across)
+    met_angle = angle_between_0_and_pi(np.abs(across), along) * np.where(across < 0, -1.0, 1.0)
     # The three symmetries: ends of the beam, mirror image, rotation about the beam.
     end = np.where(uniform[9] < 0.5, -1.0, 1.0)
     mirror = np.where(uniform[10] < 0.5, -1.0, 1.0)
