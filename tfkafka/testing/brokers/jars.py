@@ -96,7 +96,6 @@ def fetch(lock: Lock, progress: bool = True) -> Path:
     # A size is enough here: a jar enters the folder by rename, after its checksum was right.
     missing = [jar for jar in lock.jars if not _has_size(folder / jar.file_name, jar.size)]
     if missing:
-        _make_folder(folder)
         _download(missing, folder, lock.version, progress)
     return folder
 
@@ -119,18 +118,8 @@ def maven_context(folder: Path):
 def _has_size(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size
-    except FileNotFoundError:
+    except OSError:
         return False
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BrokerError(
-            f"cannot write Kafka's jars to {folder}: {error.strerror}; "
-            f"set {CACHE_VARIABLE} to a folder that can be written"
-        ) from error
 
 
 def _download(jars: list[Jar], folder: Path, version: str, progress: bool) -> None:
@@ -179,7 +168,14 @@ def _download_one(context, jar: Jar, folder: Path) -> None:
 @contextmanager
 def _temporary_folder(beside: Path) -> Iterator[Path]:
     """On the same file system as `beside`, so that a rename out of it is atomic."""
-    scratch = Path(tempfile.mkdtemp(prefix=".download-", dir=beside))
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".download-", dir=beside))
+    except OSError as error:
+        raise BrokerError(
+            f"cannot write Kafka's jars to {beside}: {error.strerror}; "
+            f"set {CACHE_VARIABLE} to a folder that can be written"
+        ) from error
     try:
         yield scratch
     finally:
