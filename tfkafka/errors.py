@@ -17,3 +17,23 @@ class TopicError(TfkafkaError):
 
 class WriteError(TfkafkaError):
     """At least one record was not acknowledged by the broker."""
+
+
+class ConfigurationError(TfkafkaError, ValueError):
+    """A setting of a Kafka client is not known, or its value is refused."""
+
+
+class ReadError(TfkafkaError):
+    """Records could not be read: broker gone, access refused, topic deleted while reading."""
+
+
+class OffsetError(ReadError):
+    """An offset is outside of its partition, or records that were asked for have been deleted."""
+
+
+class CommitError(TfkafkaError):
+    """The broker did not take a consumer group's offsets."""
+
+
+class PoisonedRecordError(TfkafkaError):
+    """A record could not be decoded."""

@@ -1,0 +1,77 @@
+"""Settings of Kafka clients."""
+
+import pytest
+from confluent_kafka import Consumer
+
+from tfkafka import config
+from tfkafka.errors import ConfigurationError
+
+GROUP = {"group.id": "g"}
+
+
+def test_a_list_and_a_mapping_say_the_same():
+    expected = {"session.timeout.ms": "7000", "auto.offset.reset": "earliest"}
+    as_list = ["session.timeout.ms=7000", "auto.offset.reset=earliest"]
+    assert config.parse(as_list) == config.parse(expected) == expected
+    assert config.parse(None) == {}
+
+
+def test_a_value_may_contain_the_equals_sign():
+    assert config.parse(["sasl.password=cGFzcw==x="]) == {"sasl.password": "cGFzcw==x="}
+
+
+def test_the_prefix_for_settings_of_topics_is_taken_away():
+    assert config.parse(["conf.topic.auto.offset.reset=latest"]) == {"auto.offset.reset": "latest"}
+
+
+@pytest.mark.parametrize("entry", ["my-secret-password", "=my-secret-password", ""])
+def test_an_entry_without_a_name_is_refused_and_not_repeated(entry):
+    with pytest.raises(ConfigurationError, match="name=value") as refusal:
+        config.parse([entry])
+    assert "my-secret" not in str(refusal.value)
+
+
+def test_a_single_text_is_refused():
+    with pytest.raises(ConfigurationError, match="give a list"):
+        config.parse("session.timeout.ms=7000")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("fetch.min.byte", "fetch.min.bytes"),
+        ("session.timeout", "session.timeout.ms"),
+        ("sasl.pasword", "sasl.password"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_right_one(wrong, right):
+    with pytest.raises(ConfigurationError, match=rf"no setting {wrong}: .*\b{right}\b"):
+        config.make_client(Consumer, {**GROUP, wrong: "1"})
+
+
+def test_a_refused_value_is_told_unless_it_is_a_secret():
+    with pytest.raises(ConfigurationError, match=r"session\.timeout\.ms"):
+        config.make_client(Consumer, {**GROUP, "session.timeout.ms": "a while"})
+    with pytest.raises(ConfigurationError) as refusal:
+        config.make_client(Consumer, {**GROUP, "ssl.key.pem": "hush", "security.protocol": "ssl"})
+    assert "hush" not in str(refusal.value)
+
+
+def test_secrets_are_masked_in_every_text_of_the_settings():
+    secrets = {
+        "sasl.password": "hush", "ssl.key.password": "hush", "ssl.keystore.password": "hush",
+        "ssl.key.pem": "hush", "sasl.oauthbearer.client.secret": "hush",
+        "sasl.oauthbearer.assertion.private.key.passphrase": "hush",
+    }  # fmt: skip
+    settings = config.parse({**secrets, "client.id": "me"})
+    for text in (repr(settings), str(settings), f"{settings}"):
+        assert "hush" not in text
+        assert "me" in text
+
+
+def test_every_name_of_librdkafka_that_holds_a_secret_is_known_as_one():
+    names = config.known_names()
+    assert len(names) > 150
+    for name in names:
+        if "password" in name or "passphrase" in name or "secret" in name:
+            assert config.is_secret(name), name

@@ -1,0 +1,141 @@
+"""CSV records to float32 matrices, and what is wrong with a record that cannot be one.
+
+A whole chunk is one CSV text for polars, whose parser rounds to the nearest float32 as
+`tf.io.decode_csv` does: the numbers are equal bit by bit. (But for those nearer to 0 than 1.2e-38,
+which TensorFlow takes for 0.)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars
+
+from tfkafka.records import Chunk
+
+QUOTED_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why the record at `index` of a chunk could not be decoded."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded chunk.
+
+    Attributes:
+        features: float32 [m, columns], a row for each record that could be decoded.
+        labels: float32 [m], or None where the decoder has no label.
+        kept: int64 [m], the indices in the chunk of these records, ascending.
+        faults: the other records.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray | None
+    kept: np.ndarray
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class CsvDecoder:
+    """Decodes values of `columns` comma-separated decimal numbers, without quotes.
+
+    Args:
+        columns: how many numbers each value has.
+        label: "key" takes the label from the record's key, a number as text; None: no label.
+    """
+
+    columns: int
+    label: Literal["key"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.columns < 1:
+            raise ValueError(f"CsvDecoder: columns is {self.columns}, must be at least 1")
+        if self.label not in ("key", None):
+            raise ValueError(f'CsvDecoder: label is {self.label!r}, must be "key" or None')
+
+    def decode(self, chunk: Chunk) -> Decoded:
+        """Decode all records of a chunk; those that cannot be are told as faults."""
+        features, bad = parse_rows(chunk.values, self.columns)
+        reasons = {index: explain(chunk.values[index], self.columns) for index in bad}
+        if self.label is None:
+            labels = None
+        else:
+            labels, bad_keys = parse_rows(chunk.keys, 1)
+            for index in bad_keys:
+                reasons.setdefault(index, f"label: {explain(chunk.keys[index], 1)}")
+        if not reasons:
+            kept = np.arange(len(chunk))
+            return Decoded(features, None if labels is None else labels[:, 0], kept, ())
+        kept = np.delete(np.arange(len(chunk)), sorted(reasons))
+        faults = tuple(Fault(index, reasons[index]) for index in sorted(reasons))
+        return Decoded(features[kept], None if labels is None else labels[kept, 0], kept, faults)
+
+
+def parse_rows(rows: Sequence[bytes | None], columns: int) -> tuple[np.ndarray, list[int]]:
+    """float32 [n, columns], and the indices of the rows that could not be parsed (left 0)."""
+    matrix = _parse(rows, columns)
+    if matrix is not None:
+        return matrix, []
+    matrix, bad = np.zeros((len(rows), columns), np.float32), []
+    # The parser doesn't tell which row it refused: halve until those rows are alone.
+    pending = [(0, len(rows))]
+    while pending:
+        start, stop = pending.pop()
+        part = _parse(rows[start:stop], columns)
+        if part is not None:
+            matrix[start:stop] = part
+        elif stop - start == 1:
+            bad.append(start)
+        else:
+            middle = (start + stop) // 2
+            pending += [(start, middle), (middle, stop)]
+    return matrix, sorted(bad)
+
+
+def explain(row: bytes | None, columns: int) -> str:
+    """What is wrong with a row that could not be parsed."""
+    if row is None:
+        return "is null"
+    if not row.strip():
+        return "is empty"
+    fields = row.split(b",")
+    if len(fields) != columns:
+        return f"has {len(fields)} columns instead of {columns}"
+    for number, field in enumerate(fields, 1):
+        if not field.strip():
+            return f"column {number} is empty"
+        if _parse([field], 1) is None:
+            return f"column {number} is not a number: {field[:QUOTED_LENGTH]!r}"
+    return "is not comma-separated numbers"
+
+
+def _parse(rows: Sequence[bytes | None], columns: int) -> np.ndarray | None:
+    """float32 [n, columns], or None if any row is not exactly that many numbers."""
+    if not rows:
+        return np.zeros((0, columns), np.float32)
+    try:
+        text = b"\n".join(rows)
+    except TypeError:
+        return None
+    # A line break inside a value would be taken for two records, and hide an empty one.
+    if text.count(b"\n") != len(rows) - 1:
+        return None
+    schema = {str(column): polars.Float32 for column in range(columns)}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            frame = polars.read_csv(text, has_header=False, schema=schema, quote_char=None)
+    except polars.exceptions.PolarsError:
+        return None
+    has_null = any(frame.null_count().row(0))
+    return None if has_null or len(frame) != len(rows) else frame.to_numpy(order="c")
