@@ -1,6 +1,6 @@
 """Build a stand-in for the official apache/kafka image, where no image registry is reachable.
 
-    sudo python tests/docker/build_image.py
+    sudo .venv/bin/python -m tests.docker.build_image
 
 needs Docker, debootstrap (whose package mirror must be reachable) and a Python with tfkafka. The
 image takes the same environment variables as the official one and holds what the embedded broker
