@@ -1,0 +1,140 @@
+"""The tutorial's claims (`claims.toml`), and what was observed held against them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CLAIMS_FILE = Path(__file__).with_name("claims.toml")
+LONGEST_LIST = 6
+FULL_ROWS = 100_000
+FULL_EPOCHS = 10
+HOLDS, FAILS, KNOWN_FALSE = "holds", "DOES NOT HOLD", "is false"
+SHOWN, NOT_RUN = "shown", "not run"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One number or statement of the tutorial; the fields are explained in `claims.toml`."""
+
+    id: str
+    step: int
+    text: str
+    tutorial: Any
+    check: str
+    tolerance: float | None = None
+    bounds: Any = None
+    needs: str | None = None
+    false_with: Mapping[str, str] = field(default_factory=dict)
+
+    def accepts(self, observed: Any) -> bool:
+        """Whether what was observed bears the claim out; claims only shown accept anything."""
+        match self.check:
+            case "equal":
+                return observed == self.tutorial
+            case "within":
+                return _each(observed, self.tutorial, self._near)
+            case "between":
+                low, high = self.bounds
+                return all(low <= number <= high for number in observed)
+        return True
+
+    def _near(self, observed: float, expected: float) -> bool:
+        return abs(observed - expected) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, what was seen, and whether it holds; `why` explains what was not run."""
+
+    claim: Claim
+    observed: Any
+    status: str
+    why: str = ""
+
+
+def read_claims() -> list[Claim]:
+    """All claims, in the tutorial's order."""
+    return [Claim(**claim) for claim in tomllib.loads(CLAIMS_FILE.read_text())["claim"]]
+
+
+def judge(observations: Mapping[str, Any]) -> list[Verdict]:
+    """Hold each claim against `observations`, which are named by claim id.
+
+    `run.rows`, `run.epochs`, `run.zookeeper` and `run.reader` among them say what kind of run
+    it was, and so which claims can be compared.
+    """
+    return [_judge(claim, observations) for claim in read_claims()]
+
+
+def _judge(claim: Claim, observations: Mapping[str, Any]) -> Verdict:
+    observed = observations.get(claim.id)
+    if claim.id not in observations:
+        return Verdict(claim, None, NOT_RUN, "no script observed it")
+    if why := _not_comparable(claim, observations):
+        return Verdict(claim, observed, NOT_RUN, why)
+    if claim.check == "shown":
+        return Verdict(claim, observed, SHOWN)
+    if claim.accepts(observed):
+        return Verdict(claim, observed, HOLDS)
+    known = claim.false_with.get(observations.get("run.reader", ""))
+    return Verdict(claim, observed, KNOWN_FALSE if known else FAILS, known or "")
+
+
+def _not_comparable(claim: Claim, observations: Mapping[str, Any]) -> str:
+    run = (observations.get("run.rows"), observations.get("run.epochs", FULL_EPOCHS))
+    if claim.needs == "full" and run != (FULL_ROWS, FULL_EPOCHS):
+        return f"needs {FULL_ROWS:,} rows and {FULL_EPOCHS} epochs"
+    if claim.needs == "zookeeper" and not observations.get("run.zookeeper"):
+        return "this Kafka has no ZooKeeper"
+    return ""
+
+
+def _each(observed: Any, expected: Any, near) -> bool:
+    if isinstance(expected, list):
+        return (
+            isinstance(observed, list)
+            and len(observed) == len(expected)
+            and all(map(near, observed, expected))
+        )
+    return near(observed, expected)
+
+
+def format_verdicts(verdicts: list[Verdict]) -> str:
+    """A table for a terminal: step, claim, tutorial, here, verdict; then the reasons."""
+    rows = [("step", "claim", "tutorial", "here", "verdict")]
+    for verdict in verdicts:
+        claim = verdict.claim
+        cells = (str(claim.step), claim.text, _show(claim.tutorial), _show(verdict.observed))
+        rows.append((*cells, verdict.status))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        for row in rows
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join([*lines, "", *_reasons(verdicts)])
+
+
+def _reasons(verdicts: list[Verdict]) -> list[str]:
+    """A line for each reason, with the claims that it is given for."""
+    claims: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.why:
+            claims.setdefault(f"{verdict.status}, {verdict.why}", []).append(verdict.claim.id)
+    return [f"{reason}: {', '.join(ids)}" for reason, ids in claims.items()]
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        return f"{_show(value[:2])} ... {_show(value[-1])}"
+    if isinstance(value, list):
+        return " ".join(map(_show, value))
+    if isinstance(value, float):
+        return f"{value:.4f}".removeprefix("0") if value else "0"
+    return f"{value:,}" if isinstance(value, int) else str(value)

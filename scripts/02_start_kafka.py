@@ -1,0 +1,49 @@
+"""Step 2: start Kafka, at 127.0.0.1:9092 as in the tutorial.
+
+Version 2.7.2, the tutorial's own, runs beside a ZooKeeper at port 2181; from 3.9.2 on Kafka keeps
+its metadata itself (KRaft). The processes go on until 11_stop_kafka.py ends them.
+"""
+
+import _common
+import psutil
+
+from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers.folder import BrokerFolder
+from tfkafka.testing.brokers.jars import read_lock
+
+arguments = _common.parse(
+    __doc__,
+    "--kafka-version",
+    port={"type": int, "default": 9092, "help": "of the broker"},
+    zookeeper_port={"type": int, "help": "of ZooKeeper (2181), or of the KRaft controller (free)"},
+    fresh={"action": "store_true", "help": "delete the data of an earlier start first"},
+)
+folder = _common.kafka_folder(arguments)
+uses_zookeeper = read_lock(arguments.kafka_version).uses_zookeeper
+if arguments.fresh:
+    BrokerFolder(folder).remove()
+
+# The tutorial waits for ten seconds; a metadata request that is answered says more.
+print(f"Starting Kafka {arguments.kafka_version} ...")
+broker = embedded.start(
+    folder,
+    arguments.kafka_version,
+    arguments.port,
+    arguments.zookeeper_port or (2181 if uses_zookeeper else None),
+    die_with_parent=False,
+)
+print(f"Kafka {broker.version} answers at {broker.bootstrap_servers}")
+
+# The tutorial's `ps -ef | grep kafka`: a Java process each for ZooKeeper and for the broker.
+mains = []
+for process in reversed(broker.state.processes()):
+    main_class = psutil.Process(process.pid).cmdline()[-2]
+    print(f"  pid {process.pid}: java ... {main_class}")
+    mains.append(main_class.removeprefix("org.apache.zookeeper.server.quorum."))
+
+_common.observe(
+    arguments,
+    run__kafka=broker.version,
+    run__zookeeper=uses_zookeeper,
+    kafka__processes=mains,
+)

@@ -1,0 +1,160 @@
+"""What the scripts share: flags, observations, errors, and nothing of the tutorial itself."""
+
+from __future__ import annotations
+
+import sys
+
+if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+    sys.exit(
+        f"Python {sys.version_info[0]}.{sys.version_info[1]} cannot run this: TensorFlow 2.16 "
+        f"and tensorflow-io 0.37 need Python 3.11 or 3.12"
+    )
+
+import argparse
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+# So that a script runs from any folder, with nothing of this repository installed.
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from reproduction.susy.errors import SusyDataError  # noqa: E402
+from tfkafka.admin import Admin  # noqa: E402
+from tfkafka.errors import BrokerError, TfkafkaError, TopicError  # noqa: E402
+from tfkafka.testing.brokers import embedded  # noqa: E402
+from tfkafka.testing.brokers.jars import known_versions  # noqa: E402
+
+READERS = {"tfio": "tensorflow_io", "tfkafka": "tfkafka.tfio"}
+TUTORIAL_KAFKA = "2.7.2"
+FLAGS: dict[str, dict[str, Any]] = {
+    "--bootstrap-servers": {"help": "HOST:PORT; default: the Kafka that 02_start_kafka.py started"},
+    "--kafka-version": {"default": TUTORIAL_KAFKA, "choices": known_versions()},
+    "--rows": {"type": int, "default": 100_000, "help": "of SUSY; 60 %% to train, 40 %% to test"},
+    "--susy": {"default": "auto", "help": "auto, uci, synthetic, a path or an address"},
+    "--seed": {"type": int, "default": 1, "help": "of the split, the model and synthetic rows"},
+    "--reader": {"choices": sorted(READERS), "default": "tfio", "help": "who reads from Kafka"},
+    "--epochs": {"type": int, "default": 10},
+}
+
+
+def parse(description: str, *flags: str, **own: dict[str, Any]) -> argparse.Namespace:
+    """Parse the command line: some of FLAGS, `own` ones by name, and --artifacts."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for flag in flags:
+        parser.add_argument(flag, **FLAGS[flag])
+    for name, options in own.items():
+        parser.add_argument("--" + name.replace("_", "-"), **options)
+    parser.add_argument(
+        "--artifacts", type=Path, default=ROOT / "artifacts", help="folder of what scripts leave"
+    )
+    arguments = parser.parse_args()
+    arguments.artifacts = arguments.artifacts.resolve()
+    arguments.artifacts.mkdir(parents=True, exist_ok=True)
+    return arguments
+
+
+def kafka_folder(arguments: argparse.Namespace) -> Path:
+    """Where the scripts' own Kafka lives."""
+    return arguments.artifacts / "kafka"
+
+
+def find_kafka(arguments: argparse.Namespace) -> str:
+    """Address of a broker that answers: --bootstrap-servers, else the scripts' own, else :9092.
+
+    Raises BrokerError where none answers.
+    """
+    servers = arguments.bootstrap_servers
+    if servers is None:
+        broker = embedded.attach(kafka_folder(arguments))
+        servers = broker.bootstrap_servers if broker else "127.0.0.1:9092"
+    try:
+        Admin(servers).topics()
+    except BrokerError as error:
+        raise BrokerError(f"{error} (scripts/02_start_kafka.py starts one)") from error
+    return servers
+
+
+def require_topic(servers: str, topic: str) -> int:
+    """Records in a topic. Raises TopicError, naming the script that makes it, where it is empty."""
+    admin = Admin(servers)
+    if topic not in admin.topics():
+        raise TopicError(f"there is no topic {topic} on {servers}: run scripts/03_create_topics.py")
+    records = admin.record_count(topic)
+    if records == 0:
+        raise TopicError(f"topic {topic} on {servers} is empty: run scripts/05_write_to_kafka.py")
+    return records
+
+
+def require_file(path: Path, script: str) -> Path:
+    """The path, if it is there; else a FileNotFoundError that names the script that makes it."""
+    if not path.exists():
+        raise FileNotFoundError(2, f"is missing: run scripts/{script} first", str(path))
+    return path
+
+
+def import_reader(name: str):
+    """The module that offers tensorflow-io's names: tensorflow_io itself or tfkafka.tfio."""
+    return importlib.import_module(READERS[name])
+
+
+def keras_verbosity() -> int:
+    """Keras' progress bar on a terminal, a line an epoch elsewhere."""
+    return 1 if sys.stdout.isatty() else 2
+
+
+def save_model(model, path: Path) -> None:
+    """Save as .keras, so that a reader never sees half of it."""
+    scratch = path.with_name("." + path.name)
+    model.save(scratch)
+    os.replace(scratch, path)
+    print(f"Saved {path}")
+
+
+def observe(arguments: argparse.Namespace, **observed: Any) -> None:
+    """Add to observations.json; a claim's id is written with `__` for its dot."""
+    path = arguments.artifacts / "observations.json"
+    observations = read_observations(path)
+    observations.update({name.replace("__", "."): value for name, value in observed.items()})
+    scratch = path.with_suffix(".new")
+    scratch.write_text(json.dumps(observations, indent=1) + "\n")
+    os.replace(scratch, path)
+
+
+def read_observations(path: Path) -> dict[str, Any]:
+    """What scripts observed so far; a damaged file is an OSError."""
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise OSError(5, f"is damaged ({error}): delete it", str(path)) from error
+
+
+def _one_line(kind: type[BaseException], error: BaseException, trace) -> None:
+    """Errors that a user can mend are one line; anything else is a bug and keeps its traceback."""
+    script = Path(sys.argv[0]).name
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"\n{script}: interrupted", file=sys.stderr)
+    elif issubclass(kind, OSError) and error.filename is not None:
+        print(f"{script}: {error.filename}: {error.strerror}", file=sys.stderr)
+    elif issubclass(kind, (TfkafkaError, SusyDataError, OSError)) or _is_library_error(kind):
+        print(f"{script}: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _is_library_error(kind: type[BaseException]) -> bool:
+    """Whether TensorFlow or kafka-python raised it: what it says is about the data or Kafka."""
+    names = {f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__}
+    return bool(
+        names & {"tensorflow.python.framework.errors_impl.OpError", "kafka.errors.KafkaError"}
+    )
+
+
+sys.excepthook = _one_line

@@ -1,0 +1,89 @@
+"""The whole tutorial: run the scripts in order, then hold what they observed against its claims.
+
+Starts a Kafka of its own in the artifacts folder (data of an earlier run are deleted) and stops
+it at the end, also after an error and after Ctrl-C. Exits with 1 if a script fails, or if a claim
+does not hold that is not known to be false.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import _common
+
+from reproduction.claims import FAILS, format_verdicts, judge
+
+arguments = _common.parse(
+    __doc__,
+    "--kafka-version",
+    "--reader",
+    "--rows",
+    "--epochs",
+    "--susy",
+    "--seed",
+    port={"type": int, "default": 9092, "help": "of the broker"},
+    zookeeper_port={"type": int, "help": "of ZooKeeper, or of the KRaft controller"},
+)
+LATE_ROWS = 100
+
+
+def flags(*names: str) -> list[str]:
+    """The named flags, with the values that were given to this script."""
+    values = {name: getattr(arguments, name.replace("-", "_")) for name in names}
+    return [
+        word
+        for name, value in values.items()
+        if value is not None
+        for word in (f"--{name}", str(value))
+    ]
+
+
+STEPS = [
+    ("01_check_environment.py", flags("reader")),
+    ("02_start_kafka.py", ["--fresh", *flags("kafka-version", "port", "zookeeper-port")]),
+    ("03_create_topics.py", []),
+    ("04_load_susy.py", flags("susy", "rows", "seed")),
+    ("05_write_to_kafka.py", flags("seed")),
+    ("06_train.py", flags("reader", "seed", "epochs")),
+    ("07_evaluate.py", flags("reader")),
+    ("07_evaluate.py", flags("reader")),  # the same group again: it has read everything
+    ("08_describe_group.py", []),
+    ("09_train_online.py", [*flags("reader", "seed"), "--late-rows", str(LATE_ROWS)]),
+    ("10_predict.py", flags("reader")),
+]
+
+
+def run(script: str, options: list[str]) -> int:
+    """Run one script, say how long it took, return its exit status."""
+    print(f"\n=== {script} {' '.join(options)}", flush=True)
+    start = time.monotonic()
+    path = Path(__file__).with_name(script)
+    command = [sys.executable, str(path), *options, "--artifacts", str(arguments.artifacts)]
+    process = subprocess.Popen(command)
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it got the same Ctrl-C, and cleans up
+        raise
+    print(f"=== {script}: {time.monotonic() - start:.1f} s", flush=True)
+    return status
+
+
+observations = arguments.artifacts / "observations.json"
+observations.unlink(missing_ok=True)
+failed = None
+try:
+    for script, options in STEPS:
+        if run(script, options):
+            failed = script
+            break
+finally:
+    run("11_stop_kafka.py", [])
+
+verdicts = judge(_common.read_observations(observations))
+print("\n" + format_verdicts(verdicts))
+if failed:
+    sys.exit(f"run_tutorial.py: {failed} failed; its error is above")
+if wrong := [verdict.claim.id for verdict in verdicts if verdict.status == FAILS]:
+    sys.exit(f"run_tutorial.py: claims that do not hold: {', '.join(wrong)}")

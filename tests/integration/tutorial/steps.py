@@ -1,0 +1,188 @@
+"""The tutorial's readers at work; each function runs in a process of its own.
+
+`reader` is the module that offers tensorflow-io's names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reproduction.susy.schema import FEATURES
+from tests.tutorial import (
+    BATCH_SIZE,
+    EPOCHS,
+    GROUP_CONFIGURATION,
+    ONLINE_BATCH_SIZE,
+    ONLINE_EPOCHS,
+    Messages,
+    TrainedModel,
+    write,
+)
+from tfkafka.admin import Admin, GroupPartition
+
+SEED = 1
+STREAM_TIMEOUT_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Elements:
+    """What a dataset gave: records as bytes, and the matrix that TensorFlow decoded of them."""
+
+    values: list[bytes]
+    keys: list[bytes]
+    features: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Keras' metrics (empty when no record came), batches, and the group before it closed."""
+
+    metrics: dict[str, float]
+    steps: int
+    group: list[GroupPartition]
+
+
+@dataclass(frozen=True)
+class OnlineTraining:
+    """Records of each mini dataset, and Keras' history of each that was not empty."""
+
+    rows: list[int]
+    steps: list[int]
+    histories: list[dict[str, list[float]]]
+
+
+def read_partition(reader: str, servers: str, topic: str, configuration: list[str]) -> Elements:
+    """Everything that from_kafka gives, raw and decoded."""
+    dataset = _partition(reader, servers, topic, configuration)
+    items = list(dataset.as_numpy_iterator())
+    batches = list(dataset.map(_decode_item).batch(BATCH_SIZE).as_numpy_iterator())
+    features, labels = (np.concatenate(column) for column in zip(*batches, strict=True))
+    return Elements([i.message for i in items], [i.key for i in items], features, labels)
+
+
+def train(
+    reader: str, servers: str, topic: str, configuration: list[str], path: Path
+) -> TrainedModel:
+    """Train the tutorial's model for ten epochs and save it at `path`."""
+    import tensorflow as tf
+
+    from reproduction.susy.model import build_model
+
+    # Before the dataset is made: tensorflow-io's would not survive it afterwards.
+    tf.keras.utils.set_random_seed(SEED)
+    dataset = _partition(reader, servers, topic, configuration)
+    dataset = dataset.shuffle(buffer_size=BATCH_SIZE).map(_decode_item).batch(BATCH_SIZE)
+    model = build_model()
+    steps = _step_counter()
+    history = model.fit(dataset, epochs=EPOCHS, verbose=0, callbacks=[steps]).history
+    model.save(path)
+    return TrainedModel(path, history["loss"], history["accuracy"], steps.count // EPOCHS)
+
+
+def read_group(reader: str, servers: str, topic: str, group: str) -> tuple[list, list]:
+    """Everything that the group dataset gives: values and keys."""
+    pairs = list(_group(reader, servers, topic, group).as_numpy_iterator())
+    return [value for value, _ in pairs], [key for _, key in pairs]
+
+
+def evaluate(reader: str, servers: str, topic: str, group: str, path: Path) -> Evaluation:
+    """Evaluate a saved model by group."""
+    import tensorflow as tf
+
+    model = tf.keras.models.load_model(path)
+    dataset = _group(reader, servers, topic, group).map(_decode).batch(BATCH_SIZE)
+    steps = _step_counter()
+    metrics = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[steps])
+    return Evaluation(metrics, steps.count, Admin(servers).describe_group(group))
+
+
+def predict_group(reader: str, servers: str, topic: str, group: str, path: Path) -> np.ndarray:
+    """Probabilities for all records of a group dataset, shape (records, 1)."""
+    import tensorflow as tf
+
+    model = tf.keras.models.load_model(path)
+    dataset = _group(reader, servers, topic, group).map(_decode).batch(BATCH_SIZE)
+    return model.predict(dataset, verbose=0)
+
+
+def train_online(
+    reader: str, servers: str, topic: str, group: str, path: Path,
+    late: Messages | None = None, **options: Any,
+) -> OnlineTraining:  # fmt: skip
+    """Train a saved model on mini datasets; `late` messages are sent after the first of them."""
+    import tensorflow as tf
+
+    model = tf.keras.models.load_model(path)
+    online_train_ds = _streaming(reader).KafkaBatchIODataset(
+        topics=[topic], group_id=group, servers=servers, stream_timeout=STREAM_TIMEOUT_MS,
+        configuration=GROUP_CONFIGURATION, **options,
+    )  # fmt: skip
+    done = OnlineTraining([], [], [])
+    for mini_ds in online_train_ds:
+        done.rows.append(len(mini_ds))
+        mini_ds = mini_ds.shuffle(buffer_size=32).map(_decode).batch(ONLINE_BATCH_SIZE)
+        if len(mini_ds) > 0:
+            done.steps.append(len(mini_ds))
+            done.histories.append(model.fit(mini_ds, epochs=ONLINE_EPOCHS, verbose=0).history)
+        if late:
+            threading.Timer(LATE_BY_S, write, (servers, topic, late)).start()
+            late = None
+    model.save(path)
+    return done
+
+
+# Later than one poll of one second, and well before the stream's timeout.
+LATE_BY_S = 4.0
+
+
+def _partition(reader: str, servers: str, topic: str, configuration: list[str]):
+    tfio = importlib.import_module(reader)
+    return tfio.IODataset.from_kafka(
+        topic, partition=0, offset=0, servers=servers, configuration=configuration
+    )
+
+
+def _group(reader: str, servers: str, topic: str, group: str):
+    return _streaming(reader).KafkaGroupIODataset(
+        topics=[topic], group_id=group, servers=servers, stream_timeout=STREAM_TIMEOUT_MS,
+        configuration=GROUP_CONFIGURATION,
+    )  # fmt: skip
+
+
+def _streaming(reader: str):
+    return importlib.import_module(reader).experimental.streaming
+
+
+def _decode_item(item):
+    return _decode(item.message, item.key)
+
+
+def _decode(raw_message, raw_key):
+    import tensorflow as tf
+
+    message = tf.io.decode_csv(raw_message, [[0.0] for _ in FEATURES])
+    return message, tf.strings.to_number(raw_key)
+
+
+def _step_counter():
+    import tensorflow as tf
+
+    class StepCounter(tf.keras.callbacks.Callback):
+        """Counts batches, of training and of evaluation."""
+
+        count = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.count += 1
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.count += 1
+
+    return StepCounter()
