@@ -1,0 +1,49 @@
+"""Processes recognised and signals held back: what no broker has to run for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tfkafka.testing.brokers.processes import JavaProcess, ctrl_c_held_back
+
+
+def test_ctrl_c_comes_after_the_block():
+    done = []
+    with pytest.raises(KeyboardInterrupt), ctrl_c_held_back():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the rest of the block")
+    assert done == ["the rest of the block"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_error_in_the_block_passes_through():
+    with pytest.raises(ValueError, match="mine"), ctrl_c_held_back():
+        raise ValueError("mine")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_pid_that_was_given_out_again_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    def must_not_wait(*_: object) -> None:
+        raise AssertionError("waits for somebody else's process")
+
+    monkeypatch.setattr(psutil.Process, "wait", must_not_wait)
+    somebody_else = JavaProcess(os.getpid(), started=1.0)
+    assert not somebody_else.running()
+    somebody_else.end()  # a signal would end this test
+
+
+def test_process_that_ignores_the_polite_signal_is_killed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tfkafka.testing.brokers.processes.STOP_DEADLINE_S", 0.2)
+    program = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        process = JavaProcess(child.pid, psutil.Process(child.pid).create_time())
+        assert process.running()
+        process.end()
+        assert not process.running()
