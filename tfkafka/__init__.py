@@ -1,0 +1,29 @@
+"""tf.data readers for Apache Kafka.
+
+TensorFlow is imported when a name that needs it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CsvDecoder": "decode",
+    "KafkaDataset": "datasets",
+    "Metadata": "elements",
+    "headers_of": "elements",
+}
+
+__all__ = ["CsvDecoder", "KafkaDataset", "Metadata", "headers_of"]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -25,6 +25,9 @@ TOPIC_PREFIX = "conf.topic."
 _SECRET = re.compile(
     r"password|secret|\.pem$|oauthbearer\.config|assertion\.private|sasl\.username"
 )
+_CONNECTION = re.compile(
+    r"bootstrap\.servers|metadata\.broker\.list|client\.|security\.|s(sl|asl)\."
+)
 _UNKNOWN = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
 _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
 
@@ -64,6 +67,23 @@ def parse(configuration: Configuration) -> Settings:
     else:
         pairs = [_split(_text(entry)) for entry in configuration or []]
     return Settings({name.strip().removeprefix(TOPIC_PREFIX): value for name, value in pairs})
+
+
+def consumer_settings(
+    servers: str | Iterable[str] | None, configuration: Configuration
+) -> Settings:
+    """Settings of a consumer; `servers` goes before what `configuration` says."""
+    settings = parse(configuration)
+    if servers is not None:
+        settings["bootstrap.servers"] = servers if isinstance(servers, str) else ",".join(servers)
+    settings.setdefault("bootstrap.servers", DEFAULT_SERVERS)
+    return settings
+
+
+def connection_settings(settings: Mapping[str, object]) -> Settings:
+    """Those of them that say where a cluster is and who asks: for a producer beside a consumer."""
+    kept = (name for name in settings if _CONNECTION.match(name))
+    return Settings({name: settings[name] for name in kept})
 
 
 def make_client(kind: Callable, settings: Mapping[str, object], **arguments):

@@ -1,0 +1,171 @@
+"""Kafka as `tf.data.Dataset`: bounded reading of partitions, from the same first to the same last
+record in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import tensorflow as tf
+
+from tfkafka import config, interrupts
+from tfkafka.decode import CsvDecoder
+from tfkafka.elements import Layout
+from tfkafka.intake import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
+from tfkafka.poison import Counts, Poison
+from tfkafka.read import OFFSET_END, Span, Start, pin, read
+from tfkafka.records import Chunk
+
+CHUNKS_AHEAD = 2
+
+
+class ChunkedDataset(tf.data.Dataset):
+    """A dataset over a Python generator of chunks; base of all datasets here.
+
+    Attributes:
+        error: the exception that ended the last iteration, or None. TensorFlow raises a
+            `tf.errors.OpError` with its text in its place.
+        counts: records of the last iteration: read, used, skipped, quarantined.
+    """
+
+    def __init__(self, pipeline: tf.data.Dataset):
+        self._pipeline = pipeline
+        super().__init__(pipeline._variant_tensor)
+
+    def _inputs(self) -> list[tf.data.Dataset]:
+        return [self._pipeline]
+
+    @property
+    def element_spec(self):
+        return self._pipeline.element_spec
+
+
+class Source:
+    """Makes the chunks of a dataset into tensors, and remembers what went wrong."""
+
+    def __init__(self, layout: Layout, poison: Poison, chunks: Callable[[], Iterator[Chunk]]):
+        self.layout = layout
+        self.poison = poison
+        self.error: Exception | None = None
+        self._chunks = chunks
+
+    def dataset(self) -> tf.data.Dataset:
+        """Of whole chunks; some are empty."""
+        interrupts.watch()
+        return tf.data.Dataset.from_generator(
+            self._columns, output_signature=self.layout.signature()
+        )
+
+    def _columns(self) -> Iterator[tuple]:
+        self.error = None
+        self.poison.counts = Counts()
+        try:
+            for chunk in self._chunks():
+                yield self.layout.columns(chunk, self.poison)[0]
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def shaped(
+    chunks: tf.data.Dataset, layout: Layout, batch_size: int | None, whole: bool
+) -> tf.data.Dataset:
+    """Chunks as they are, cut into batches, or into single records."""
+    if whole:
+        chunks = chunks.filter(lambda *columns: tf.size(tf.nest.flatten(columns)[-1]) > 0)
+    elif batch_size is None:
+        chunks = chunks.unbatch()
+    else:
+        chunks = chunks.rebatch(batch_size)
+    return chunks.map(lambda column: column) if len(layout.signature()) == 1 else chunks
+
+
+class KafkaDataset(ChunkedDataset):
+    """Records [start, stop) of one or several partitions of a topic.
+
+    Both ends are pinned when the dataset is made, so that every epoch sees the same records;
+    `refresh()` pins them anew. Nothing is committed, no group is joined. Several partitions are
+    read at the same time: each in its order, between them in no particular one.
+
+    Elements are (message, key), scalar strings, "" where a record has null; with `decode`
+    (features float32 [columns], label float32 []); with `batch_size` both with a first axis of
+    that length (the last batch may be shorter); with `metadata` followed by a `Metadata`.
+
+    Args:
+        topic: its name.
+        partition: a number, or a list of them.
+        offset: the first offset; another name of `start`, used where that is None.
+        start: the first offset (0: the beginning, -1: the end, -2000 - n: n before the end), or a
+            datetime with a time zone: the first record at or after it.
+        stop: the offset behind the last one; -1: the present end, which for a consumer that reads
+            committed records only (the default) is before the first open transaction.
+        servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, else localhost:9092.
+        configuration: librdkafka's settings, `["name=value", ...]` or a dict.
+        metadata: whether elements end with their `Metadata`.
+        decode: for example `CsvDecoder(18, label="key")`.
+        batch_size: records of an element; None: one, without an axis.
+        max_records: stop after this many.
+        on_poison: "fail", "skip" or "quarantine": what to do if decode fails on a record.
+        quarantine_topic: where poisoned records are written to.
+        prefetch_bytes: bytes that Kafka's client reads ahead, about.
+        broker_timeout: ms without an answer from Kafka after which iteration raises.
+
+    Raises:
+        ConfigurationError: an unknown setting. TopicError: no such topic or partition.
+        OffsetError: start or stop are outside of what the partition has. ReadError: no broker.
+        Iteration raises `tf.errors.OpError` whose text names topic, partition, offset and reason;
+        the original exception is then at `error`.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int | Sequence[int] = 0,
+        offset: Start = 0,
+        *,
+        start: Start | None = None,
+        stop: int = OFFSET_END,
+        servers: str | Sequence[str] | None = None,
+        configuration: config.Configuration = None,
+        metadata: bool = False,
+        decode: CsvDecoder | None = None,
+        batch_size: int | None = None,
+        max_records: int | None = None,
+        on_poison: str = "fail",
+        quarantine_topic: str | None = None,
+        prefetch_bytes: int = PREFETCH_BYTES,
+        broker_timeout: int = BROKER_TIMEOUT_MS,
+    ):
+        partitions = [partition] if isinstance(partition, int) else list(partition)
+        settings = config.consumer_settings(servers, configuration)
+        limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
+        begin = offset if start is None else start
+        self._pin = lambda: pin(settings, limits, topic, partitions, begin, stop)
+        self._batch_size = batch_size
+        self.spans: list[Span] = self._pin()
+        poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))
+        self._source = Source(
+            Layout(decode, metadata),
+            poison,
+            lambda: read(self.spans, settings, limits, max_records),
+        )
+        super().__init__(self._shaped(whole=False))
+
+    @property
+    def error(self) -> Exception | None:
+        return self._source.error
+
+    @property
+    def counts(self) -> Counts:
+        return self._source.poison.counts
+
+    def refresh(self) -> None:
+        """Pin both ends anew: later iterations see the records of now."""
+        self.spans = self._pin()
+
+    def chunks(self) -> tf.data.Dataset:
+        """The same with whole chunks as elements: a first axis of any length but 0."""
+        return self._shaped(whole=True)
+
+    def _shaped(self, whole: bool) -> tf.data.Dataset:
+        chunks = self._source.dataset().prefetch(CHUNKS_AHEAD)
+        return shaped(chunks, self._source.layout, self._batch_size, whole)
