@@ -10,13 +10,14 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from reproduction.susy.errors import SusyDataError
 from reproduction.susy.fidelity import measures, plots
@@ -32,6 +33,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("reports/fidelity"))
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic rows and weights")
     arguments = parser.parse_args()
+    # The tutorial's loss and its shuffled dataset: Keras has something to say about both.
+    warnings.filterwarnings("ignore", category=UserWarning, module="keras")
     try:
         samples = load_samples(arguments.real, arguments.seed)
     except SusyDataError as error:
@@ -46,9 +49,7 @@ def main() -> int:
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_whole(arguments.out / "index.html", page(table, facts, figures(samples, result)))
-    # Bounds may be infinite, which JSON can't say: null.
-    text = json.dumps(result, indent=1, default=float).replace("-Infinity", "null")
-    write_whole(arguments.out / "fidelity.json", text.replace("Infinity", "null"))
+    write_whole(arguments.out / "fidelity.json", as_json(result))
     for goal in table:
         verdict = "met" if goal.met else "MISSED"
         print(f"{goal.value:9.{goal.digits}f}  {verdict:6}  {goal.name}: {goal.bounds}")
@@ -124,6 +125,12 @@ def figures(samples: Samples, result: dict) -> list[tuple[str, str]]:
         ),
     )
     return [(caption, plots.svg(draw, size)) for caption, draw, size in drawings]
+
+
+def as_json(result: dict) -> str:
+    """JSON text; an infinite bound, which JSON can't say, is null."""
+    text = json.dumps(result, indent=1, default=float)
+    return text.replace("-Infinity", "null").replace("Infinity", "null")
 
 
 def progress(what: str) -> None:

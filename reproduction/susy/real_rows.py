@@ -24,9 +24,7 @@ def read_real_rows(paths: Sequence[Path]) -> pd.DataFrame:
             ) from error
         if frame.shape[1] != len(COLUMNS) or not frame[0].isin((0.0, 1.0)).all():
             raise SusyDataError(
-                f"{frame.shape[1]} columns, the first not all 0 or 1"
-                if frame.shape[1] == len(COLUMNS)
-                else f"{frame.shape[1]} columns instead of {len(COLUMNS)}",
+                f"{frame.shape[1]} columns ({len(COLUMNS)} wanted), or a {LABEL} not 0 or 1",
                 str(path),
                 f"give a file of SUSY rows, {LABEL} first",
             )

@@ -51,7 +51,9 @@ def correlation_gap_of_halves(frame: pd.DataFrame) -> float:
     return float(np.mean(gaps))
 
 
-def discriminator_auc(real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
+def discriminator_auc(
+    real: pd.DataFrame, synthetic: pd.DataFrame, seeds: int = DISCRIMINATOR_SEEDS
+) -> float:
     """AUC at which gradient boosting tells the rows apart: 0.5 is not at all.
 
     All 19 columns, as many synthetic rows as real ones, cross-validated, mean over seeds.
@@ -61,7 +63,7 @@ def discriminator_auc(real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
     is_real = np.concatenate([np.ones(len(real)), np.zeros(len(synthetic))])
     weight = np.concatenate([weights_of(real), np.ones(len(synthetic))])
     scores = []
-    for seed in range(DISCRIMINATOR_SEEDS):
+    for seed in range(seeds):
         guess = cross_val_predict(
             HistGradientBoostingClassifier(random_state=seed),
             rows,
