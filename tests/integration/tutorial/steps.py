@@ -28,6 +28,8 @@ from tfkafka.admin import Admin, GroupPartition
 
 SEED = 1
 STREAM_TIMEOUT_MS = 10_000
+# Later than one poll of one second, and well before the stream's timeout.
+LATE_BY_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,11 @@ class Elements:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Keras' metrics (empty when no record came), batches, and the group before it closed."""
+    """Keras' metrics by group (empty when no record came) and for the same rows from memory,
+    batches, and the group while its member was there."""
 
     metrics: dict[str, float]
+    in_memory: dict[str, float]
     steps: int
     group: list[GroupPartition]
 
@@ -92,15 +96,21 @@ def read_group(reader: str, servers: str, topic: str, group: str) -> tuple[list,
     return [value for value, _ in pairs], [key for _, key in pairs]
 
 
-def evaluate(reader: str, servers: str, topic: str, group: str, path: Path) -> Evaluation:
-    """Evaluate a saved model by group."""
+def evaluate(
+    reader: str, servers: str, topic: str, group: str, path: Path, sent: Messages
+) -> Evaluation:
+    """Evaluate a saved model by group, and on the rows that were sent."""
     import tensorflow as tf
 
     model = tf.keras.models.load_model(path)
     dataset = _group(reader, servers, topic, group).map(_decode).batch(BATCH_SIZE)
     steps = _step_counter()
     metrics = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[steps])
-    return Evaluation(metrics, steps.count, Admin(servers).describe_group(group))
+    described = Admin(servers).describe_group(group)
+    in_memory = model.evaluate(
+        sent.features, sent.labels, batch_size=BATCH_SIZE, verbose=0, return_dict=True
+    )
+    return Evaluation(metrics, in_memory, steps.count, described)
 
 
 def predict_group(reader: str, servers: str, topic: str, group: str, path: Path) -> np.ndarray:
@@ -136,10 +146,6 @@ def train_online(
             late = None
     model.save(path)
     return done
-
-
-# Later than one poll of one second, and well before the stream's timeout.
-LATE_BY_S = 4.0
 
 
 def _partition(reader: str, servers: str, topic: str, configuration: list[str]):
