@@ -81,18 +81,15 @@ def _parameters() -> model.Parameters:
 def _block(start: int, rows: int, seed: int) -> np.ndarray:
     """Rows [start, start + rows) as float32 (rows, 19); ``start`` is a multiple of BLOCK_ROWS."""
     p = _parameters()
-    random = np.random.Philox(key=seed, counter=[0, 0, 0, start // BLOCK_ROWS])
-    count = model.UNIFORMS_FOR_EVENTS + model.UNIFORMS_FOR_JETS + 1
-    uniform = np.random.Generator(random).random((count, BLOCK_ROWS))[:, :rows]
-    for_events, for_jets, for_labels = np.split(uniform, [12, 14])
+    for_events, for_jets, for_label = _uniforms(seed, start // BLOCK_ROWS, rows)
     event = model.events(p, for_events)
-    columns = columns_from_event(event, np.ones(rows))
-    share = model.met_rel_share(
-        p, event, model.label_inputs(event, columns, np.ones(rows)), for_jets
-    )
+    no_jets = np.ones(rows)
+    columns = columns_from_event(event, no_jets)
+    inputs = model.label_inputs(event, columns, no_jets)
+    share = model.met_rel_share(p, event, inputs, for_jets)
     columns["MET_rel"] = columns["MET_rel"] * share
     inputs = model.label_inputs(event, columns, share)
-    score = model.log_odds(p, inputs) + logistic(for_labels[0])
+    score = model.log_odds(p, inputs) + logistic(for_label)
     block = np.zeros((rows, len(COLUMNS)), dtype=np.float32)
     for index, name in enumerate(FEATURES, start=1):
         block[:, index] = columns[name]
