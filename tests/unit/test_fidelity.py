@@ -75,12 +75,12 @@ def test_correlations_are_numpys_where_all_weights_are_equal(first):
 
 
 def test_discriminator_tells_what_differs_and_not_what_does_not(first, second):
-    assert measures.discriminator_auc(first.head(300), second, seeds=1) < 0.56
+    assert measures.discriminator_auc(first.head(120), second, seeds=1) < 0.62
     shuffled = second.copy()
     rng = np.random.default_rng(0)
     for name in FEATURES:  # the marginals stay, all relations go
         shuffled[name] = rng.permutation(shuffled[name].to_numpy())
-    assert measures.discriminator_auc(first.head(300), shuffled, seeds=1) > 0.85
+    assert measures.discriminator_auc(first.head(120), shuffled, seeds=1) > 0.7
 
 
 def test_goals_are_met_and_missed_at_their_bounds():
