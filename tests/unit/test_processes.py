@@ -42,8 +42,11 @@ def test_process_that_ignores_the_polite_signal_is_killed(monkeypatch: pytest.Mo
     monkeypatch.setattr("tfkafka.testing.brokers.processes.STOP_DEADLINE_S", 0.2)
     program = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
-        child.stdout.readline()
-        process = JavaProcess(child.pid, psutil.Process(child.pid).create_time())
-        assert process.running()
-        process.end()
-        assert not process.running()
+        try:
+            child.stdout.readline()
+            process = JavaProcess(child.pid, psutil.Process(child.pid).create_time())
+            assert process.running()
+            process.end()
+            assert not process.running()
+        finally:
+            child.kill()
