@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from reproduction.susy.loader import load
 from tests.tutorial import SusyTopic, split, write
 from tfkafka.admin import Admin
-from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers import compose, embedded
 from tfkafka.testing.brokers.base import Broker
 from tfkafka.testing.brokers.external import ExternalBroker
+from tfkafka.testing.brokers.processes import free_ports
 
 # Quiet before anything imports TensorFlow; and no GPU, so that results do not depend on one.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -58,6 +61,33 @@ def kafka(request: pytest.FixtureRequest) -> Broker:
     if not re.fullmatch(r"[^:\s]+:\d+", choice):
         raise pytest.UsageError(f"--kafka {choice}: must be embedded, docker or HOST:PORT")
     return ExternalBroker(choice)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command() -> str:
+    """For pytest-docker: whichever form of the command there is."""
+    return " ".join(compose.compose_command())
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file() -> str:
+    return str(compose.COMPOSE_FILE)
+
+
+@pytest.fixture(scope="session")
+def docker_setup() -> list[str]:
+    return ["up -d"]
+
+
+@pytest.fixture(scope="session")
+def compose_kafka(request: pytest.FixtureRequest) -> Broker:
+    """The session's Kafka in Docker, brought up and taken down by pytest-docker."""
+    if reason := compose.available():
+        pytest.skip(f"Docker cannot be used: {reason}")
+    # Clients are told this port by the broker, so it is chosen before the stack comes up.
+    os.environ["KAFKA_PORT"] = str(free_ports(1)[0])
+    request.getfixturevalue("docker_services")
+    return compose.attach(request.getfixturevalue("docker_compose_project_name"))
 
 
 @pytest.fixture(scope="session")
@@ -137,3 +167,16 @@ def _filled_topic(kafka, admin, name, partitions, messages) -> Iterator[SusyTopi
 def _unique_name(test: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", test).strip("-")[:150]
     return f"{plain}-{uuid.uuid4().hex[:6]}"
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How long each folder of tests took."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                parts = Path(report.nodeid.split("::")[0]).parts
+                seconds["/".join(parts[:2])] += report.duration
+    terminalreporter.section("time by folder")
+    for folder, duration in sorted(seconds.items()):
+        terminalreporter.write_line(f"{duration:7.1f} s  {folder}")

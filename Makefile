@@ -1,0 +1,66 @@
+# make reproduce   the whole tutorial, on Kafka 2.7.2 with ZooKeeper
+# make test        all tests; the tutorial's part on Kafka 2.7.2 as well
+# make bench       the benchmarks          make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
+# make lock        requirements.txt -> requirements.lock          make clean   what these leave
+#
+# Needs Python 3.11 or 3.12, make, and on first use the network; everything else is installed here.
+
+KAFKA_VERSION ?= 2.7.2
+READER        ?= tfio
+ROWS          ?= 100000
+EPOCHS        ?= 10
+SUSY          ?= auto
+PORT          ?= 9092
+VENV          ?= .venv
+
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
+SUPPORTED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+RUN        := $(VENV)/bin/python
+
+.PHONY: reproduce test test-tutorial lint bench fidelity lock clean
+
+reproduce: $(VENV)/installed
+	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
+	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
+
+# The tutorial's part once more on its own Kafka, with fewer rows.
+test: $(VENV)/installed lint
+	$(RUN) -m pytest --junitxml=reports/tests.xml
+	$(RUN) -m pytest tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000 \
+	  --junitxml=reports/tests-kafka-2.7.2.xml
+
+lint: $(VENV)/installed
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+bench: $(VENV)/installed
+	$(RUN) -m pytest tests/benchmarks -p no:randomly
+
+fidelity: $(VENV)/installed
+	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }
+	$(RUN) tools/fidelity.py --real $(REAL) --out reports/fidelity
+
+# Installed whole or not at all: a broken installation has no such file and is begun again.
+$(VENV)/installed: requirements.lock
+	@python=$$(for candidate in $(CANDIDATES); do \
+	    if $$candidate -c '$(SUPPORTED)' 2>/dev/null; then echo $$candidate; break; fi; done); \
+	if [ -z "$$python" ]; then \
+	  echo "make: needs Python 3.11 or 3.12, and none of these is one: $(CANDIDATES);" \
+	    "name yours with PYTHON=/path/to/python" >&2; exit 1; fi; \
+	echo "Installing into $(VENV) with $$python ($$($$python --version))"; \
+	rm -rf $(VENV) && $$python -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check --quiet --progress-bar on \
+	  --require-hashes -r requirements.lock
+	@touch $@
+
+# uv resolves; pip installs what it found.
+lock:
+	{ echo "# The whole tree of requirements.txt with checksums, for Python 3.11 and 3.12 on Linux;" \
+	    "made by: make lock"; \
+	  uv pip compile requirements.txt --python-version 3.11 --python-platform linux \
+	    --generate-hashes --no-emit-index-url --no-header --quiet; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean:
+	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
+	rm -rf $(VENV) artifacts reports build .pytest_cache .ruff_cache .benchmarks
