@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker_child import java_of
 from tfkafka.errors import BrokerError
-from tfkafka.testing.brokers import embedded, external, jars
+from tfkafka.testing.brokers import embedded, jars
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.external import ExternalBroker
@@ -299,11 +299,3 @@ def test_external_broker_is_used_and_not_disturbed(shared):
             disturb()
     theirs.stop()
     assert answers_metadata(ours.bootstrap_servers, timeout_s=10)
-
-
-def test_external_broker_at_a_dead_address(monkeypatch):
-    monkeypatch.setattr(external, "CONNECT_DEADLINE_S", 1.0)
-    with taken_port() as port:
-        pass
-    with pytest.raises(BrokerError, match=f"no Kafka broker at 127.0.0.1:{port} answered in 1 s"):
-        ExternalBroker(f"127.0.0.1:{port}")

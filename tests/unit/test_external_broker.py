@@ -1,10 +1,13 @@
-"""Addresses that are none are refused before anything is asked."""
+"""Addresses that are none, and one where nobody answers."""
 
 from __future__ import annotations
+
+import socket
 
 import pytest
 
 from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers import external
 from tfkafka.testing.brokers.external import ExternalBroker
 
 
@@ -20,3 +23,12 @@ def test_what_is_no_address_is_refused(address: str):
 def test_the_wrong_one_of_several_addresses_is_named():
     with pytest.raises(BrokerError, match="'two' is not the address of a broker"):
         ExternalBroker("one:9092, two")
+
+
+def test_dead_address(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(external, "CONNECT_DEADLINE_S", 0.5)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens, and nobody else can
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(BrokerError, match=f"no Kafka broker at {address} answered in"):
+            ExternalBroker(address)
