@@ -11,12 +11,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CsvDecoder": "decode",
+    "CommitCallback": "commit",
+    "KafkaBatchDataset": "groups",
     "KafkaDataset": "datasets",
+    "KafkaGroupDataset": "groups",
     "Metadata": "elements",
     "headers_of": "elements",
 }
 
-__all__ = ["CsvDecoder", "KafkaDataset", "Metadata", "headers_of"]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):

@@ -101,6 +101,14 @@ def make_client(kind: Callable, settings: Mapping[str, object], **arguments):
         raise ConfigurationError(f"the Kafka client refuses its configuration: {error}") from None
 
 
+def check(settings: Mapping[str, object]) -> None:
+    """Raise ConfigurationError if a consumer could not be made with these settings."""
+    unconnected = {k: v for k, v in settings.items() if k != "bootstrap.servers"}
+    # Without an address nothing is connected to.
+    quiet = {"log_level": 0, "error_cb": lambda _error: None}
+    make_client(confluent_kafka.Consumer, {**unconnected, **quiet}).close()
+
+
 def nearest_names(name: str) -> list[str]:
     """At most three names that librdkafka knows and that are spelled like `name`."""
     return difflib.get_close_matches(name, known_names(), n=3)

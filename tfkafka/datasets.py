@@ -40,27 +40,42 @@ class ChunkedDataset(tf.data.Dataset):
 
 
 class Source:
-    """Makes the chunks of a dataset into tensors, and remembers what went wrong."""
+    """Makes the chunks of a dataset into tensors, and remembers what went wrong.
 
-    def __init__(self, layout: Layout, poison: Poison, chunks: Callable[[], Iterator[Chunk]]):
+    Args:
+        handed: called with each chunk, and with those of its records that are elements, just
+            before it is given to TensorFlow.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        poison: Poison,
+        chunks: Callable[[], Iterator[Chunk]],
+        handed: Callable[[Chunk, Chunk], None] = lambda _chunk, _kept: None,
+    ):
         self.layout = layout
         self.poison = poison
         self.error: Exception | None = None
         self._chunks = chunks
+        self._handed = handed
 
     def dataset(self) -> tf.data.Dataset:
         """Of whole chunks; some are empty."""
         interrupts.watch()
         return tf.data.Dataset.from_generator(
-            self._columns, output_signature=self.layout.signature()
+            self.columns, output_signature=self.layout.signature()
         )
 
-    def _columns(self) -> Iterator[tuple]:
+    def columns(self) -> Iterator[tuple]:
+        """The columns of one chunk after the other."""
         self.error = None
         self.poison.counts = Counts()
         try:
             for chunk in self._chunks():
-                yield self.layout.columns(chunk, self.poison)[0]
+                columns, kept = self.layout.columns(chunk, self.poison)
+                self._handed(chunk, kept)
+                yield columns
         except Exception as error:
             self.error = error
             raise

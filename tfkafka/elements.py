@@ -72,11 +72,16 @@ class Layout:
             columns = (*columns, Metadata(*map(_vector, _METADATA_TYPES)))
         return columns
 
+    def tensors(self, columns: tuple):
+        """The columns as tensors; a single one is no tuple."""
+        tensors = tf.nest.map_structure(tf.convert_to_tensor, columns)
+        return tensors if len(tensors) > 1 else tensors[0]
+
     def columns(self, chunk: Chunk, poison: Poison) -> tuple[tuple, Chunk]:
         """The chunk's columns, as `signature` says, and the records that are in them."""
         if self.decode is None:
             poison.handle(chunk, ())
-            columns = (without_null(chunk.values), without_null(chunk.keys))
+            columns = (_strings(without_null(chunk.values)), _strings(without_null(chunk.keys)))
         else:
             decoded = self.decode.decode(chunk)
             poison.handle(chunk, decoded.faults)
@@ -94,13 +99,17 @@ def _vector(dtype: tf.DType) -> tf.TensorSpec:
     return tf.TensorSpec([None], dtype)
 
 
+def _strings(entries: list) -> np.ndarray:
+    return np.array(entries, dtype=object)
+
+
 def _metadata(chunk: Chunk) -> Metadata:
     return Metadata(
-        chunk.topics,
+        _strings(chunk.topics),
         chunk.partitions,
         chunk.offsets,
         chunk.timestamps,
-        [_headers_text(headers) for headers in chunk.headers],
+        _strings([_headers_text(headers) for headers in chunk.headers]),
         is_null(chunk.values),
         is_null(chunk.keys),
     )

@@ -64,10 +64,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Taken:
-    """What one call of `Intake.take` got: records, and partitions whose end was reached."""
+    """What one call of `Intake.take` got.
+
+    Attributes:
+        records: records.
+        ends: (topic, partition, offset) of partitions whose end was reached.
+        probed: there was silence for so long that the broker was asked whether it is there.
+    """
 
     records: list[Message]
     ends: list[tuple[str, int, int]]
+    probed: bool = False
 
 
 class Intake:
@@ -108,8 +115,7 @@ class Intake:
         size = self._size if at_most is None else max(1, min(self._size, at_most))
         first = self.consumer.poll(timeout_s)
         if first is None:
-            self._silent()
-            return Taken([], [])
+            return Taken([], [], self._silent())
         messages = [first]
         if size > 1 and first.error() is None:
             messages += self.consumer.consume(size - 1, LINGER_S)
@@ -138,14 +144,19 @@ class Intake:
         if self.unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 
-    def _silent(self) -> None:
-        """Silence may mean that there are no records, or no broker, or no topic: ask."""
+    def _silent(self) -> bool:
+        """Silence may mean that there are no records, or no broker, or no topic: ask now and then.
+
+        Returns whether it was asked this time.
+        """
         now = time.monotonic()
-        if now - self._probed >= PROBE_AFTER_S:
+        is_due = now - self._probed >= PROBE_AFTER_S
+        if is_due:
             self._probed = now
             for topic in self._topics:
                 self._probe(topic)
         self.check()
+        return is_due
 
     def _probe(self, topic: str) -> None:
         try:

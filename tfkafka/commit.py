@@ -1,0 +1,118 @@
+"""Committing what a Keras model has finished."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfkafka.elements import Metadata
+from tfkafka.groups import KafkaGroupDataset
+
+COMMIT_EVERY_S = 1.0
+
+
+class CommitCallback(keras.callbacks.Callback):
+    """Commits the records of a group dataset that finished steps of a model have used.
+
+    For `fit`, `evaluate` and `predict`. A crash repeats records, and loses none. The dataset no
+    longer commits what it merely handed over. Offsets are sent once a second at most, and at the
+    end of each epoch, when the broker's answer is waited for.
+
+    Which records a step has used is known in one of two ways:
+    - by counting, where batches come in the order of the records and nothing is filtered: from
+      the dataset's own `batch_size`, or from `batch_size` given here if the pipeline says
+      `.batch(batch_size)`.
+    - exactly, behind any shuffle or filter: let the dataset have `metadata=True`, keep that in
+      the elements as their last part, and end the pipeline with `watch`:
+      `commits = CommitCallback(ds); model.fit(commits.watch(ds.shuffle(64).batch(64)),
+      callbacks=[commits])`. A partition is then committed up to its oldest record that is not
+      used yet, which may still be in the shuffle's buffer.
+
+    Args:
+        dataset: the source of what the model is given.
+        batch_size: records of a batch, where the dataset doesn't make the batches.
+
+    Raises from the model's call: CommitError, where the broker refuses the offsets.
+    """
+
+    def __init__(self, dataset: KafkaGroupDataset, batch_size: int | None = None):
+        super().__init__()
+        self._dataset = dataset
+        self._batch_size = batch_size or dataset.batch_size
+        self._watched: deque[tuple[np.ndarray, ...]] | None = None
+        self._ledger = None
+        self._steps = 0
+        self._sent = 0.0
+        dataset._membership.auto_commit = False
+
+    def watch(self, pipeline: tf.data.Dataset) -> tf.data.Dataset:
+        """The same without the metadata, remembering which records each batch holds."""
+        last = pipeline.element_spec[-1] if isinstance(pipeline.element_spec, tuple) else None
+        if not isinstance(last, Metadata):
+            raise ValueError(
+                "CommitCallback.watch: the elements don't end with their Metadata; make the "
+                "dataset with metadata=True and keep it as the last part of each element"
+            )
+        self._watched = deque()
+
+        def note(topics, partitions, offsets) -> np.bool_:
+            self._watched.append((topics.astype(str), partitions, offsets))
+            return np.True_
+
+        def strip(*element):
+            *rest, where = element
+            noted = tf.numpy_function(
+                note, [where.topic, where.partition, where.offset], tf.bool, stateful=True
+            )
+            with tf.control_dependencies([noted]):
+                rest = tf.nest.map_structure(tf.identity, rest)
+            return tuple(rest) if len(rest) > 1 else rest[0]
+
+        return pipeline.map(strip, deterministic=True)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._finished(batch + 1)
+
+    on_test_batch_end = on_predict_batch_end = on_train_batch_end
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._ledger = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._end()
+
+    def on_test_begin(self, logs=None):
+        self._ledger = None
+
+    on_predict_begin = on_test_begin
+
+    def on_test_end(self, logs=None):
+        self._end()
+
+    on_predict_end = on_train_end = on_test_end
+
+    def _finished(self, steps: int) -> None:
+        membership = self._dataset._membership
+        if self._ledger is not membership.ledger:
+            self._ledger, self._steps = membership.ledger, 0
+        if self._watched is not None:
+            while self._steps < steps and self._watched:
+                self._ledger.use(*self._watched.popleft())
+                self._steps += 1
+        elif self._batch_size is None:
+            raise ValueError("CommitCallback: say batch_size, or end the pipeline with watch()")
+        else:
+            self._ledger.use_first(steps * self._batch_size)
+        if time.monotonic() - self._sent > COMMIT_EVERY_S:
+            self._sent = time.monotonic()
+            membership.commit(wait=False)
+
+    def _end(self) -> None:
+        membership = self._dataset._membership
+        membership.commit(wait=True)
+        if membership.has_ended:
+            membership.leave()

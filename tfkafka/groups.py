@@ -1,0 +1,303 @@
+"""Consumer groups as `tf.data.Dataset`: streams whose progress Kafka remembers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+from confluent_kafka import Message
+
+from tfkafka import config
+from tfkafka.datasets import ChunkedDataset, Source, shaped
+from tfkafka.decode import CsvDecoder
+from tfkafka.elements import Layout
+from tfkafka.intake import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
+from tfkafka.ledger import Ledger
+from tfkafka.poison import Counts, Poison
+from tfkafka.records import Chunk
+from tfkafka.session import FOR_EVER, GroupSession
+
+# librdkafka's own default for batch.num.messages.
+MINI_DATASET_RECORDS = 10_000
+MINI_DATASET_SETTING = "batch.num.messages"
+# A mini dataset that is not full yet waits so long once all that there is has been read.
+QUIET_S = 1.0
+
+
+class Membership:
+    """The one session that a group dataset has at a time, and its ledger."""
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        settings: config.Settings,
+        limits: Limits,
+        stream_timeout: int,
+        commit_in_flight: bool,
+    ):
+        if stream_timeout < FOR_EVER:
+            raise ValueError(
+                f"stream_timeout is {stream_timeout}: give milliseconds, or -1 to wait for ever"
+            )
+        self.topics = [topics] if isinstance(topics, str) else list(topics)
+        self.auto_commit = True
+        self.ledger = Ledger()
+        self.has_ended = False
+        self._settings = settings
+        self._limits = limits
+        self._stream_timeout = stream_timeout
+        # Of what is being worked on when a partition is lost: committed, or read again elsewhere.
+        self._commit_in_flight = commit_in_flight
+        self._session: GroupSession | None = None
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Join, give out chunks until the stream ends, and leave.
+
+        A chunk is handed over when the next one is asked for; only then is it committed. So
+        whoever breaks off leaves the last one uncommitted. Without auto-commit the member stays
+        in the group at the stream's end, for what is committed later.
+        """
+        self.leave()
+        session = self._join()
+        ended = False
+        try:
+            while (chunk := session.next_chunk()) is not None:
+                yield chunk
+                if self.auto_commit and len(chunk):
+                    self.ledger.use_all()
+                    session.commit(self.ledger.positions(), wait=False)
+            if self.auto_commit:
+                session.commit(self.ledger.positions(), wait=True)
+            ended = True
+        finally:
+            self.has_ended = ended
+            if self.auto_commit or not ended:
+                session.close()
+
+    def mini_datasets(self, records: int) -> Iterator[Chunk]:
+        """The same in chunks of exactly so many records, or fewer when the stream goes quiet."""
+        self.leave()
+        session = self._join()
+        try:
+            for chunk in _regrouped(session, records):
+                yield chunk
+                if self.auto_commit and len(chunk):
+                    self.ledger.use_all()
+                    session.commit(self.ledger.positions(), wait=True)
+        finally:
+            session.close()
+
+    def commit(self, wait: bool) -> None:
+        """Commit what the ledger says is used."""
+        if self._session is not None:
+            self._session.commit(self.ledger.positions(), wait)
+
+    def leave(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def _join(self) -> GroupSession:
+        self.ledger = Ledger()
+        self.has_ended = False
+        self._session = GroupSession(
+            self.topics, self._settings, self._limits, self._stream_timeout, self._give_up
+        )
+        return self._session
+
+    def _give_up(self, partitions: list[tuple[str, int]]) -> None:
+        """Partitions go to another member: commit what may be, for the last time."""
+        if self.auto_commit and self._commit_in_flight:
+            self.ledger.use_all()
+        if self._session is not None:
+            self._session.commit(self.ledger.positions(), wait=True)
+        self.ledger.forget(partitions)
+
+
+def _regrouped(session: GroupSession, records: int) -> Iterator[Chunk]:
+    pending: list[Message] = []
+    last = time.monotonic()
+    while (chunk := session.next_chunk()) is not None:
+        pending += chunk.messages
+        if len(chunk):
+            last = time.monotonic()
+        while len(pending) >= records:
+            yield Chunk(pending[:records])
+            pending = pending[records:]
+        if pending and session.is_quiet() and time.monotonic() - last > QUIET_S:
+            yield Chunk(pending)
+            pending = []
+        elif not len(chunk):
+            yield chunk
+    if pending:
+        yield Chunk(pending)
+
+
+class _GroupDataset(ChunkedDataset):
+    """What KafkaGroupDataset and KafkaBatchDataset have in common."""
+
+    _membership: Membership
+    _source: Source
+
+    @property
+    def error(self) -> Exception | None:
+        return self._source.error
+
+    @property
+    def counts(self) -> Counts:
+        return self._source.poison.counts
+
+    def close(self) -> None:
+        """Leave the group now; what is not committed comes again."""
+        self._membership.leave()
+
+
+class KafkaGroupDataset(_GroupDataset):
+    """A consumer group's share of topics, from where the group has committed.
+
+    The stream ends after `stream_timeout` ms without a record; late records are delivered. A
+    member of the group reads while the dataset is iterated, one iteration at a time. It leaves
+    when iteration ends, breaks or fails, and at exit.
+
+    When is a record committed? tf.data asks ahead: by an element at least, by hundreds behind a
+    shuffle, so a record that was handed over is not yet trained on.
+    - By default a chunk (up to 4,096 records) is committed when tf.data asks for the next one.
+      A crash can then lose what tf.data holds at that moment: what is in shuffle, batch and
+      prefetch buffers, and the rest of the chunk; with several members also the chunk in
+      work when partitions move. A loop that is broken off leaves its last chunk uncommitted.
+    - With `CommitCallback`, or with `auto_commit=False` and `commit()`, a record is committed
+      after its use: a crash repeats records, and loses none.
+
+    Elements, and all arguments that are not named here, are as with `KafkaDataset`.
+
+    Args:
+        topics: a name, or a list of names.
+        group_id: the consumer group.
+        stream_timeout: ms of unbroken silence since partitions were assigned, not counting the
+            time that the model takes; 0: to the end as it was then; -1: never ends.
+        configuration: `auto.offset.reset=earliest` lets a new group begin with the first record;
+            Kafka's default is latest.
+        auto_commit: whether what was handed over is committed without being told.
+    """
+
+    def __init__(
+        self,
+        topics: str | Sequence[str],
+        group_id: str,
+        servers: str | Sequence[str] | None = None,
+        stream_timeout: int = 0,
+        configuration: config.Configuration = None,
+        *,
+        metadata: bool = False,
+        decode: CsvDecoder | None = None,
+        batch_size: int | None = None,
+        auto_commit: bool = True,
+        on_poison: str = "fail",
+        quarantine_topic: str | None = None,
+        prefetch_bytes: int = PREFETCH_BYTES,
+        broker_timeout: int = BROKER_TIMEOUT_MS,
+    ):
+        settings = config.consumer_settings(servers, configuration)
+        settings["group.id"] = group_id
+        limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
+        config.check(settings)
+        self._membership = Membership(topics, settings, limits, stream_timeout, True)
+        self._membership.auto_commit = auto_commit
+        poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))
+        self._source = Source(
+            Layout(decode, metadata), poison, self._membership.chunks, self._handed
+        )
+        self.batch_size = batch_size
+        super().__init__(shaped(self._source.dataset(), self._source.layout, batch_size, False))
+
+    def chunks(self) -> tf.data.Dataset:
+        """The same with whole chunks as elements: a first axis of any length but 0."""
+        return shaped(self._source.dataset(), self._source.layout, None, True)
+
+    def commit(self, records: int | None = None) -> None:
+        """Commit the first so many records of this iteration; None: all that were handed over.
+
+        Returns when the broker has taken the offsets. After the end of the stream the member
+        leaves the group then. Raises CommitError.
+        """
+        if records is None:
+            self._membership.ledger.use_all()
+        else:
+            self._membership.ledger.use_first(records)
+        self._membership.commit(wait=True)
+        if self._membership.has_ended:
+            self._membership.leave()
+
+    def _handed(self, chunk: Chunk, kept: Chunk) -> None:
+        self._membership.ledger.add(chunk, kept)
+
+
+class KafkaBatchDataset(_GroupDataset):
+    """A consumer group's share of topics in mini datasets, for learning online.
+
+    Each element is a `tf.data.Dataset` of known length, of as many records as the setting
+    `batch.num.messages` says (10,000 by default), or of what there is when no more records came
+    for 1 s after all had been read. In a Python loop mini dataset n is committed when n + 1 is
+    asked for: a crash repeats a mini dataset, and loses none. A loop that is broken off leaves
+    its last one uncommitted, unless `commit()` is called.
+
+    Arguments are as with `KafkaGroupDataset`; stream_timeout is -1 by default: never ends.
+    """
+
+    def __init__(
+        self,
+        topics: str | Sequence[str],
+        group_id: str,
+        servers: str | Sequence[str] | None = None,
+        stream_timeout: int = FOR_EVER,
+        configuration: config.Configuration = None,
+        *,
+        metadata: bool = False,
+        decode: CsvDecoder | None = None,
+        auto_commit: bool = True,
+        on_poison: str = "fail",
+        quarantine_topic: str | None = None,
+        prefetch_bytes: int = PREFETCH_BYTES,
+        broker_timeout: int = BROKER_TIMEOUT_MS,
+    ):
+        settings = config.consumer_settings(servers, configuration)
+        settings["group.id"] = group_id
+        records = int(settings.pop(MINI_DATASET_SETTING, MINI_DATASET_RECORDS))
+        limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
+        config.check(settings)
+        self._membership = Membership(topics, settings, limits, stream_timeout, False)
+        self._membership.auto_commit = auto_commit
+        poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))
+        self._source = Source(
+            Layout(decode, metadata),
+            poison,
+            lambda: self._membership.mini_datasets(records),
+            self._handed,
+        )
+        chunks = shaped(self._source.dataset(), self._source.layout, None, True)
+        # Asking ahead would commit a mini dataset before it is used.
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = False
+        super().__init__(chunks.map(_mini_dataset).with_options(options))
+
+    def __iter__(self) -> Iterator[tf.data.Dataset]:
+        """In Python, one mini dataset at a time, with nothing asked ahead."""
+        for columns in self._source.columns():
+            dataset = tf.data.Dataset.from_tensor_slices(self._source.layout.tensors(columns))
+            if len(dataset):
+                yield dataset
+
+    def commit(self) -> None:
+        """Commit all mini datasets that were given out, the present one too.
+
+        Returns when the broker has taken the offsets. Raises CommitError.
+        """
+        self._membership.ledger.use_all()
+        self._membership.commit(wait=True)
+
+    def _handed(self, chunk: Chunk, kept: Chunk) -> None:
+        self._membership.ledger.add(chunk, kept)
+
+
+def _mini_dataset(*columns) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(columns if len(columns) > 1 else columns[0])

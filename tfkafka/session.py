@@ -1,0 +1,367 @@
+"""A member of a consumer group, whose membership lasts however slow the model is.
+
+One thread alone polls. It reads ahead into a buffer bounded in bytes; while that is full the
+partitions are paused and it polls on, so that `max.poll.interval.ms` is kept.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from tfkafka import config
+from tfkafka.errors import CommitError, TopicError
+from tfkafka.intake import PROBE_AFTER_S, PROBE_TIMEOUT_S, Intake, Limits
+from tfkafka.interrupts import Interrupts
+from tfkafka.ledger import Positions
+from tfkafka.records import Chunk
+
+POLL_S = 0.05
+HEARTBEAT_S = 0.2
+CLOSE_S = 15.0
+DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
+FOR_EVER = -1
+# Commits are this library's business: librdkafka's own would go by what it delivered, used or not.
+_FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
+# The records come again, to whoever has the partition now: nothing is lost.
+_LOST_MEMBERSHIP = {
+    KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_MEMBER_EPOCH, KafkaError.STALE_MEMBER_EPOCH, KafkaError._ASSIGNMENT_LOST,
+    KafkaError.FENCED_INSTANCE_ID,
+}  # fmt: skip
+
+_open: weakref.WeakSet[GroupSession] = weakref.WeakSet()
+
+
+class GroupSession:
+    """Joins a group, and gives out the records of the partitions that it is assigned.
+
+    Args:
+        topics: subscribed to.
+        settings: of the consumer, with `group.id`.
+        stream_timeout: ms of unbroken silence since the assignment after which the stream ends,
+            not counting time between calls of `next_chunk`; 0: it ends where the partitions ended
+            when they were assigned; -1: never.
+        before_revoke: called with the partitions that are about to be lost, while offsets can
+            still be committed.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        settings: Mapping[str, object],
+        limits: Limits,
+        stream_timeout: int,
+        before_revoke: Callable[[list[tuple[str, int]]], None],
+    ):
+        # Half of what may be read ahead is in librdkafka's queue, half in the buffer.
+        halved = Limits(
+            limits.chunk_records, limits.chunk_bytes, max(1, limits.prefetch_bytes // 2),
+            limits.broker_timeout,
+        )  # fmt: skip
+        self._settings = settings
+        self._capacity = halved.prefetch_bytes
+        self._stream_timeout = stream_timeout
+        self._before_revoke = before_revoke
+        self._topics = list(topics)
+        interval = int(settings.get("max.poll.interval.ms", DEFAULT_MAX_POLL_INTERVAL_MS))
+        self._patience_s = min(1.0, interval / 4000)
+        self._changed = threading.Condition(threading.RLock())
+        self._buffer: deque[Chunk] = deque()
+        self._buffered = 0
+        self._assigned: dict[tuple[str, int], _Progress] = {}
+        self._was_assigned = False
+        self._silence_s = 0.0
+        self._error: Exception | None = None
+        self._closing = False
+        self._left = False
+        # Only the polling thread uses the consumer: in librdkafka's Python client a commit waits
+        # for a poll of another thread, at times for ever.
+        self._to_commit: Positions = {}
+        self._answers: list[Future[None]] = []
+        self._interrupts = Interrupts()
+        self._intake = Intake({**settings, **_FIXED}, halved, self._topics)
+        self._thread = threading.Thread(target=self._run, name="tfkafka-poll", daemon=True)
+        _open.add(self)
+        self._thread.start()
+
+    def next_chunk(self) -> Chunk | None:
+        """The next records; an empty chunk if there are none for now; None at the stream's end.
+
+        Raises whatever ended the polling thread: ReadError, OffsetError, TopicError.
+        """
+        began = time.monotonic()
+        with self._changed:
+            while not self._buffer:
+                if self._error is not None:
+                    raise self._error
+                if self._closing or self._is_over():
+                    return None
+                before = time.monotonic()
+                self._changed.wait(POLL_S)
+                if self._was_assigned:
+                    self._silence_s += time.monotonic() - before
+                if time.monotonic() - began > HEARTBEAT_S and not self._buffer:
+                    self._interrupts.check()
+                    return Chunk([])
+            self._silence_s = 0.0
+            chunk = self._buffer.popleft()
+            self._buffered -= chunk.size
+            self._changed.notify_all()
+            return chunk
+
+    def is_quiet(self) -> bool:
+        """Whether all that is there has been given out."""
+        with self._changed:
+            return not self._buffer and self._was_assigned and self._at_end()
+
+    def commit(self, positions: Positions, wait: bool) -> None:
+        """Commit, for the partitions that are still this member's; `wait` for the broker's answer.
+
+        Raises CommitError where the broker refuses for another reason than that the membership
+        was lost; then the records come again, to the member that has the partition now. Without
+        `wait` the error comes from `next_chunk`.
+        """
+        if threading.current_thread() is self._thread:
+            self._commit(positions)
+            return
+        answer: Future[None] = Future()
+        with self._changed:
+            outside = self._left
+            if not outside:
+                self._to_commit |= positions
+                self._answers += [answer] if wait else []
+        if outside:
+            commit_as_outsider(self._settings, positions)
+        elif wait:
+            answer.result()
+
+    def close(self) -> None:
+        """Leave the group. Safe to call twice."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(CLOSE_S)
+        _open.discard(self)
+
+    def _run(self) -> None:
+        try:
+            self._intake.consumer.subscribe(
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke,
+                on_lost=self._on_lost,
+            )  # fmt: skip
+            while not self._closing:
+                self._serve_commits()
+                if self._has_room():
+                    self._store(POLL_S)
+                else:
+                    self._wait_for_room()
+            self._serve_commits()
+        except Exception as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+        finally:
+            self._intake.consumer.close()
+            with self._changed:
+                self._left = True
+                for answer in self._answers:
+                    answer.set_exception(CommitError("the group was left before the commit"))
+
+    def _serve_commits(self) -> None:
+        with self._changed:
+            positions, self._to_commit = self._to_commit, {}
+            answers, self._answers = self._answers, []
+        try:
+            self._commit(positions)
+        except CommitError as error:
+            for answer in answers:
+                answer.set_exception(error)
+            if not answers:
+                raise
+        else:
+            for answer in answers:
+                answer.set_result(None)
+
+    def _commit(self, positions: Positions) -> None:
+        mine = {key: offset for key, offset in positions.items() if key in self._assigned}
+        news = {key: o for key, o in mine.items() if self._assigned[key].committed != o}
+        _commit(self._intake.consumer, news)
+        for key, offset in news.items():
+            # A commit may find the membership lost.
+            if key in self._assigned:
+                self._assigned[key].committed = offset
+
+    def _look_for_ends(self) -> None:
+        """Ask where partitions end that are silent without having told so.
+
+        Seen once in some fifty runs: the last record was delivered, and no end of partition.
+        """
+        consumer = self._intake.consumer
+        for key in [key for key, progress in self._assigned.items() if not progress.at_end]:
+            (place,) = consumer.position([TopicPartition(*key)])
+            with contextlib.suppress(KafkaException):
+                _, end = consumer.get_watermark_offsets(place, timeout=PROBE_TIMEOUT_S)
+                if place.offset >= end:
+                    with self._changed:
+                        self._assigned[key].end_reached()
+
+    def _store(self, timeout_s: float) -> None:
+        taken = self._intake.take(timeout_s)
+        if taken.probed:
+            self._look_for_ends()
+        with self._changed:
+            chunk = Chunk(taken.records)
+            for key, offset in chunk.next_offsets.items():
+                if key in self._assigned:
+                    self._assigned[key].records_until(offset)
+            for topic, partition, _ in taken.ends:
+                if (topic, partition) in self._assigned:
+                    self._assigned[topic, partition].end_reached()
+            if len(chunk):
+                self._buffer.append(chunk)
+                self._buffered += chunk.size
+            if len(chunk) or taken.ends:
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._buffered < self._capacity
+
+    def _wait_for_room(self) -> None:
+        """Wait a moment; where that was not enough, pause the partitions and poll on."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._has_room() or self._closing, self._patience_s):
+                return
+        # Pausing throws away what librdkafka has fetched: only for a model that is slow anyway.
+        consumer = self._intake.consumer
+        paused = consumer.assignment()
+        consumer.pause(paused)
+        while not (self._has_room() or self._closing):
+            self._serve_commits()
+            self._store(POLL_S)
+            fresh = [partition for partition in consumer.assignment() if partition not in paused]
+            if fresh:
+                consumer.pause(fresh)
+                paused += fresh
+        still_mine = consumer.assignment()
+        consumer.resume([partition for partition in paused if partition in still_mine])
+
+    def _is_over(self) -> bool:
+        if self._stream_timeout == FOR_EVER or not self._was_assigned:
+            return False
+        if self._stream_timeout == 0:
+            return all(progress.done for progress in self._assigned.values())
+        # Silence of a broker that is away is no end of the stream.
+        alive = self._intake.unheard_s() < 2 * (PROBE_AFTER_S + PROBE_TIMEOUT_S)
+        return self._silence_s * 1000 >= self._stream_timeout and alive and self._at_end()
+
+    def _at_end(self) -> bool:
+        return all(progress.at_end for progress in self._assigned.values())
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        failed = [p for p in partitions if p.error is not None]
+        if failed:
+            raise TopicError(f"topic {failed[0].topic}: {failed[0].error.str()}")
+        goals = {}
+        if self._stream_timeout == 0:
+            goals = {
+                (p.topic, p.partition): consumer.get_watermark_offsets(p, timeout=10)[1]
+                for p in partitions
+            }
+        with self._changed:
+            for p in partitions:
+                key = (p.topic, p.partition)
+                self._assigned[key] = _Progress(goals.get(key))
+            self._was_assigned = True
+            self._silence_s = 0.0
+            self._changed.notify_all()
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # On closing all is given back: what may be committed was committed before that.
+        if not self._closing:
+            self._before_revoke([(p.topic, p.partition) for p in partitions])
+        self._on_lost(_consumer, partitions)
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        lost = {(p.topic, p.partition) for p in partitions}
+        with self._changed:
+            for key in lost & self._assigned.keys():
+                del self._assigned[key]
+            self._buffer = deque(filter(len, (_without(chunk, lost) for chunk in self._buffer)))
+            self._buffered = sum(chunk.size for chunk in self._buffer)
+
+
+class _Progress:
+    """How far reading of an assigned partition is."""
+
+    def __init__(self, goal: int | None):
+        self.goal = goal
+        self.at_end = False
+        self.done = goal == 0
+        self.committed: int | None = None
+
+    def records_until(self, offset: int) -> None:
+        self.at_end = False
+        self.done |= self.goal is not None and offset >= self.goal
+
+    def end_reached(self) -> None:
+        self.at_end = self.done = True
+
+
+def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> None:
+    """Commit for a group that one has left; Kafka takes it while the group has no member."""
+    if not positions:
+        return
+    chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
+    consumer = config.make_client(
+        Consumer, {"log_level": 0, **chosen, **_FIXED, "error_cb": lambda _error: None}
+    )
+    try:
+        _commit(consumer, positions)
+    finally:
+        consumer.close()
+
+
+def _commit(consumer: Consumer, positions: Positions) -> None:
+    if not positions:
+        return
+    offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
+    try:
+        answers = consumer.commit(offsets=offsets, asynchronous=False)
+    except KafkaException as error:
+        if error.args[0].code() in _LOST_MEMBERSHIP:
+            return
+        raise CommitError(
+            f"offsets of {_named(offsets)} could not be committed: {error.args[0].str()}"
+        ) from error
+    for answer in answers:
+        if answer.error is not None and answer.error.code() not in _LOST_MEMBERSHIP:
+            raise CommitError(
+                f"offsets of {_named([answer])} could not be committed: {answer.error.str()}"
+            )
+
+
+def _named(offsets: list[TopicPartition]) -> str:
+    return ", ".join(f"{p.topic} {p.partition}:{p.offset}" for p in offsets)
+
+
+def _without(chunk: Chunk, lost: set[tuple[str, int]]) -> Chunk:
+    pairs = zip(chunk.topics, chunk.partitions.tolist(), strict=True)
+    kept = np.fromiter((pair not in lost for pair in pairs), np.bool_, len(chunk))
+    return chunk if kept.all() else chunk.select(np.flatnonzero(kept))
+
+
+@atexit.register
+def _leave_all_groups() -> None:
+    for session in list(_open):
+        session.close()
