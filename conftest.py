@@ -65,8 +65,10 @@ def kafka(request: pytest.FixtureRequest) -> Broker:
 
 @pytest.fixture(scope="session")
 def docker_compose_command() -> str:
-    """For pytest-docker: whichever form of the command there is."""
-    return " ".join(compose.compose_command())
+    """For pytest-docker: Compose's command, with the port that the broker will advertise."""
+    if reason := compose.available():
+        pytest.skip(f"Docker cannot be used: {reason}")
+    return " ".join(["env", f"KAFKA_PORT={free_ports(1)[0]}", *compose.compose_command()])
 
 
 @pytest.fixture(scope="session")
@@ -75,19 +77,21 @@ def docker_compose_file() -> str:
 
 
 @pytest.fixture(scope="session")
-def docker_setup() -> list[str]:
-    return ["up -d"]
+def docker_compose_project_name(docker_compose_command: str) -> Iterator[str]:
+    name = f"tfkafka-tests-{os.getpid()}"
+    yield name
+    compose.remove(name)  # pytest-docker cleans up nothing where `up` itself failed
 
 
 @pytest.fixture(scope="session")
-def compose_kafka(request: pytest.FixtureRequest) -> Broker:
-    """The session's Kafka in Docker, brought up and taken down by pytest-docker."""
-    if reason := compose.available():
-        pytest.skip(f"Docker cannot be used: {reason}")
-    # Clients are told this port by the broker, so it is chosen before the stack comes up.
-    os.environ["KAFKA_PORT"] = str(free_ports(1)[0])
-    request.getfixturevalue("docker_services")
-    return compose.attach(request.getfixturevalue("docker_compose_project_name"))
+def docker_setup() -> list[str]:
+    return ["up -d"]  # docker-compose knows no --wait: compose.attach waits
+
+
+@pytest.fixture(scope="session")
+def compose_kafka(docker_compose_project_name: str, docker_services) -> Broker:
+    """Kafka in Docker, brought up and removed by pytest-docker."""
+    return compose.attach(docker_compose_project_name)
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,8 @@ print(f"SUSY: {len(susy.frame):,} rows from {susy.where}")
 
 # Kept in UCI's format, and only whole: the next step reads it as the tutorial reads UCI's file.
 path = arguments.artifacts / "SUSY.csv"
-scratch = path.with_suffix(".new")
-susy.frame.to_csv(scratch, header=False, index=False)
-scratch.replace(path)
+with _common.replacing(path) as scratch:
+    susy.frame.to_csv(scratch, header=False, index=False)
 
 susy_iterator = pd.read_csv(path, header=None, names=list(COLUMNS), chunksize=100000)
 susy_df = next(susy_iterator)

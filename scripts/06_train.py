@@ -55,11 +55,13 @@ epoch_seconds = np.diff([*epoch_starts, time.monotonic()])
 
 # What the model says while it is alive; 10_predict.py holds the saved one against it.
 live = np.concatenate([features for features, _ in train_ds.take(4).as_numpy_iterator()])
-np.savez(
-    arguments.artifacts / "live.npz", features=live, probabilities=model.predict(live, verbose=0)
-)
-_common.save_model(model, arguments.artifacts / "susy.keras")
-(arguments.artifacts / "history.json").write_text(json.dumps(history, indent=1) + "\n")
+with _common.replacing(arguments.artifacts / "live.npz") as scratch:
+    np.savez(scratch, features=live, probabilities=model.predict(live, verbose=0))
+with _common.replacing(arguments.artifacts / "susy.keras") as scratch:
+    model.save(scratch)
+with _common.replacing(arguments.artifacts / "history.json") as scratch:
+    scratch.write_text(json.dumps(history, indent=1) + "\n")
+print(f"Saved {arguments.artifacts / 'susy.keras'}")
 
 dense = [layer.count_params() for layer in model.layers if layer.count_params()]
 _common.observe(

@@ -88,7 +88,9 @@ if late:
         f"{len(sent):,} records came {LATE_BY_S:.0f} s after the last one: "
         f"{trained - records:,} of them were trained on."
     )
-_common.save_model(model, arguments.artifacts / "susy-online.keras")
+with _common.replacing(arguments.artifacts / "susy-online.keras") as scratch:
+    model.save(scratch)
+print(f"Saved {arguments.artifacts / 'susy-online.keras'}")
 
 if trained:
     on_time = on_time if late else len(sizes)

@@ -14,6 +14,9 @@ import argparse
 import importlib
 import json
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +77,22 @@ def find_kafka(arguments: argparse.Namespace) -> str:
         broker = embedded.attach(kafka_folder(arguments))
         servers = broker.bootstrap_servers if broker else "127.0.0.1:9092"
     try:
+        _refuse_dead_address(servers)
         Admin(servers).topics()
     except BrokerError as error:
-        raise BrokerError(f"{error} (scripts/02_start_kafka.py starts one)") from error
+        raise BrokerError(f"{error}; scripts/02_start_kafka.py starts one") from error
     return servers
+
+
+def _refuse_dead_address(servers: str) -> None:
+    """Say at once that nobody listens: a Kafka client would try for its whole time-out."""
+    host, _, port = servers.split(",")[0].rpartition(":")
+    if not host or not port.isdigit():
+        raise BrokerError(f"--bootstrap-servers {servers}: must be HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise BrokerError(f"nobody listens at {servers} ({error})") from error
 
 
 def require_topic(servers: str, topic: str) -> int:
@@ -108,12 +123,20 @@ def keras_verbosity() -> int:
     return 1 if sys.stdout.isatty() else 2
 
 
-def save_model(model, path: Path) -> None:
-    """Save as .keras, so that a reader never sees half of it."""
-    scratch = path.with_name("." + path.name)
-    model.save(scratch)
-    os.replace(scratch, path)
-    print(f"Saved {path}")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` once all went well.
+
+    So a reader never sees half a file, and a full disk costs nothing that was there before.
+    """
+    scratch = path.with_name(".new-" + path.name)
+    try:
+        yield scratch
+        os.replace(scratch, path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def observe(arguments: argparse.Namespace, **observed: Any) -> None:
@@ -121,9 +144,8 @@ def observe(arguments: argparse.Namespace, **observed: Any) -> None:
     path = arguments.artifacts / "observations.json"
     observations = read_observations(path)
     observations.update({name.replace("__", "."): value for name, value in observed.items()})
-    scratch = path.with_suffix(".new")
-    scratch.write_text(json.dumps(observations, indent=1) + "\n")
-    os.replace(scratch, path)
+    with replacing(path) as scratch:
+        scratch.write_text(json.dumps(observations, indent=1) + "\n")
 
 
 def read_observations(path: Path) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""The scripts, one after another as a user runs them, on a fresh Kafka with few rows."""
+
+import json
+import os
+import signal
+import subprocess
+
+import psutil
+import pytest
+
+from reproduction.claims import FAILS, HOLDS, judge
+from tests.integration.script_runner import command, run
+from tfkafka.testing.brokers.folder import BrokerFolder
+from tfkafka.testing.brokers.processes import free_ports
+from tfkafka.waiting import wait_for
+
+ROWS, EPOCHS = 2000, 2
+
+
+def options(folder, version: str) -> list[object]:
+    port, zookeeper_port = free_ports(2)
+    return [
+        "--kafka-version", version, "--port", port, "--zookeeper-port", zookeeper_port,
+        "--rows", ROWS, "--epochs", EPOCHS, "--susy", "synthetic", "--artifacts", folder,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory, pytestconfig):
+    """(finished run_tutorial.py, its artifacts folder)."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    return run(
+        "run_tutorial.py", *options(folder, pytestconfig.getoption("--kafka-version"))
+    ), folder
+
+
+def test_runs_to_the_end(tutorial):
+    done, _ = tutorial
+    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
+    for number in range(1, 12):
+        assert f"=== {number:02d}_" in done.stdout
+
+
+def test_observes_what_few_rows_allow(tutorial):
+    _, folder = tutorial
+    verdicts = judge(json.loads((folder / "observations.json").read_text()))
+    assert [v.claim.id for v in verdicts if v.status == FAILS] == []
+    assert {v.claim.id for v in verdicts if v.status == HOLDS} >= {
+        "topics.partitions", "topics.leaders", "model.total_parameters", "group.lag",
+        "group.member", "group.second_read", "predict.same_as_live",
+    }  # fmt: skip
+    assert all(v.observed is not None for v in verdicts if v.claim.needs != "zookeeper")
+
+
+def test_prints_what_the_tutorial_prints(tutorial):
+    done, _ = tutorial
+    for line in (
+        "Created topic susy-train.",
+        "Topic: susy-test\tPartitionCount: 2\tReplicationFactor: 1\tConfigs: ",
+        "Wrote 1200 messages into topic: susy-train",
+        "Wrote 800 messages into topic: susy-test",
+        "test loss, test acc:",
+        "GROUP  TOPIC     PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID",
+        "Consumer group 'testcg' has no active members.",
+        "class  probability of class 1",
+    ):
+        assert line in done.stdout
+
+
+def test_leaves_its_results_and_no_process(tutorial):
+    _, folder = tutorial
+    for name in ("SUSY.csv", "susy.keras", "susy-online.keras", "history.json", "live.npz"):
+        assert (folder / name).stat().st_size > 0
+    assert list(folder.glob(".new-*")) == []
+    assert BrokerFolder(folder / "kafka").read_state() is None
+    assert java_processes(folder) == []
+
+
+def test_ctrl_c_leaves_no_process(tmp_path, pytestconfig):
+    """SIGINT in the middle of the run, to all of it, as a terminal sends it."""
+    process = subprocess.Popen(
+        command("run_tutorial.py", *options(tmp_path, pytestconfig.getoption("--kafka-version"))),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: (tmp_path / "SUSY.csv").exists(), "the rows to be loaded", 90)
+        assert java_processes(tmp_path)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert "interrupted" in output
+    assert "Traceback" not in output
+    assert java_processes(tmp_path) == []
+
+
+def java_processes(folder) -> list[int]:
+    """Pids of Java processes that have this folder on their command line."""
+    return [
+        process.pid
+        for process in psutil.process_iter()
+        if any(str(folder) in word for word in _command_line(process))
+        and "java" in _command_line(process)[0]
+    ]
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() or [""]
+    except psutil.Error:
+        return [""]
