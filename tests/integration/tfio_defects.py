@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from confluent_kafka import OFFSET_STORED, Consumer, Producer, TopicPartition
@@ -111,7 +112,7 @@ def in_one_process(reader: str, servers: str, topics: Topics, group: str) -> Fac
         from_start_to_stop=_numbers(partition(topics.many, start=2000, stop=2010)),
         partition_datasets=_read_all([partition(topics.few), partition(topics.others)]),
         first_of_group_dataset=_first_of_first(
-            _group(reader, servers, topics.few, f"{group}-few"),
+            _group(reader, servers, topics.few, f"{group}-few", message_poll_timeout=1000),
             _group(reader, servers, topics.others, f"{group}-others"),
         ),
         beside_busy_member=_read_beside_busy_member(reader, servers, topics.pair, f"{group}-busy"),
@@ -143,7 +144,9 @@ def read_with_late_records(
 
 def die_after_auto_commit(reader: str, servers: str, topic: str, group: str, ledger: Path) -> None:
     """Hand one record to the model, let auto-commit come, and end as by kill -9."""
-    message, _ = next(_group(reader, servers, topic, group).as_numpy_iterator())
+    # Held on to: letting go of an iterator waits for the poll that is under way, 10 s.
+    records = _group(reader, servers, topic, group).as_numpy_iterator()
+    message, _ = next(records)
     ledger.write_bytes(message)
     # A reader that commits no more than was seen gets three chances to do otherwise.
     with contextlib.suppress(TfkafkaError):
@@ -162,7 +165,8 @@ def die_before_auto_commit(
     dataset = _group(
         reader, servers, topic, group, configuration=["auto.commit.interval.ms=300000"]
     )
-    seen = [message for message, _ in dataset.take(count).as_numpy_iterator()]
+    records = dataset.as_numpy_iterator()
+    seen = [message for message, _ in islice(records, count)]
     ledger.write_bytes(b"\n".join(seen))
     os.kill(os.getpid(), signal.SIGKILL)
 
