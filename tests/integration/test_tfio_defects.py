@@ -81,10 +81,13 @@ def facts(kafka, admin: Admin, topic_prefix: str) -> Iterator[Facts]:
 @pytest.fixture(scope="module")
 def new_kafka(kafka_factory: Callable) -> NewKafka:
     """What a process sees on a broker of Kafka 4."""
-    servers = kafka_factory(NEW_KAFKA, progress=False).bootstrap_servers
+    broker = kafka_factory(NEW_KAFKA, progress=False)
+    servers = broker.bootstrap_servers
     Admin(servers).create_topic("ten")
     send(servers, "ten", range(10))
-    return run(tfio_defects.read_new_kafka, READER, servers, "ten", "new", 10, patience_s=15)
+    seen = run(tfio_defects.read_new_kafka, READER, servers, "ten", "new", 10, patience_s=15)
+    broker.stop()
+    return seen
 
 
 def _names(prefix: str, *keys: str) -> dict[str, str]:
@@ -164,7 +167,7 @@ def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_pa
         run(tfio_defects.die_after_auto_commit, READER, servers, topic, group, ledger)
     seen = _numbers(ledger)
     assert seen == [0]
-    rest = tfio_defects.read_committed_on(servers, topic, group, 100)
+    rest = tfio_defects.read_on(servers, topic, group, 100)
     judge(sorted({*seen, *rest}), right=[*range(100)], wrong=[0])
 
 
@@ -175,7 +178,7 @@ def test_what_the_model_saw_is_not_delivered_again(kafka, topic, group, tmp_path
     with pytest.raises(ProcessFailed, match="ended with -9"):
         run(tfio_defects.die_before_auto_commit, READER, servers, topic, group, 100, ledger)
     assert _numbers(ledger) == [*range(100)]
-    again = tfio_defects.read_committed_on(servers, topic, group, 100)
+    again = tfio_defects.read_on(servers, topic, group, 100)
     judge(again, right=[], wrong=[*range(100)])
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from confluent_kafka import OFFSET_STORED, Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.tutorial import FAST_FETCH, GROUP_CONFIGURATION
 from tfkafka.admin import Admin
@@ -27,7 +27,7 @@ from tfkafka.waiting import wait_for
 STREAM_TIMEOUT_MS = 10_000
 WINDOW = 1024
 AUTO_COMMIT_S = 5.0
-BUSY_S = 8.0
+BUSY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -182,22 +182,25 @@ def read_new_kafka(
         target=lambda: delivered.extend(int(m) for m, _ in dataset.as_numpy_iterator()), daemon=True
     )
     reading.start()
-    other_consumer = read_committed_on(servers, topic, f"{group}-other", count)
+    other_consumer = _read_span(servers, topic, 0, count)
     reading.join(patience_s)
     return NewKafka(partition, delivered, not reading.is_alive(), other_consumer)
 
 
-def read_committed_on(servers: str, topic: str, group: str, end: int) -> list[int]:
-    """What a group has yet to read of partition 0, whose last offset is `end` - 1."""
+def read_on(servers: str, topic: str, group: str, end: int) -> list[int]:
+    """What a group has yet to read of partition 0: from its committed offset, else from 0."""
+    start = _committed(servers, group) or 0
+    return _read_span(servers, topic, start, end)
+
+
+def _read_span(servers: str, topic: str, start: int, end: int) -> list[int]:
+    """Records [start, end) of partition 0, read by another library."""
     consumer = Consumer(
-        {"bootstrap.servers": servers, "group.id": group, "auto.offset.reset": "earliest",
-         "enable.auto.commit": False}
-    )  # fmt: skip
+        {"bootstrap.servers": servers, "group.id": "none", "enable.auto.commit": False}
+    )
     try:
-        [stored] = consumer.committed([TopicPartition(topic, 0)], timeout=20)
-        rest = end - max(stored.offset, 0)
-        consumer.assign([TopicPartition(topic, 0, OFFSET_STORED)])
-        messages = consumer.consume(rest, timeout=20) if rest else []
+        consumer.assign([TopicPartition(topic, 0, start)])
+        messages = consumer.consume(end - start, timeout=20) if start < end else []
         return [int(message.value()) for message in messages]
     finally:
         consumer.close()
@@ -238,7 +241,7 @@ def _window_seconds(dataset) -> list[float]:
 
 
 def _read_beside_busy_member(reader: str, servers: str, topic: str, group: str) -> list[int]:
-    """Read as the second member of a group whose first one is busy for 8 s with its model."""
+    """Read as the second member of a group whose first one is busy for 30 s with its model."""
     member = Consumer(
         {"bootstrap.servers": servers, "group.id": group, "auto.offset.reset": "earliest"}
     )
