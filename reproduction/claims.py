@@ -135,6 +135,8 @@ def _show(value: Any) -> str:
         return f"{_show(value[:2])} ... {_show(value[-1])}"
     if isinstance(value, list):
         return " ".join(map(_show, value))
+    if isinstance(value, float) and value > 1:
+        return f"{value:,.1f}"
     if isinstance(value, float):
         return f"{value:.4f}".removeprefix("0") if value else "0"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -64,35 +64,36 @@ class OnlineTraining:
 
 def read_partition(reader: str, servers: str, topic: str, configuration: list[str]) -> Elements:
     """Everything that from_kafka gives, raw and decoded."""
-    dataset = _partition(reader, servers, topic, configuration)
+    dataset = partition_dataset(reader, servers, topic, configuration)
     items = list(dataset.as_numpy_iterator())
-    batches = list(dataset.map(_decode_item).batch(BATCH_SIZE).as_numpy_iterator())
+    batches = list(dataset.map(decode_item).batch(BATCH_SIZE).as_numpy_iterator())
     features, labels = (np.concatenate(column) for column in zip(*batches, strict=True))
     return Elements([i.message for i in items], [i.key for i in items], features, labels)
 
 
 def train(
-    reader: str, servers: str, topic: str, configuration: list[str], path: Path
-) -> TrainedModel:
-    """Train the tutorial's model for ten epochs and save it at `path`."""
+    reader: str, servers: str, topic: str, configuration: list[str], path: Path,
+    epochs: int = EPOCHS,
+) -> TrainedModel:  # fmt: skip
+    """Train the tutorial's model and save it at `path`."""
     import tensorflow as tf
 
     from reproduction.susy.model import build_model
 
     # Before the dataset is made: tensorflow-io's would not survive it afterwards.
     tf.keras.utils.set_random_seed(SEED)
-    dataset = _partition(reader, servers, topic, configuration)
-    dataset = dataset.shuffle(buffer_size=BATCH_SIZE).map(_decode_item).batch(BATCH_SIZE)
+    dataset = partition_dataset(reader, servers, topic, configuration)
+    dataset = dataset.shuffle(buffer_size=BATCH_SIZE).map(decode_item).batch(BATCH_SIZE)
     model = build_model()
     steps = _step_counter()
-    history = model.fit(dataset, epochs=EPOCHS, verbose=0, callbacks=[steps]).history
+    history = model.fit(dataset, epochs=epochs, verbose=0, callbacks=[steps]).history
     model.save(path)
-    return TrainedModel(path, history["loss"], history["accuracy"], steps.count // EPOCHS)
+    return TrainedModel(path, history["loss"], history["accuracy"], steps.count // epochs)
 
 
 def read_group(reader: str, servers: str, topic: str, group: str) -> tuple[list, list]:
     """Everything that the group dataset gives: values and keys."""
-    pairs = list(_group(reader, servers, topic, group).as_numpy_iterator())
+    pairs = list(group_dataset(reader, servers, topic, group).as_numpy_iterator())
     return [value for value, _ in pairs], [key for _, key in pairs]
 
 
@@ -103,7 +104,7 @@ def evaluate(
     import tensorflow as tf
 
     model = tf.keras.models.load_model(path)
-    dataset = _group(reader, servers, topic, group).map(_decode).batch(BATCH_SIZE)
+    dataset = group_dataset(reader, servers, topic, group).map(decode).batch(BATCH_SIZE)
     steps = _step_counter()
     metrics = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[steps])
     described = Admin(servers).describe_group(group)
@@ -118,7 +119,7 @@ def predict_group(reader: str, servers: str, topic: str, group: str, path: Path)
     import tensorflow as tf
 
     model = tf.keras.models.load_model(path)
-    dataset = _group(reader, servers, topic, group).map(_decode).batch(BATCH_SIZE)
+    dataset = group_dataset(reader, servers, topic, group).map(decode).batch(BATCH_SIZE)
     return model.predict(dataset, verbose=0)
 
 
@@ -137,7 +138,7 @@ def train_online(
     done = OnlineTraining([], [], [])
     for mini_ds in online_train_ds:
         done.rows.append(len(mini_ds))
-        mini_ds = mini_ds.shuffle(buffer_size=32).map(_decode).batch(ONLINE_BATCH_SIZE)
+        mini_ds = mini_ds.shuffle(buffer_size=32).map(decode).batch(ONLINE_BATCH_SIZE)
         if len(mini_ds) > 0:
             done.steps.append(len(mini_ds))
             done.histories.append(model.fit(mini_ds, epochs=ONLINE_EPOCHS, verbose=0).history)
@@ -148,14 +149,14 @@ def train_online(
     return done
 
 
-def _partition(reader: str, servers: str, topic: str, configuration: list[str]):
+def partition_dataset(reader: str, servers: str, topic: str, configuration: list[str]):
     tfio = importlib.import_module(reader)
     return tfio.IODataset.from_kafka(
         topic, partition=0, offset=0, servers=servers, configuration=configuration
     )
 
 
-def _group(reader: str, servers: str, topic: str, group: str):
+def group_dataset(reader: str, servers: str, topic: str, group: str):
     return _streaming(reader).KafkaGroupIODataset(
         topics=[topic], group_id=group, servers=servers, stream_timeout=STREAM_TIMEOUT_MS,
         configuration=GROUP_CONFIGURATION,
@@ -166,11 +167,11 @@ def _streaming(reader: str):
     return importlib.import_module(reader).experimental.streaming
 
 
-def _decode_item(item):
-    return _decode(item.message, item.key)
+def decode_item(item):
+    return decode(item.message, item.key)
 
 
-def _decode(raw_message, raw_key):
+def decode(raw_message, raw_key):
     import tensorflow as tf
 
     message = tf.io.decode_csv(raw_message, [[0.0] for _ in FEATURES])
