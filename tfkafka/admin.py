@@ -29,6 +29,13 @@ from tfkafka.waiting import wait_for
 
 REQUEST_TIMEOUT_S = 10.0
 OFFSETS_TOPIC = "__consumer_offsets"
+# What a broker says in the moments until it knows that it leads a new partition.
+_NOT_YET_LED = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 @dataclass(frozen=True)
@@ -149,18 +156,23 @@ class Admin:
         return sum(end[partition] - begin[partition] for partition in end)
 
     def describe_group(self, group: str) -> list[GroupPartition]:
-        """How far a consumer group is, a row a partition; empty for a group that is not known."""
+        """How far a group is, a row for each partition that it committed or that a member reads.
+
+        Empty for a group that is not known.
+        """
         if not self._groups_are_kept():
             return []
         committed = self._committed(group)
         members = self._members(group)
-        rows = []
-        for name in sorted({topic for topic, _ in [*committed, *members]}):
-            for partition, end in self.end_offsets(name).items():
-                key = (name, partition)
-                member = members.get(key, (None, None, None))
-                rows.append(GroupPartition(group, *key, committed.get(key), end, *member))
-        return rows
+        keys = sorted({*committed, *members})
+        ends = {name: self.end_offsets(name) for name in {topic for topic, _ in keys}}
+        nobody = (None, None, None)
+        return [
+            GroupPartition(
+                group, *key, committed.get(key), ends[key[0]][key[1]], *members.get(key, nobody)
+            )
+            for key in keys
+        ]
 
     def has_members(self, group: str) -> bool:
         """Whether a consumer is in the group now."""
@@ -206,8 +218,20 @@ class Admin:
         if topic is None:
             raise self._missing(name)
         request = {TopicPartition(name, partition): which for partition in sorted(topic.partitions)}
-        futures = self._client.list_offsets(request)
-        return {key.partition: self._result(future).offset for key, future in futures.items()}
+        return wait_for(
+            lambda: self._offsets_if_led(request), f"leaders of {name} to answer",
+            REQUEST_TIMEOUT_S, TopicError,
+        )  # fmt: skip
+
+    def _offsets_if_led(self, request: dict[TopicPartition, OffsetSpec]) -> dict[int, int] | None:
+        """None while a broker that the metadata names as a leader does not know it yet."""
+        try:
+            futures = self._client.list_offsets(request)
+            return {key.partition: self._result(future).offset for key, future in futures.items()}
+        except KafkaException as error:
+            if error.args[0].code() in _NOT_YET_LED:
+                return None
+            raise
 
     def _committed(self, group: str) -> dict[tuple[str, int], int]:
         request = [ConsumerGroupTopicPartitions(group)]

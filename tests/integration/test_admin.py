@@ -161,6 +161,12 @@ def test_records_are_counted_between_beginning_and_end(kafka, admin, make_topic)
     assert (admin.end_offsets(topic), admin.record_count(topic)) == ({0: 5, 1: 3}, 6)
 
 
+def test_new_topic_can_be_asked_at_once(admin, make_topic):
+    for _ in range(20):
+        topic = make_topic(partitions=2)
+        assert (admin.end_offsets(topic), admin.record_count(topic)) == ({0: 0, 1: 0}, 0)
+
+
 def test_unknown_group_has_no_rows_and_no_members(admin, group):
     assert admin.describe_group(group) == []
     assert not admin.has_members(group)

@@ -52,9 +52,8 @@ def judge(observed: Any, *, right: Any, wrong: Any) -> None:
 
 def judge_window_seconds(waiting: list[float], fast: list[float]) -> None:
     """Half a second a window against next to nothing; any machine is far from the line between."""
-    ratio = median(waiting) / median(fast)
-    waits = median(waiting) > 0.4 and ratio > 3
-    judge(WAITED if waits else ratio < 2, right=True, wrong=WAITED)
+    waits = median(waiting) > 0.25 and median(waiting) > 2 * median(fast)
+    judge(WAITED if waits else "reads on", right="reads on", wrong=WAITED)
 
 
 @pytest.fixture(scope="module")
@@ -255,8 +254,7 @@ def test_only_the_defect_itself_counts_as_expected(pytester: pytest.Pytester, na
     [
         ([0.5] * 8, [0.01] * 8, DefectObserved),
         ([0.7] * 8, [0.2] * 8, DefectObserved),
-        ([0.3] * 8, [0.01] * 8, AssertionError),
-        ([0.5] * 8, [0.2] * 8, AssertionError),
+        ([0.3] * 8, [0.2] * 8, None),
         ([0.03] * 8, [0.02] * 8, None),
         ([3.0] * 8, [2.9] * 8, None),
     ],
