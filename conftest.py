@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +25,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 SEED = 1
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C even where a shell started this in the background, which ignores it.
+
+    Children inherit that deafness, and some tests send them a Ctrl-C.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
