@@ -208,11 +208,15 @@ class KafkaGroupDataset(_GroupDataset):
             Layout(decode, metadata), poison, self._membership.chunks, self._handed
         )
         self.batch_size = batch_size
-        super().__init__(shaped(self._source.dataset(), self._source.layout, batch_size, False))
+        super().__init__(self._shaped(batch_size, whole=False))
 
     def chunks(self) -> tf.data.Dataset:
         """The same with whole chunks as elements: a first axis of any length but 0."""
-        return shaped(self._source.dataset(), self._source.layout, None, True)
+        return self._shaped(None, whole=True)
+
+    def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset:
+        chunks = shaped(self._source.dataset(), self._source.layout, batch_size, whole)
+        return chunks.with_options(_options())
 
     def commit(self, records: int | None = None) -> None:
         """Commit the first so many records of this iteration; None: all that were handed over.
@@ -275,10 +279,7 @@ class KafkaBatchDataset(_GroupDataset):
             self._handed,
         )
         chunks = shaped(self._source.dataset(), self._source.layout, None, True)
-        # Asking ahead would commit a mini dataset before it is used.
-        options = tf.data.Options()
-        options.experimental_optimization.inject_prefetch = False
-        super().__init__(chunks.map(_mini_dataset).with_options(options))
+        super().__init__(chunks.map(_mini_dataset).with_options(_options()))
 
     def __iter__(self) -> Iterator[tf.data.Dataset]:
         """In Python, one mini dataset at a time, with nothing asked ahead."""
@@ -301,3 +302,13 @@ class KafkaBatchDataset(_GroupDataset):
 
 def _mini_dataset(*columns) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(columns if len(columns) > 1 else columns[0])
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    # Asking ahead would commit what is not used yet.
+    options.experimental_optimization.inject_prefetch = False
+    # The end of an iterator waits for the thread that tunes; that may sleep as long as the
+    # iterator has lasted (seen with TensorFlow 2.16: 10 s after a stream of 10 s).
+    options.autotune.enabled = False
+    return options

@@ -16,7 +16,9 @@ CHUNK_BYTES = 4 << 20
 PREFETCH_BYTES = 32 << 20
 BROKER_TIMEOUT_MS = 30_000
 PROBE_AFTER_S = 1.0
-PROBE_TIMEOUT_S = 0.5
+# A broker answers in turn: behind a fetch that waits for records, its `fetch.wait.max.ms` long.
+FETCH_WAIT_MS = 500
+PROBE_MARGIN_S = 0.4
 # How long a chunk that is not full yet may wait for more records.
 LINGER_S = 0.01
 
@@ -105,6 +107,8 @@ class Intake:
         self._topics = topics
         self.servers = {**defaults, **settings}["bootstrap.servers"]
         self._fatal: KafkaError | None = None
+        wait_ms = int(settings.get("fetch.wait.max.ms", FETCH_WAIT_MS))
+        self.probe_timeout_s = wait_ms / 1000 + PROBE_MARGIN_S
         self._reason = "no answer"
         self._heard = time.monotonic()
         self._probed = self._heard
@@ -129,6 +133,10 @@ class Intake:
     def unheard_s(self) -> float:
         """Seconds since a broker last sent anything or answered a question."""
         return time.monotonic() - self._heard
+
+    def is_alive(self) -> bool:
+        """Whether a broker was heard, as late as it can be while there are no records."""
+        return self.unheard_s() < 2 * (PROBE_AFTER_S + self.probe_timeout_s)
 
     def failure(self, what: str) -> ReadError:
         """The error to raise where there was silence for too long."""
@@ -160,7 +168,7 @@ class Intake:
 
     def _probe(self, topic: str) -> None:
         try:
-            metadata = self.consumer.list_topics(topic, timeout=PROBE_TIMEOUT_S).topics[topic]
+            metadata = self.consumer.list_topics(topic, timeout=self.probe_timeout_s).topics[topic]
         except KafkaException as error:
             if error.args[0].code() not in _TRANSIENT:
                 raise ReadError(f"topic {topic}: {error.args[0].str()}") from error

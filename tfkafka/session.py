@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tfkafka import config
 from tfkafka.errors import CommitError, TopicError
-from tfkafka.intake import PROBE_AFTER_S, PROBE_TIMEOUT_S, Intake, Limits
+from tfkafka.intake import Intake, Limits
 from tfkafka.interrupts import Interrupts
 from tfkafka.ledger import Positions
 from tfkafka.records import Chunk
@@ -211,7 +211,7 @@ class GroupSession:
         for key in [key for key, progress in self._assigned.items() if not progress.at_end]:
             (place,) = consumer.position([TopicPartition(*key)])
             with contextlib.suppress(KafkaException):
-                _, end = consumer.get_watermark_offsets(place, timeout=PROBE_TIMEOUT_S)
+                _, end = consumer.get_watermark_offsets(place, timeout=self._intake.probe_timeout_s)
                 if place.offset >= end:
                     with self._changed:
                         self._assigned[key].end_reached()
@@ -262,8 +262,8 @@ class GroupSession:
         if self._stream_timeout == 0:
             return all(progress.done for progress in self._assigned.values())
         # Silence of a broker that is away is no end of the stream.
-        alive = self._intake.unheard_s() < 2 * (PROBE_AFTER_S + PROBE_TIMEOUT_S)
-        return self._silence_s * 1000 >= self._stream_timeout and alive and self._at_end()
+        silent = self._silence_s * 1000 >= self._stream_timeout
+        return silent and self._intake.is_alive() and self._at_end()
 
     def _at_end(self) -> bool:
         return all(progress.at_end for progress in self._assigned.values())

@@ -1,0 +1,88 @@
+"""tensorflow-io's `tfio.experimental.streaming`: consumer groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfkafka import config
+from tfkafka.groups import KafkaBatchDataset, KafkaGroupDataset
+from tfkafka.session import FOR_EVER
+
+DEFAULT_GROUP = "test-consumer-group"
+MESSAGE_POLL_TIMEOUT_MS = 10_000
+
+
+class KafkaGroupIODataset(KafkaGroupDataset):
+    """`KafkaGroupDataset` with tensorflow-io's arguments. Elements are (message, key).
+
+    Args:
+        topics: their names.
+        group_id: None: "test-consumer-group", unless configuration has a `group.id`.
+        servers: None: as in configuration, else localhost:9092.
+        stream_timeout: ms of silence after which the stream ends; at least message_poll_timeout,
+            as in tensorflow-io; -1: never.
+        message_poll_timeout: see stream_timeout; records are delivered at once whatever it is.
+        configuration: `["name=value", ...]`.
+
+    Raises:
+        ValueError: stream_timeout is negative and not -1.
+    """
+
+    def __init__(
+        self,
+        topics: str | Sequence[str],
+        group_id: str | None,
+        servers: str | Sequence[str] | None,
+        stream_timeout: int = 0,
+        message_poll_timeout: int = MESSAGE_POLL_TIMEOUT_MS,
+        configuration: config.Configuration = None,
+        internal: bool = True,
+    ):
+        super().__init__(
+            topics,
+            _group(group_id, configuration),
+            servers,
+            _stream_timeout(stream_timeout, message_poll_timeout),
+            configuration,
+        )
+
+
+class KafkaBatchIODataset(KafkaBatchDataset):
+    """`KafkaBatchDataset` with tensorflow-io's arguments. Elements are datasets of (message, key).
+
+    Arguments and errors are those of KafkaGroupIODataset; the stream never ends by default.
+    """
+
+    def __init__(
+        self,
+        topics: str | Sequence[str],
+        group_id: str | None,
+        servers: str | Sequence[str] | None,
+        stream_timeout: int = FOR_EVER,
+        message_poll_timeout: int = MESSAGE_POLL_TIMEOUT_MS,
+        configuration: config.Configuration = None,
+        internal: bool = True,
+    ):
+        super().__init__(
+            topics,
+            _group(group_id, configuration),
+            servers,
+            _stream_timeout(stream_timeout, message_poll_timeout),
+            configuration,
+        )
+
+
+def _group(group_id: str | None, configuration: config.Configuration) -> str:
+    if group_id is not None:
+        return group_id
+    return str(config.parse(configuration).get("group.id", DEFAULT_GROUP))
+
+
+def _stream_timeout(stream_timeout: int, message_poll_timeout: int) -> int:
+    if stream_timeout == FOR_EVER:
+        return FOR_EVER
+    if stream_timeout < 0:
+        raise ValueError(
+            f"Invalid stream_timeout value: {stream_timeout} ,set it to -1 to block indefinitely."
+        )
+    return max(stream_timeout, message_poll_timeout)

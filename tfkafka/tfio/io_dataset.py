@@ -1,0 +1,117 @@
+"""tensorflow-io's `tfio.IODataset`, as far as it is about Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfkafka import config
+from tfkafka.datasets import ChunkedDataset, KafkaDataset, Source, shaped
+from tfkafka.elements import Layout
+from tfkafka.intake import Limits
+from tfkafka.poison import Poison
+from tfkafka.read import OFFSET_END, Start, pin, read
+
+
+class Record(NamedTuple):
+    """A record, as tensorflow-io's datasets have it: two strings, "" in place of null."""
+
+    message: tf.Tensor
+    key: tf.Tensor
+
+
+class KafkaIODataset(KafkaDataset):
+    """`KafkaDataset` whose elements have `.message` and `.key`."""
+
+    def _shaped(self, whole: bool) -> tf.data.Dataset:
+        return super()._shaped(whole).map(Record)
+
+
+class KafkaStreamIODataset(ChunkedDataset):
+    """Records from an offset to the end as it is when iteration begins."""
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        offset: Start,
+        servers: str | Sequence[str] | None,
+        configuration: config.Configuration,
+    ):
+        settings, limits = config.consumer_settings(servers, configuration), Limits()
+        config.check(settings)
+        self._source = Source(
+            Layout(),
+            Poison("fail", None, {}),
+            lambda: read(pin(settings, limits, topic, [partition], offset), settings, limits),
+        )
+        super().__init__(
+            shaped(self._source.dataset(), self._source.layout, None, False).map(Record)
+        )
+
+    @property
+    def error(self) -> Exception | None:
+        return self._source.error
+
+
+class StreamIODataset:
+    """Datasets without an end of their own."""
+
+    @classmethod
+    def from_kafka(
+        cls,
+        topic: str,
+        partition: int = 0,
+        offset: Start = 0,
+        servers: str | Sequence[str] | None = None,
+        configuration: config.Configuration = None,
+        *,
+        name: str = "IOFromKafka",
+    ) -> KafkaStreamIODataset:
+        """Records of a partition from `offset` on; elements have `.message` and `.key`."""
+        with tf.name_scope(name):
+            return KafkaStreamIODataset(topic, partition, offset, servers, configuration)
+
+
+class IODataset:
+    """Datasets that are bounded and repeatable."""
+
+    @classmethod
+    def stream(cls) -> type[StreamIODataset]:
+        """Where the datasets without an end are made."""
+        return StreamIODataset
+
+    @classmethod
+    def from_kafka(
+        cls,
+        topic: str,
+        partition: int = 0,
+        start: Start = 0,
+        stop: int = OFFSET_END,
+        servers: str | Sequence[str] | None = None,
+        configuration: config.Configuration = None,
+        *,
+        offset: Start | None = None,
+        name: str = "IOFromKafka",
+    ) -> KafkaIODataset:
+        """Records [start, stop) of a partition; elements have `.message` and `.key`.
+
+        Args:
+            topic: its name.
+            partition: its number.
+            start: the first offset, see `KafkaDataset`.
+            stop: the offset behind the last one; -1: the present end.
+            servers: None: as in configuration, else localhost:9092.
+            configuration: `["name=value", ...]`.
+            offset: goes before `start` where given. (tensorflow-io takes it, and ignores it.)
+            name: of the TensorFlow name scope.
+
+        Raises: see `KafkaDataset`.
+        """
+        begin = start if offset is None else offset
+        with tf.name_scope(name):
+            return KafkaIODataset(
+                topic, partition, begin, stop=stop, servers=servers, configuration=configuration
+            )

@@ -1,0 +1,82 @@
+"""tensorflow-io's `tfio.IOTensor`, as far as it is about Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfkafka import config
+from tfkafka.intake import Limits
+from tfkafka.read import pin, read
+from tfkafka.records import without_null
+
+
+class KafkaIOTensor:
+    """The values of a partition as a vector of strings, read when they are asked for.
+
+    Indices are offsets. The end is the one of the time when a value is asked for.
+    """
+
+    def __init__(self, topic: str, partition: int, settings: config.Settings):
+        self._topic = topic
+        self._partition = partition
+        self._settings = settings
+        config.check(settings)
+
+    @property
+    def shape(self) -> tf.TensorShape:
+        return tf.TensorShape([None])
+
+    @property
+    def dtype(self) -> tf.DType:
+        return tf.string
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: shape={self.shape}, dtype={self.dtype}>"
+
+    def to_tensor(self) -> tf.Tensor:
+        """All values, string [n]."""
+        return self._values(0, -1)
+
+    def __getitem__(self, key: int | slice) -> tf.Tensor:
+        """One value (a scalar), or those of a slice without step. IndexError beyond the end."""
+        if isinstance(key, slice):
+            if key.step not in (None, 1):
+                raise ValueError(f"a slice of a Kafka partition has no step, not {key.step}")
+            return self._values(key.start or 0, -1 if key.stop is None else key.stop)
+        values = self._values(key, None)
+        if not len(values):
+            raise IndexError(f"index {key} is out of range")
+        return values[0]
+
+    def _values(self, start: int, stop: int | None) -> tf.Tensor:
+        limits = Limits()
+        (whole,) = pin(self._settings, limits, self._topic, [self._partition])
+        wanted = start + 1 if stop is None else stop
+        behind = whole.stop if wanted < 0 else min(wanted, whole.stop)
+        if start >= behind:
+            return tf.constant([], tf.string)
+        spans = pin(self._settings, limits, self._topic, [self._partition], start, behind)
+        values = []
+        for chunk in read(spans, self._settings, limits):
+            values += without_null(chunk.values)
+        return tf.constant(values, tf.string)
+
+
+class IOTensor:
+    """Tensors whose values are elsewhere."""
+
+    @classmethod
+    def from_kafka(
+        cls,
+        topic: str,
+        partition: int = 0,
+        servers: str | Sequence[str] | None = None,
+        configuration: config.Configuration = None,
+        *,
+        name: str = "IOFromKafka",
+    ) -> KafkaIOTensor:
+        """The values of a partition. Raises ConfigurationError for an unknown setting."""
+        with tf.name_scope(name):
+            return KafkaIOTensor(topic, partition, config.consumer_settings(servers, configuration))

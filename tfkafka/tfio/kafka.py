@@ -1,0 +1,222 @@
+"""tensorflow-io's `tensorflow_io.kafka`: its first Kafka dataset, and writing."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+from confluent_kafka import Producer
+
+from tfkafka import config
+from tfkafka.datasets import ChunkedDataset, Source, shaped
+from tfkafka.elements import Layout, Metadata
+from tfkafka.errors import OffsetError, WriteError
+from tfkafka.intake import Limits
+from tfkafka.poison import Poison
+from tfkafka.read import ENDLESS, OFFSET_END, Span, pin, read
+from tfkafka.records import Chunk
+from tfkafka.write import write
+
+FLUSH_S = 60.0
+UNLIMITED = -1
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What "topic:partition:offset:limit" says; the record at offset `limit` is the last one."""
+
+    topic: str
+    partition: int = 0
+    offset: int = 0
+    limit: int = UNLIMITED
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Subscription:
+        entry = text.decode() if isinstance(text, bytes) else text
+        topic, *numbers = entry.split(":")
+        try:
+            if not topic or len(numbers) > 3:
+                raise ValueError
+            return cls(topic, *map(int, numbers))
+        except ValueError:
+            raise ValueError(
+                f"Invalid parameters: {entry}: write topic, topic:partition, "
+                f"topic:partition:offset or topic:partition:offset:limit"
+            ) from None
+
+
+class KafkaDataset(ChunkedDataset):
+    """Records of subscriptions, one subscription after the other.
+
+    Elements are the message, a scalar string; with message_key and message_offset tuples that go
+    on with the key and "partition:offset".
+
+    Args:
+        topics: "topic:partition:offset:limit", or a list of them; all but the topic may be left
+            out. limit is the offset of the last record; -1: none.
+        servers: `HOST:PORT[,HOST:PORT]`; without a port 9092.
+        group: the `group.id` that is shown to the broker. No group is joined.
+        eof: stop at the end of a partition; otherwise wait there for ever.
+        timeout: accepted for compatibility; must be positive.
+        config_global: `["name=value", ...]`.
+        config_topic: the same, for settings of topics.
+        message_key: elements with the key.
+        message_offset: elements with partition and offset.
+
+    Raises:
+        ValueError: a subscription cannot be read, timeout is not positive.
+        ConfigurationError: an unknown setting. Iteration raises `tf.errors.OpError`.
+    """
+
+    def __init__(
+        self,
+        topics: str | Sequence[str],
+        servers: str | Sequence[str] = "localhost",
+        group: str = "",
+        eof: bool = False,
+        timeout: int = 1000,
+        config_global: config.Configuration = None,
+        config_topic: config.Configuration = None,
+        message_key: bool = False,
+        message_offset: bool = False,
+    ):
+        if timeout <= 0:
+            raise ValueError(f"Timeout value should be large than 0, got {timeout}")
+        entries = [topics] if isinstance(topics, str | bytes) else list(topics)
+        subscriptions = [Subscription.parse(entry) for entry in entries]
+        settings = config.consumer_settings(servers, config_global) | config.parse(config_topic)
+        settings |= {"group.id": group} if group else {}
+        config.check(settings)
+        self._source = Source(
+            Layout(metadata=True),
+            Poison("fail", None, {}),
+            lambda: _all(subscriptions, settings, eof),
+        )
+        records = shaped(self._source.dataset(), self._source.layout, None, False)
+
+        def chosen(message: tf.Tensor, key: tf.Tensor, where: Metadata):
+            place = tf.strings.join(
+                [tf.strings.as_string(where.partition), tf.strings.as_string(where.offset)], ":"
+            )
+            extra = ((key,) if message_key else ()) + ((place,) if message_offset else ())
+            return (message, *extra) if extra else message
+
+        super().__init__(records.map(chosen))
+
+    @property
+    def error(self) -> Exception | None:
+        return self._source.error
+
+
+def _all(
+    subscriptions: Sequence[Subscription], settings: config.Settings, eof: bool
+) -> Iterator[Chunk]:
+    limits = Limits()
+    for subscription in subscriptions:
+        span = _span(subscription, settings, limits, eof)
+        yield from read([span], settings, limits)
+
+
+def _span(subscription: Subscription, settings: config.Settings, limits: Limits, eof: bool) -> Span:
+    place = (settings, limits, subscription.topic, [subscription.partition])
+    try:
+        (span,) = pin(*place, subscription.offset)
+    except OffsetError:
+        # Here auto.offset.reset says what to do, as with any consumer of Kafka.
+        reset = settings.get("auto.offset.reset", "largest")
+        (span,) = pin(*place, 0 if reset in ("earliest", "smallest", "beginning") else OFFSET_END)
+    stop = span.stop if eof else ENDLESS
+    if subscription.limit >= 0:
+        stop = min(stop, subscription.limit + 1)
+    return Span(span.topic, span.partition, span.start, stop)
+
+
+class KafkaOutputSequence:
+    """Writes items in the order of their index, from 0, as soon as none is missing before them.
+
+    Args:
+        topic: "topic" or "topic:partition"; without a partition it is 0.
+        servers: `HOST:PORT[,HOST:PORT]`.
+        configuration: `["name=value", ...]`.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        servers: str | Sequence[str] = "localhost",
+        configuration: config.Configuration = None,
+    ):
+        self._place = Subscription.parse(topic)
+        self._settings = config.consumer_settings(servers, configuration)
+        self._waiting: dict[int, bytes] = {}
+        self._written = 0
+
+    def setitem(self, index: int, item: str | bytes | tf.Tensor) -> None:
+        """The item at `index`, both scalars."""
+        self._waiting[int(index)] = _bytes(item)
+
+    def flush(self) -> None:
+        """Write all items up to the first missing one. Raises WriteError."""
+        items = []
+        while self._written + len(items) in self._waiting:
+            items.append(self._waiting[self._written + len(items)])
+        write(
+            str(self._settings["bootstrap.servers"]), self._place.topic, items,
+            partition=self._place.partition, configuration=self._settings,
+        )  # fmt: skip
+        for index in range(self._written, self._written + len(items)):
+            del self._waiting[index]
+        self._written += len(items)
+
+
+def write_kafka(
+    message: str | bytes | tf.Tensor,
+    topic: str,
+    servers: str = "localhost",
+    name: str | None = None,
+) -> tf.Tensor:
+    """Write one record and return its value, a scalar string, once it is acknowledged.
+
+    For many records `tfkafka.write.write` is much faster.
+
+    Args:
+        message: scalar.
+        topic: "topic" or "topic:partition"; without a partition it is 0.
+        servers: `HOST:PORT[,HOST:PORT]`.
+        name: of the TensorFlow operation.
+
+    Raises:
+        WriteError, or inside a graph `tf.errors.OpError`: it was not acknowledged.
+    """
+    if tf.executing_eagerly():
+        return tf.constant(_write_one(_bytes(message), topic, servers), name=name)
+    return tf.numpy_function(_write_one, [message, topic, servers], tf.string, name=name)
+
+
+def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> bytes:
+    place, failed = Subscription.parse(topic), []
+    producer = _producer(servers.decode() if isinstance(servers, bytes) else servers)
+    producer.produce(
+        place.topic, message, partition=place.partition,
+        on_delivery=lambda error, _message: failed.append(error.str()) if error else None,
+    )  # fmt: skip
+    if producer.flush(FLUSH_S):
+        failed.append(f"not acknowledged within {FLUSH_S:.0f} s")
+    if failed:
+        raise WriteError(f"topic {place.topic}, partition {place.partition}: {failed[0]}")
+    return message
+
+
+@functools.cache
+def _producer(servers: str) -> Producer:
+    settings = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}
+    return config.make_client(
+        Producer, {**settings, "log_level": 0, "error_cb": lambda _error: None}
+    )
+
+
+def _bytes(text: str | bytes | tf.Tensor) -> bytes:
+    value = text.numpy() if tf.is_tensor(text) else text
+    return value.encode() if isinstance(value, str) else value
