@@ -24,6 +24,12 @@ GROUP_CONFIGURATION = [
     "max.poll.interval.ms=8000",
     "auto.offset.reset=earliest",
 ]
+# A machine that is slow for a while must not lose its membership while it trains.
+PATIENT_GROUP_CONFIGURATION = [
+    "session.timeout.ms=30000",
+    "max.poll.interval.ms=120000",
+    "auto.offset.reset=earliest",
+]
 # The same records in a quarter of the time: a seek no longer waits for half a second.
 FAST_FETCH = ["fetch.wait.max.ms=5"]
 

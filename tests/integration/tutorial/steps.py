@@ -20,6 +20,7 @@ from tests.tutorial import (
     GROUP_CONFIGURATION,
     ONLINE_BATCH_SIZE,
     ONLINE_EPOCHS,
+    PATIENT_GROUP_CONFIGURATION,
     Messages,
     TrainedModel,
     write,
@@ -133,7 +134,7 @@ def train_online(
     model = tf.keras.models.load_model(path)
     online_train_ds = _streaming(reader).KafkaBatchIODataset(
         topics=[topic], group_id=group, servers=servers, stream_timeout=STREAM_TIMEOUT_MS,
-        configuration=GROUP_CONFIGURATION, **options,
+        configuration=PATIENT_GROUP_CONFIGURATION, **options,
     )  # fmt: skip
     done = OnlineTraining([], [], [])
     for mini_ds in online_train_ds:
