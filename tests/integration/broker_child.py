@@ -33,6 +33,12 @@ def java_of(folder: Path, main: str = "") -> list[psutil.Process]:
     return found
 
 
+def end_java_of(folder: Path) -> None:
+    """What a failed test would leave running."""
+    for process in java_of(folder):
+        process.kill()
+
+
 def spawn(folder: Path, version: str, die_with_parent: bool) -> subprocess.Popen[str]:
     """Start this module; its stdout says `started` once the broker answers."""
     arguments = [str(folder), version, str(int(die_with_parent))]

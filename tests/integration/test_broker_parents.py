@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.broker_child import STARTED, java_of, spawn
+from tests.integration.broker_child import STARTED, end_java_of, java_of, spawn
 from tfkafka.testing.brokers import embedded
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.waiting import wait_for
 
 ZOOKEEPER_VERSION = "2.7.2"
 KRAFT_VERSION = "3.9.2"
+
+
+@pytest.fixture(autouse=True)
+def clean_up(tmp_path: Path) -> Iterator[None]:
+    yield
+    end_java_of(tmp_path)
 
 
 @pytest.mark.parametrize("version", [ZOOKEEPER_VERSION, KRAFT_VERSION])

@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 
-import psutil
 import pytest
 
 from reproduction.claims import FAILS, HOLDS, judge
+from tests.integration.broker_child import end_java_of, java_of
 from tests.integration.script_runner import command, run
 from tfkafka.testing.brokers.folder import BrokerFolder
 from tfkafka.testing.brokers.processes import free_ports
@@ -23,6 +23,12 @@ def options(folder, version: str) -> list[object]:
         "--kafka-version", version, "--port", port, "--zookeeper-port", zookeeper_port,
         "--rows", ROWS, "--epochs", EPOCHS, "--susy", "synthetic", "--artifacts", folder,
     ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def clean_up(tmp_path):
+    yield
+    end_java_of(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +79,7 @@ def test_leaves_its_results_and_no_process(tutorial):
         assert (folder / name).stat().st_size > 0
     assert list(folder.glob(".new-*")) == []
     assert BrokerFolder(folder / "kafka").read_state() is None
-    assert java_processes(folder) == []
+    assert java_of(folder) == []
 
 
 def test_ctrl_c_leaves_no_process(tmp_path, pytestconfig):
@@ -84,7 +90,7 @@ def test_ctrl_c_leaves_no_process(tmp_path, pytestconfig):
     )  # fmt: skip
     try:
         wait_for(lambda: (tmp_path / "SUSY.csv").exists(), "the rows to be loaded", 90)
-        assert java_processes(tmp_path)
+        assert java_of(tmp_path)
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=90)
     finally:
@@ -92,21 +98,4 @@ def test_ctrl_c_leaves_no_process(tmp_path, pytestconfig):
     assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
     assert "interrupted" in output
     assert "Traceback" not in output
-    assert java_processes(tmp_path) == []
-
-
-def java_processes(folder) -> list[int]:
-    """Pids of Java processes that have this folder on their command line."""
-    return [
-        process.pid
-        for process in psutil.process_iter()
-        if any(str(folder) in word for word in _command_line(process))
-        and "java" in _command_line(process)[0]
-    ]
-
-
-def _command_line(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline() or [""]
-    except psutil.Error:
-        return [""]
+    assert java_of(tmp_path) == []
