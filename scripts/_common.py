@@ -14,6 +14,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,10 +159,19 @@ def read_observations(path: Path) -> dict[str, Any]:
         raise OSError(5, f"is damaged ({error}): delete it", str(path)) from error
 
 
+_interrupts: list[int] = []
+
+
+def _on_interrupt(number: int, frame) -> None:
+    """Remember a Ctrl-C: pandas' parser, for one, makes another exception of it."""
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
 def _one_line(kind: type[BaseException], error: BaseException, trace) -> None:
     """Errors that a user can mend are one line; anything else is a bug and keeps its traceback."""
     script = Path(sys.argv[0]).name
-    if issubclass(kind, KeyboardInterrupt):
+    if _interrupts or issubclass(kind, KeyboardInterrupt):
         print(f"\n{script}: interrupted", file=sys.stderr)
     elif issubclass(kind, OSError) and error.filename is not None:
         print(f"{script}: {error.filename}: {error.strerror}", file=sys.stderr)
@@ -180,3 +190,5 @@ def _is_library_error(kind: type[BaseException]) -> bool:
 
 
 sys.excepthook = _one_line
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _on_interrupt)
