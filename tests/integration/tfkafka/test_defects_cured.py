@@ -1,0 +1,136 @@
+"""Each defect of tensorflow-io that tests/integration/test_tfio_defects.py shows: here it is not.
+
+The same functions run, with nothing but the reader's module changed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import tfio_defects
+from tests.integration.tfio_defects import Facts, Topics, send
+from tests.isolated import ProcessFailed, run
+from tfkafka.admin import Admin
+
+READER = "tfkafka.tfio"
+NEW_KAFKA = "4.4.0"
+
+
+@pytest.fixture(scope="module")
+def facts(kafka, admin: Admin, topic_prefix: str) -> Iterator[Facts]:
+    """What one process sees in all datasets that it makes, one after the other."""
+    mark = uuid.uuid4().hex[:6]
+    names = ("one", "odd", "many", "few", "others", "pair")
+    topics = Topics(**{name: f"{topic_prefix}cured-{name}-{mark}" for name in names})
+    filled = {
+        topics.one: range(1), topics.odd: range(1025), topics.many: range(8192),
+        topics.few: range(10), topics.others: range(100, 110), topics.pair: range(10),
+    }  # fmt: skip
+    try:
+        for name, numbers in filled.items():
+            admin.create_topic(name, 2 if name == topics.pair else 1)
+            send(kafka.bootstrap_servers, name, numbers)
+        send(kafka.bootstrap_servers, topics.pair, range(10, 20), partition=1)
+        yield run(tfio_defects.in_one_process, READER, kafka.bootstrap_servers, topics, topics.one)
+    finally:
+        for name in set(filled) & set(admin.topics()):
+            admin.delete_topic(name)
+
+
+def test_no_window_waits_for_a_long_poll(facts):
+    waiting, fast = facts.window_s
+    assert (len(waiting), len(fast)) == (8, 8)
+    assert sorted(waiting)[len(waiting) // 2] < 0.25
+
+
+def test_one_record_more_than_full_windows_is_read(facts):
+    assert facts.odd_counts == {1: 1, 1025: 1025}
+
+
+def test_offset_is_where_reading_begins(facts):
+    assert facts.from_offset == [*range(8182, 8192)]
+
+
+def test_start_is_where_reading_begins(facts):
+    assert facts.from_start_to_stop == [*range(2000, 2010)]
+
+
+def test_datasets_of_one_process_read_their_own_topics(facts):
+    assert facts.partition_datasets == ([*range(10)], [*range(100, 110)])
+    assert facts.first_of_group_dataset == 0
+
+
+def test_stream_timeout_begins_when_partitions_are_assigned(facts):
+    assert sorted(facts.beside_busy_member) in ([*range(10)], [*range(10, 20)])
+
+
+def test_value_of_a_setting_may_contain_an_equals_sign(facts):
+    assert facts.equals_sign == [*range(10)]
+
+
+def test_dataset_survives_a_new_seed(facts):
+    assert facts.reseeded == [*range(10)]
+
+
+def test_late_records_are_delivered_before_lag_is_zero(kafka, topic, group):
+    servers = kafka.bootstrap_servers
+    send(servers, topic, range(100))
+    late = run(
+        tfio_defects.read_with_late_records, READER, servers, topic, group, 100, range(100, 150)
+    )
+    assert (late.committed, late.lag) == (150, 0)
+    assert late.delivered == [*range(150)]
+
+
+def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_path):
+    servers, ledger = kafka.bootstrap_servers, tmp_path / "ledger"
+    send(servers, topic, range(100))
+    with pytest.raises(ProcessFailed, match="ended with -9"):
+        run(tfio_defects.die_after_auto_commit, READER, servers, topic, group, ledger)
+    rest = tfio_defects.read_on(servers, topic, group, 100)
+    assert sorted({*_numbers(ledger), *rest}) == [*range(100)]
+
+
+def test_what_was_committed_after_its_use_is_not_delivered_again(kafka, topic, group, tmp_path):
+    servers, ledger = kafka.bootstrap_servers, tmp_path / "ledger"
+    send(servers, topic, range(100))
+    with pytest.raises(ProcessFailed, match="ended with -9"):
+        run(see_commit_and_die, servers, topic, group, 60, ledger)
+    assert _numbers(ledger) == [*range(60)]
+    assert tfio_defects.read_on(servers, topic, group, 100) == [*range(60, 100)]
+
+
+def test_kafka_4_is_read(kafka_factory):
+    broker = kafka_factory(NEW_KAFKA, progress=False)
+    servers = broker.bootstrap_servers
+    Admin(servers).create_topic("ten")
+    send(servers, "ten", range(10))
+    seen = run(tfio_defects.read_new_kafka, READER, servers, "ten", "new", 10, patience_s=60)
+    broker.stop()
+    assert seen.partition == seen.group == seen.other_consumer == [*range(10)]
+    assert seen.group_ended
+
+
+def see_commit_and_die(servers: str, topic: str, group: str, count: int, ledger: Path) -> None:
+    """See the first records, commit just these, and end as by kill -9."""
+    import os
+    import signal
+
+    from tfkafka import KafkaGroupDataset
+
+    dataset = KafkaGroupDataset(
+        topic, group, servers, -1, ["auto.offset.reset=earliest"], auto_commit=False
+    )
+    records = dataset.as_numpy_iterator()
+    seen = [next(records)[0] for _ in range(count)]
+    dataset.commit(count)
+    ledger.write_bytes(b"\n".join(seen))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _numbers(ledger: Path) -> list[int]:
+    return [int(line) for line in ledger.read_text().split()]
