@@ -1,0 +1,206 @@
+"""KafkaDataset: which records it gives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from confluent_kafka import Producer
+
+from tests.integration.tfkafka.records import ints, numbers, transaction, values
+from tfkafka import CsvDecoder, KafkaDataset, headers_of
+from tfkafka.errors import OffsetError, TopicError
+from tfkafka.waiting import wait_for
+from tfkafka.write import write
+
+
+@pytest.fixture
+def servers(kafka) -> str:
+    return kafka.bootstrap_servers
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1023, 1024, 1025, 2049, 5000])
+def test_no_count_of_records_loses_one(servers, topic, count):
+    numbers(servers, topic, count)
+    assert ints(KafkaDataset(topic, servers=servers)) == [*range(count)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"offset": 90}, range(90, 100)),
+        ({"start": 20, "stop": 30}, range(20, 30)),
+        ({"offset": 5, "start": 20, "stop": 30}, range(20, 30)),
+        ({"stop": 1}, range(1)),
+        ({"start": 100}, range(0)),
+        ({"start": -1}, range(0)),
+        ({"start": -2003}, range(97, 100)),
+        ({"stop": -2097}, range(3)),
+        ({"max_records": 7}, range(7)),
+        ({"max_records": 0}, range(0)),
+        ({"start": 98, "max_records": 7}, range(98, 100)),
+    ],
+)
+def test_start_stop_and_max_records(servers, topic, arguments, expected):
+    numbers(servers, topic, 100)
+    assert ints(KafkaDataset(topic, servers=servers, **arguments)) == [*expected]
+
+
+@pytest.mark.parametrize("arguments", [{"start": 101}, {"stop": 101}, {"start": 5, "stop": 4}])
+def test_offsets_that_are_not_there_are_refused(servers, topic, arguments):
+    numbers(servers, topic, 100)
+    with pytest.raises(OffsetError, match=rf"{topic}, partition 0: .*not within 0:100"):
+        KafkaDataset(topic, servers=servers, **arguments)
+
+
+def test_topic_or_partition_that_is_not_there_is_refused(servers, topic):
+    with pytest.raises(TopicError, match="no topic no-such-topic"):
+        KafkaDataset("no-such-topic", servers=servers)
+    with pytest.raises(TopicError, match="no partition 3, it has 0 to 0"):
+        KafkaDataset(topic, 3, servers=servers)
+
+
+def test_start_by_time(servers, topic):
+    numbers(servers, topic, 5)
+    between = datetime.now(UTC)
+    wait_for(lambda: datetime.now(UTC) > between + timedelta(milliseconds=5), "the clock to go on")
+    numbers(servers, topic, 5, first=5)
+    assert ints(KafkaDataset(topic, start=between, servers=servers)) == [*range(5, 10)]
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert ints(KafkaDataset(topic, start=later, servers=servers)) == []
+
+
+def test_every_epoch_has_the_same_records_until_refresh(servers, topic):
+    numbers(servers, topic, 10)
+    dataset = KafkaDataset(topic, servers=servers)
+    assert ints(dataset) == [*range(10)]
+    numbers(servers, topic, 5, first=10)
+    assert ints(dataset) == [*range(10)]
+    assert ints(dataset.repeat(2)) == [*range(10)] * 2
+    dataset.refresh()
+    assert ints(dataset) == [*range(15)]
+
+
+def test_several_partitions(servers, make_topic):
+    topic = make_topic(3)
+    for partition in range(3):
+        numbers(servers, topic, 3000, partition, first=3000 * partition)
+    seen = ints(KafkaDataset(topic, [0, 2], servers=servers))
+    assert [n for n in seen if n < 3000] == [*range(3000)]
+    assert [n for n in seen if n >= 3000] == [*range(6000, 9000)]
+    assert len(ints(KafkaDataset(topic, range(3), servers=servers, stop=10))) == 30
+
+
+def test_transactions(servers, topic):
+    """Aborted records and the transactions' own marks have offsets, and are no elements."""
+    transaction(servers, topic, ["1", "2"], "commit")
+    transaction(servers, topic, ["3", "4"], "abort")
+    assert ints(KafkaDataset(topic, servers=servers)) == [1, 2]
+    dirty = ["isolation.level=read_uncommitted"]
+    assert ints(KafkaDataset(topic, servers=servers, configuration=dirty)) == [1, 2, 3, 4]
+    numbers(servers, topic, 1, first=5)
+    assert ints(KafkaDataset(topic, servers=servers)) == [1, 2, 5]
+
+
+def test_an_open_transaction_is_the_end(servers, topic):
+    numbers(servers, topic, 3)
+    unfinished = transaction(servers, topic, ["3", "4"], "leave open")
+    numbers(servers, topic, 1, first=5)
+    committed = KafkaDataset(topic, servers=servers)
+    dirty = KafkaDataset(
+        topic, servers=servers, configuration={"isolation.level": "read_uncommitted"}
+    )
+    assert ints(committed) == [0, 1, 2]
+    assert ints(dirty) == [0, 1, 2, 3, 4, 5]
+    unfinished.abort_transaction(30)
+    assert ints(committed) == [0, 1, 2]
+    committed.refresh()
+    assert ints(committed) == [0, 1, 2, 5]
+
+
+def test_a_compacted_topic_ends_where_it_ends(servers, make_topic, admin):
+    topic = make_topic(
+        settings={
+            "cleanup.policy": "compact", "segment.bytes": "1048576", "segment.ms": "100",
+            "min.cleanable.dirty.ratio": "0.0", "max.compaction.lag.ms": "100",
+            "delete.retention.ms": "0", "file.delete.delay.ms": "0",
+        }
+    )  # fmt: skip
+    write(servers, topic, [f"{n}" for n in range(600)], [f"{n % 3}" for n in range(600)])
+
+    def compacted() -> bool:
+        # A new record closes the active segment, which is never compacted.
+        write(servers, topic, ["0"], ["0"])
+        return len(ints(KafkaDataset(topic, servers=servers))) < 300
+
+    wait_for(compacted, "the log to be compacted", 90)
+    dataset = KafkaDataset(topic, servers=servers, metadata=True)
+    offsets = [int(where.offset) for _, _, where in dataset.as_numpy_iterator()]
+    assert offsets == sorted(offsets)
+    assert offsets[-1] == dataset.spans[0].stop - 1
+    assert len(offsets) < dataset.spans[0].stop
+
+
+def test_any_bytes_null_and_empty(servers, make_topic):
+    topic = make_topic(settings={"max.message.bytes": "10000000"})
+    sent = [b"", None, b"\x00\xff\n,\"'", b"x" * 5_000_000, "zażółć".encode()]
+    keys = [b"k", None, b"", b"\x00", None]
+    write(servers, topic, sent, keys)
+    got = [*KafkaDataset(topic, servers=servers, metadata=True).as_numpy_iterator()]
+    assert [message for message, _, _ in got] == [value or b"" for value in sent]
+    assert [key for _, key, _ in got] == [key or b"" for key in keys]
+    assert [bool(where.null_message) for _, _, where in got] == [v is None for v in sent]
+    assert [bool(where.null_key) for _, _, where in got] == [k is None for k in keys]
+
+
+def test_metadata(servers, topic):
+    producer = Producer({"bootstrap.servers": servers})
+    headers = [("trace", b"\x00\xff"), ("trace", b"2"), ("none", None)]
+    producer.produce(topic, "a", "k", headers=headers, timestamp=1_700_000_000_123)
+    producer.produce(topic, "b", timestamp=1_700_000_000_456)
+    producer.flush(30)
+    first, second = (e[2] for e in KafkaDataset(topic, servers=servers, metadata=True))
+    assert (first.topic.numpy().decode(), int(first.partition), int(first.offset)) == (topic, 0, 0)
+    assert int(first.timestamp) == 1_700_000_000_123
+    assert headers_of(first.headers.numpy()) == headers
+    assert int(second.offset) == 1 and headers_of(second.headers.numpy()) == []
+
+
+def test_batches_and_chunks(servers, topic):
+    numbers(servers, topic, 10_000)
+    dataset = KafkaDataset(topic, servers=servers, batch_size=64)
+    assert [len(message) for message, _ in dataset] == [64] * 156 + [16]
+    chunks = [*dataset.chunks()]
+    assert np.concatenate([m.numpy() for m, _ in chunks]).astype(int).tolist() == [*range(10_000)]
+    assert all(len(message) for message, _ in chunks) and len(chunks) < 100
+
+
+def test_decoded(servers, topic):
+    write(servers, topic, [f"{n},{n / 2}" for n in range(100)], [str(n % 2) for n in range(100)])
+    decode = CsvDecoder(2, label="key")
+    features, labels = zip(*KafkaDataset(topic, servers=servers, decode=decode), strict=True)
+    assert [f.numpy().tolist() for f in features] == [[n, n / 2] for n in range(100)]
+    assert [float(label) for label in labels] == [n % 2 for n in range(100)]
+    batched = KafkaDataset(topic, servers=servers, decode=decode, batch_size=30)
+    assert [x.shape[0] for x, _ in batched] == [30, 30, 30, 10]
+    alone = KafkaDataset(topic, servers=servers, decode=CsvDecoder(2), batch_size=100)
+    assert alone.element_spec == tf.TensorSpec([None, 2], tf.float32)
+    assert next(iter(alone))[3].numpy().tolist() == [3, 1.5]
+
+
+def test_many_datasets_in_any_order_and_after_a_new_seed(servers, make_topic):
+    topics = [make_topic() for _ in range(3)]
+    for place, topic in enumerate(topics):
+        numbers(servers, topic, 5, first=10 * place)
+    datasets = [KafkaDataset(topic, servers=servers) for topic in topics]
+    tf.keras.utils.set_random_seed(1)
+    together = tf.data.Dataset.zip(tuple(datasets[::-1]))
+    rows = [[int(m) for m, _ in row] for row in together.as_numpy_iterator()]
+    assert rows == [[20 + n, 10 + n, n] for n in range(5)]
+    assert [value for dataset in datasets for value in values(dataset.take(1))] == [
+        b"0",
+        b"10",
+        b"20",
+    ]
