@@ -23,14 +23,14 @@ reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
 	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
 
-# The tutorial's part once more on its own Kafka, with fewer rows: at the same time, since most of
-# what tensorflow-io does is waiting. Its output follows when both are done.
+# All tests on Kafka 3.9.2; and the tutorial's part on its own Kafka, with fewer rows and both
+# readers: at the same time, since most of it is waiting. Its output follows when both are done.
 OWN_KAFKA := tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000
 test: $(VENV)/installed lint
 	@mkdir -p reports
 	@$(RUN) -m pytest $(OWN_KAFKA) --junitxml=reports/tests-kafka-2.7.2.xml \
 	    > reports/tests-kafka-2.7.2.log 2>&1 & own=$$!; \
-	$(RUN) -m pytest --junitxml=reports/tests.xml; main_status=$$?; \
+	$(RUN) -m pytest --reader tfio --junitxml=reports/tests.xml; main_status=$$?; \
 	wait $$own; own_status=$$?; \
 	echo; echo "The tutorial on Kafka 2.7.2:"; cat reports/tests-kafka-2.7.2.log; \
 	exit $$((main_status || own_status))

@@ -45,12 +45,16 @@ class Elements:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Keras' metrics by group (empty when no record came) and for the same rows from memory,
-    batches, and the group while its member was there."""
+    """Keras' metrics by group (empty when no record came) and for the same rows from memory.
+
+    `steps` counts batches, `members` are those of the group at the first of them, and `group` is
+    how far it was afterwards.
+    """
 
     metrics: dict[str, float]
     in_memory: dict[str, float]
     steps: int
+    members: set[str]
     group: list[GroupPartition]
 
 
@@ -106,13 +110,20 @@ def evaluate(
 
     model = tf.keras.models.load_model(path)
     dataset = group_dataset(reader, servers, topic, group).map(decode).batch(BATCH_SIZE)
+    members = set()
+
+    def see_members(batch, logs):
+        if batch == 0:
+            members.update(row.consumer_id for row in Admin(servers).describe_group(group))
+
     steps = _step_counter()
-    metrics = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[steps])
+    look = tf.keras.callbacks.LambdaCallback(on_test_batch_end=see_members)
+    metrics = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[steps, look])
     described = Admin(servers).describe_group(group)
     in_memory = model.evaluate(
         sent.features, sent.labels, batch_size=BATCH_SIZE, verbose=0, return_dict=True
     )
-    return Evaluation(metrics, in_memory, steps.count, described)
+    return Evaluation(metrics, in_memory, steps.count, members, described)
 
 
 def predict_group(reader: str, servers: str, topic: str, group: str, path: Path) -> np.ndarray:
