@@ -67,7 +67,7 @@ def test_prints_what_the_tutorial_prints(tutorial):
         "Wrote 800 messages into topic: susy-test",
         "test loss, test acc:",
         "GROUP  TOPIC     PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID",
-        "Consumer group 'testcg' has no active members.",
+        "testcg susy-test 0         ",
         "class  probability of class 1",
     ):
         assert line in done.stdout
