@@ -1,0 +1,252 @@
+"""KafkaGroupDataset and KafkaBatchDataset: delivery, commits, membership."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import pytest
+from confluent_kafka import Consumer
+
+from tests.integration.tfkafka.records import ints, numbers
+from tfkafka import CsvDecoder, KafkaBatchDataset, KafkaGroupDataset
+from tfkafka.waiting import wait_for
+from tfkafka.write import write
+
+# The tutorial's own.
+SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000", "auto.offset.reset=earliest"]
+
+
+@pytest.fixture
+def servers(kafka) -> str:
+    return kafka.bootstrap_servers
+
+
+@pytest.fixture
+def committed(admin, group):
+    def offsets() -> dict[int, int | None]:
+        return {row.partition: row.committed for row in admin.describe_group(group)}
+
+    return offsets
+
+
+def test_all_once_and_nothing_the_second_time(servers, make_topic, group, committed):
+    topic = make_topic(2)
+    for partition in range(2):
+        numbers(servers, topic, 3000, partition, first=3000 * partition)
+    dataset = KafkaGroupDataset(topic, group, servers, 0, SETTINGS)
+    assert sorted(ints(dataset)) == [*range(6000)]
+    assert committed() == {0: 3000, 1: 3000}
+    assert ints(dataset) == []
+    numbers(servers, topic, 5, 1, first=6000)
+    assert ints(dataset) == [*range(6000, 6005)]
+
+
+def test_several_topics(servers, make_topic, group):
+    topics = [make_topic(), make_topic(2)]
+    numbers(servers, topics[0], 10)
+    numbers(servers, topics[1], 10, 1, first=10)
+    dataset = KafkaGroupDataset(topics, group, servers, 0, SETTINGS)
+    assert sorted(ints(dataset)) == [*range(20)]
+
+
+def test_latest_gives_a_new_group_only_what_comes(servers, topic, group):
+    numbers(servers, topic, 10)
+    dataset = KafkaGroupDataset(topic, group, servers, 3000, ["auto.offset.reset=latest"])
+    assert ints(dataset) == []
+
+
+def test_the_stream_ends_after_unbroken_silence_not_counting_the_models_time(servers, topic, group):
+    numbers(servers, topic, 2)
+    seen, ended = [], []
+    for message, _ in KafkaGroupDataset(topic, group, servers, 1500, SETTINGS):
+        seen.append(int(message))
+        if len(seen) == 1:
+            # A model that works longer than the stream may be silent.
+            threading.Event().wait(3)
+            numbers(servers, topic, 1, first=2)
+        ended = [time.monotonic()]
+    assert seen == [0, 1, 2]
+    assert time.monotonic() - ended[0] >= 1.5
+
+
+def test_late_records_are_delivered(servers, topic, group, committed):
+    numbers(servers, topic, 3)
+    seen = []
+    for message, _ in KafkaGroupDataset(topic, group, servers, 4000, SETTINGS):
+        seen.append(int(message))
+        if len(seen) in (3, 6):
+            # Written later than the dataset has asked for more.
+            later = threading.Timer(1.0, numbers, (servers, topic, 3), {"first": len(seen)})
+            later.start()
+    assert seen == [*range(9)]
+    assert committed() == {0: 9}
+
+
+def _end(servers, topic, group):
+    list(KafkaGroupDataset(topic, group, servers, 0, SETTINGS))
+
+
+def _break(servers, topic, group):
+    for _ in KafkaGroupDataset(topic, group, servers, -1, SETTINGS).batch(2).prefetch(2):
+        break
+
+
+def _take(servers, topic, group):
+    list(KafkaGroupDataset(topic, group, servers, -1, SETTINGS).take(3))
+
+
+def _fail(servers, topic, group):
+    with pytest.raises(RuntimeError, match="the model fails"):
+        for _ in KafkaGroupDataset(topic, group, servers, -1, SETTINGS):
+            raise RuntimeError("the model fails")
+
+
+def _break_mini(servers, topic, group):
+    for _ in KafkaBatchDataset(topic, group, servers, -1, SETTINGS):
+        break
+
+
+def _take_mini(servers, topic, group):
+    list(KafkaBatchDataset(topic, group, servers, -1, SETTINGS).take(1))
+
+
+@pytest.mark.parametrize("way", [_end, _break, _take, _fail, _break_mini, _take_mini])
+def test_the_group_is_left(servers, topic, group, admin, way):
+    numbers(servers, topic, 10)
+    way(servers, topic, group)
+    # The iterator may be in a cycle of references, which an exception's traceback makes.
+    gc.collect()
+    wait_for(lambda: not admin.has_members(group), "the group to be left", 5)
+
+
+def test_a_loop_that_is_broken_off_leaves_its_last_chunk_uncommitted(
+    servers, topic, group, committed
+):
+    numbers(servers, topic, 10)
+    for _ in KafkaGroupDataset(topic, group, servers, -1, SETTINGS):
+        break
+    assert committed().get(0) is None
+    assert ints(KafkaGroupDataset(topic, group, servers, 0, SETTINGS)) == [*range(10)]
+
+
+def test_a_slow_model_stays_in_the_group(servers, topic, group, admin, committed):
+    """Longer at one chunk than max.poll.interval.ms and the session may last."""
+    write(servers, topic, [b"x" * 1000] * 20_000)
+    settings = [*SETTINGS[:1], "max.poll.interval.ms=7000", SETTINGS[2]]
+    dataset = KafkaGroupDataset(topic, group, servers, 0, settings, prefetch_bytes=1 << 20)
+    members, count = set(), 0
+    for place, message in enumerate(dataset.chunks()):
+        count += len(message[0])
+        if place in (1, 3):
+            threading.Event().wait(8.5)
+        if place < 5:
+            members |= {row.consumer_id for row in admin.describe_group(group)}
+    assert count == 20_000
+    assert len(members) == 1 and None not in members
+    assert committed() == {0: 20_000}
+
+
+def test_two_members_share_and_nothing_is_lost(servers, make_topic, group, committed):
+    topic = make_topic(2)
+    for partition in range(2):
+        numbers(servers, topic, 20_000, partition, first=20_000 * partition)
+    first = KafkaGroupDataset(topic, group, servers, 4000, SETTINGS, prefetch_bytes=1 << 16)
+    second = KafkaGroupDataset(topic, group, servers, 4000, SETTINGS)
+    seen_by_second: list[int] = []
+    thread = threading.Thread(target=lambda: seen_by_second.extend(ints(second)))
+    seen = []
+    for place, (message, _) in enumerate(first.chunks()):
+        seen += [int(value) for value in message.numpy()]
+        if place == 1:
+            thread.start()
+            threading.Event().wait(4)
+    thread.join(60)
+    assert {*seen, *seen_by_second} == {*range(40_000)}
+    assert committed() == {0: 20_000, 1: 20_000}
+
+
+def test_nothing_is_committed_that_commit_did_not_say(servers, topic, group, committed):
+    numbers(servers, topic, 10)
+    dataset = KafkaGroupDataset(topic, group, servers, 0, SETTINGS, auto_commit=False)
+    assert ints(dataset) == [*range(10)]
+    assert committed().get(0) is None
+    dataset.commit(4)
+    assert committed() == {0: 4}
+    assert ints(dataset) == [*range(4, 10)]
+    dataset.commit()
+    assert committed() == {0: 10}
+
+
+def test_commit_after_a_loop_was_broken_off(servers, topic, group, committed, admin):
+    numbers(servers, topic, 10)
+    dataset = KafkaGroupDataset(topic, group, servers, -1, SETTINGS, auto_commit=False)
+    for _ in dataset.take(3):
+        pass
+    dataset.commit(3)
+    assert committed() == {0: 3}
+    assert not admin.has_members(group)
+
+
+def test_poisoned_records_that_are_skipped_are_committed_too(servers, topic, group, committed):
+    write(servers, topic, ["1,2", "poison", "3,4", "poison"], ["0"] * 4)
+    dataset = KafkaGroupDataset(
+        topic, group, servers, 0, SETTINGS, decode=CsvDecoder(2, "key"), on_poison="skip",
+        auto_commit=False,
+    )  # fmt: skip
+    assert len(list(dataset)) == 2
+    dataset.commit(1)
+    assert committed() == {0: 2}
+    dataset.commit(2)
+    assert committed() == {0: 4}
+
+
+def test_mini_datasets(servers, topic, group, committed):
+    numbers(servers, topic, 250)
+    settings = [*SETTINGS, "batch.num.messages=100"]
+    lengths, offsets, seen = [], [], []
+    for mini in KafkaBatchDataset(topic, group, servers, 3000, settings):
+        lengths.append(len(mini))
+        offsets.append(committed().get(0))
+        seen += ints(mini.repeat(2))
+    assert lengths == [100, 100, 50]
+    assert offsets == [None, 100, 200]
+    assert seen == [*[*range(100)] * 2, *[*range(100, 200)] * 2, *[*range(200, 250)] * 2]
+    assert committed() == {0: 250}
+
+
+def test_mini_datasets_as_the_tutorial_uses_them(servers, topic, group):
+    numbers(servers, topic, 100)
+    dataset = KafkaBatchDataset(topic, group, servers, 1500, SETTINGS)
+    for mini in dataset:
+        batches = mini.shuffle(32).map(lambda message, key: (message, key)).batch(32)
+        assert len(batches) == 4 and len(batches) > 0
+    mapped = KafkaBatchDataset(topic, group + "-2", servers, 1500, SETTINGS).map(
+        lambda mini: mini.batch(10)
+    )
+    assert [len(mini) for mini in mapped] == [10]
+
+
+def test_mini_datasets_are_committed_when_told(servers, topic, group, committed):
+    numbers(servers, topic, 30)
+    settings = [*SETTINGS, "batch.num.messages=10"]
+    dataset = KafkaBatchDataset(topic, group, servers, -1, settings, auto_commit=False)
+    for place, _ in enumerate(dataset):
+        if place == 1:
+            dataset.commit()
+            break
+    assert committed() == {0: 20}
+
+
+def test_another_library_goes_on_where_the_dataset_ended(servers, topic, group):
+    numbers(servers, topic, 10)
+    list(KafkaGroupDataset(topic, group, servers, 0, SETTINGS))
+    numbers(servers, topic, 1, first=10)
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    consumer.subscribe([topic])
+    try:
+        message = wait_for(lambda: consumer.poll(1.0), "a record for the other consumer")
+        assert message.value() == b"10"
+    finally:
+        consumer.close()
