@@ -93,6 +93,9 @@ def make_client(kind: Callable, settings: Mapping[str, object], **arguments):
         ConfigurationError: librdkafka doesn't know a name (the nearest known ones are told) or
             refuses a value.
     """
+    if settings.get("group.id") == "":
+        # confluent-kafka 2.16 aborts the process.
+        raise ConfigurationError("group.id is empty: give the consumer group a name")
     try:
         return kind(dict(settings), **arguments)
     except KafkaException as error:

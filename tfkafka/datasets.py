@@ -94,6 +94,18 @@ def shaped(
     return chunks.map(lambda column: column) if len(layout.signature()) == 1 else chunks
 
 
+def stream_options() -> tf.data.Options:
+    """Options for a source that may be silent for long."""
+    options = tf.data.Options()
+    # Asking ahead would commit what is not used yet.
+    options.experimental_optimization.inject_prefetch = False
+    # The end of an iterator waits for the thread that tunes; that may sleep as long as the
+    # iterator has lasted (seen with TensorFlow 2.16: 10 s after a stream of 10 s). And tuning
+    # makes maps parallel, which then wait for a record where nobody wants another one.
+    options.autotune.enabled = False
+    return options
+
+
 class KafkaDataset(ChunkedDataset):
     """Records [start, stop) of one or several partitions of a topic.
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from confluent_kafka import Message
 
 from tfkafka import config
-from tfkafka.datasets import ChunkedDataset, Source, shaped
+from tfkafka.datasets import ChunkedDataset, Source, shaped, stream_options
 from tfkafka.decode import CsvDecoder
 from tfkafka.elements import Layout
 from tfkafka.intake import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
@@ -216,7 +216,7 @@ class KafkaGroupDataset(_GroupDataset):
 
     def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset:
         chunks = shaped(self._source.dataset(), self._source.layout, batch_size, whole)
-        return chunks.with_options(_options())
+        return chunks.with_options(stream_options())
 
     def commit(self, records: int | None = None) -> None:
         """Commit the first so many records of this iteration; None: all that were handed over.
@@ -279,7 +279,7 @@ class KafkaBatchDataset(_GroupDataset):
             self._handed,
         )
         chunks = shaped(self._source.dataset(), self._source.layout, None, True)
-        super().__init__(chunks.map(_mini_dataset).with_options(_options()))
+        super().__init__(chunks.map(_mini_dataset).with_options(stream_options()))
 
     def __iter__(self) -> Iterator[tf.data.Dataset]:
         """In Python, one mini dataset at a time, with nothing asked ahead."""
@@ -302,13 +302,3 @@ class KafkaBatchDataset(_GroupDataset):
 
 def _mini_dataset(*columns) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(columns if len(columns) > 1 else columns[0])
-
-
-def _options() -> tf.data.Options:
-    options = tf.data.Options()
-    # Asking ahead would commit what is not used yet.
-    options.experimental_optimization.inject_prefetch = False
-    # The end of an iterator waits for the thread that tunes; that may sleep as long as the
-    # iterator has lasted (seen with TensorFlow 2.16: 10 s after a stream of 10 s).
-    options.autotune.enabled = False
-    return options

@@ -71,12 +71,10 @@ class Taken:
     Attributes:
         records: records.
         ends: (topic, partition, offset) of partitions whose end was reached.
-        probed: there was silence for so long that the broker was asked whether it is there.
     """
 
     records: list[Message]
     ends: list[tuple[str, int, int]]
-    probed: bool = False
 
 
 class Intake:
@@ -92,6 +90,8 @@ class Intake:
         topics: list[str],
         **callbacks,
     ):
+        wait_ms = int(settings.get("fetch.wait.max.ms", FETCH_WAIT_MS))
+        self.probe_timeout_s = wait_ms / 1000 + PROBE_MARGIN_S
         ahead = max(1, min(limits.prefetch_bytes >> 10, 2_097_151))
         defaults = {
             "bootstrap.servers": config.DEFAULT_SERVERS,
@@ -100,6 +100,10 @@ class Intake:
             # halves the speed of a fast reader.
             "fetch.queue.backoff.ms": 10,
             "queued.max.messages.kbytes": ahead,
+            # A broker that is frozen keeps connections open: give up on it before the caller does.
+            "socket.timeout.ms": int(
+                min(60_000, max(limits.broker_timeout, 1000 * self.probe_timeout_s + 1000))
+            ),
         }
         fixed = {"enable.partition.eof": True, "error_cb": self._note}
         self.consumer = config.make_client(Consumer, {**defaults, **settings, **fixed, **callbacks})
@@ -107,8 +111,6 @@ class Intake:
         self._topics = topics
         self.servers = {**defaults, **settings}["bootstrap.servers"]
         self._fatal: KafkaError | None = None
-        wait_ms = int(settings.get("fetch.wait.max.ms", FETCH_WAIT_MS))
-        self.probe_timeout_s = wait_ms / 1000 + PROBE_MARGIN_S
         self._reason = "no answer"
         self._heard = time.monotonic()
         self._probed = self._heard
@@ -119,7 +121,8 @@ class Intake:
         size = self._size if at_most is None else max(1, min(self._size, at_most))
         first = self.consumer.poll(timeout_s)
         if first is None:
-            return Taken([], [], self._silent())
+            self._silent()
+            return Taken([], [])
         messages = [first]
         if size > 1 and first.error() is None:
             messages += self.consumer.consume(size - 1, LINGER_S)
@@ -152,19 +155,14 @@ class Intake:
         if self.unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 
-    def _silent(self) -> bool:
-        """Silence may mean that there are no records, or no broker, or no topic: ask now and then.
-
-        Returns whether it was asked this time.
-        """
+    def _silent(self) -> None:
+        """Silence may mean that there are no records, or no broker, or no topic: ask."""
         now = time.monotonic()
-        is_due = now - self._probed >= PROBE_AFTER_S
-        if is_due:
+        if now - self._probed >= PROBE_AFTER_S:
             self._probed = now
             for topic in self._topics:
                 self._probe(topic)
         self.check()
-        return is_due
 
     def _probe(self, topic: str) -> None:
         try:

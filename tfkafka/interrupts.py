@@ -49,7 +49,11 @@ class Interrupts:
         self._before = _interrupts()
 
     def check(self) -> None:
-        """Raise ReadError if it was; the main thread raises KeyboardInterrupt by itself then."""
+        """Raise ReadError if it was.
+
+        TensorFlow's call then returns, and the main thread raises KeyboardInterrupt, unless the
+        signal found TensorFlow at work, which swallows that: then the error is what is raised.
+        """
         if _interrupts() > self._before:
             raise ReadError("reading was interrupted by Ctrl-C")
 

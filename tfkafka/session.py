@@ -7,7 +7,6 @@ partitions are paused and it polls on, so that `max.poll.interval.ms` is kept.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import threading
 import time
 import weakref
@@ -16,13 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
-from tfkafka import config
-from tfkafka.errors import CommitError, TopicError
+from tfkafka.errors import TopicError
 from tfkafka.intake import Intake, Limits
 from tfkafka.interrupts import Interrupts
 from tfkafka.ledger import Positions
+from tfkafka.offsets import FIXED, Committer, commit_and_wait, commit_as_outsider
 from tfkafka.records import Chunk
 
 POLL_S = 0.05
@@ -30,15 +29,6 @@ HEARTBEAT_S = 0.2
 CLOSE_S = 15.0
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
 FOR_EVER = -1
-# Commits are this library's business: librdkafka's own would go by what it delivered, used or not.
-_FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
-# The records come again, to whoever has the partition now: nothing is lost.
-_LOST_MEMBERSHIP = {
-    KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError.FENCED_MEMBER_EPOCH, KafkaError.STALE_MEMBER_EPOCH, KafkaError._ASSIGNMENT_LOST,
-    KafkaError.FENCED_INSTANCE_ID,
-}  # fmt: skip
-
 _open: weakref.WeakSet[GroupSession] = weakref.WeakSet()
 
 
@@ -79,17 +69,19 @@ class GroupSession:
         self._buffer: deque[Chunk] = deque()
         self._buffered = 0
         self._assigned: dict[tuple[str, int], _Progress] = {}
+        self._paused: list[TopicPartition] = []
         self._was_assigned = False
         self._silence_s = 0.0
         self._error: Exception | None = None
         self._closing = False
         self._left = False
-        # Only the polling thread uses the consumer: in librdkafka's Python client a commit waits
-        # for a poll of another thread, at times for ever.
+        self._committer = Committer()
         self._to_commit: Positions = {}
         self._answers: list[Future[None]] = []
         self._interrupts = Interrupts()
-        self._intake = Intake({**settings, **_FIXED}, halved, self._topics)
+        self._intake = Intake(
+            {**settings, **FIXED, "on_commit": self._committer.on_commit}, halved, self._topics
+        )
         self._thread = threading.Thread(target=self._run, name="tfkafka-poll", daemon=True)
         _open.add(self)
         self._thread.start()
@@ -132,7 +124,8 @@ class GroupSession:
         `wait` the error comes from `next_chunk`.
         """
         if threading.current_thread() is self._thread:
-            self._commit(positions)
+            mine = {key: offset for key, offset in positions.items() if key in self._assigned}
+            commit_and_wait(self._intake.consumer, mine)
             return
         answer: Future[None] = Future()
         with self._changed:
@@ -166,7 +159,7 @@ class GroupSession:
                     self._store(POLL_S)
                 else:
                     self._wait_for_room()
-            self._serve_commits()
+            self._finish_commits()
         except Exception as error:
             with self._changed:
                 self._error = error
@@ -175,51 +168,24 @@ class GroupSession:
             self._intake.consumer.close()
             with self._changed:
                 self._left = True
-                for answer in self._answers:
-                    answer.set_exception(CommitError("the group was left before the commit"))
+                self._committer.give_up(self._answers)
 
     def _serve_commits(self) -> None:
+        """Send what was asked for, for the partitions that are still this member's."""
         with self._changed:
             positions, self._to_commit = self._to_commit, {}
             answers, self._answers = self._answers, []
-        try:
-            self._commit(positions)
-        except CommitError as error:
-            for answer in answers:
-                answer.set_exception(error)
-            if not answers:
-                raise
-        else:
-            for answer in answers:
-                answer.set_result(None)
-
-    def _commit(self, positions: Positions) -> None:
         mine = {key: offset for key, offset in positions.items() if key in self._assigned}
-        news = {key: o for key, o in mine.items() if self._assigned[key].committed != o}
-        _commit(self._intake.consumer, news)
-        for key, offset in news.items():
-            # A commit may find the membership lost.
-            if key in self._assigned:
-                self._assigned[key].committed = offset
+        self._committer.send(self._intake.consumer, mine, answers)
 
-    def _look_for_ends(self) -> None:
-        """Ask where partitions end that are silent without having told so.
-
-        Seen once in some fifty runs: the last record was delivered, and no end of partition.
-        """
-        consumer = self._intake.consumer
-        for key in [key for key, progress in self._assigned.items() if not progress.at_end]:
-            (place,) = consumer.position([TopicPartition(*key)])
-            with contextlib.suppress(KafkaException):
-                _, end = consumer.get_watermark_offsets(place, timeout=self._intake.probe_timeout_s)
-                if place.offset >= end:
-                    with self._changed:
-                        self._assigned[key].end_reached()
+    def _finish_commits(self) -> None:
+        """Wait for the answers to all commits; raises ReadError where the broker is away."""
+        self._serve_commits()
+        while self._committer.is_waiting():
+            self._intake.take(POLL_S)
 
     def _store(self, timeout_s: float) -> None:
         taken = self._intake.take(timeout_s)
-        if taken.probed:
-            self._look_for_ends()
         with self._changed:
             chunk = Chunk(taken.records)
             for key, offset in chunk.next_offsets.items():
@@ -244,17 +210,14 @@ class GroupSession:
                 return
         # Pausing throws away what librdkafka has fetched: only for a model that is slow anyway.
         consumer = self._intake.consumer
-        paused = consumer.assignment()
-        consumer.pause(paused)
         while not (self._has_room() or self._closing):
+            fresh = [p for p in consumer.assignment() if p not in self._paused]
+            consumer.pause(fresh)
+            self._paused += fresh
             self._serve_commits()
             self._store(POLL_S)
-            fresh = [partition for partition in consumer.assignment() if partition not in paused]
-            if fresh:
-                consumer.pause(fresh)
-                paused += fresh
-        still_mine = consumer.assignment()
-        consumer.resume([partition for partition in paused if partition in still_mine])
+        consumer.resume(self._paused)
+        self._paused = []
 
     def _is_over(self) -> bool:
         if self._stream_timeout == FOR_EVER or not self._was_assigned:
@@ -286,17 +249,21 @@ class GroupSession:
             self._silence_s = 0.0
             self._changed.notify_all()
 
-    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # On closing all is given back: what may be committed was committed before that.
         if not self._closing:
             self._before_revoke([(p.topic, p.partition) for p in partitions])
-        self._on_lost(_consumer, partitions)
+        self._on_lost(consumer, partitions)
 
-    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # librdkafka would remember the pause, and not fetch when the partition is assigned again.
+        consumer.resume([p for p in self._paused if p in partitions])
+        self._paused = [p for p in self._paused if p not in partitions]
         lost = {(p.topic, p.partition) for p in partitions}
         with self._changed:
             for key in lost & self._assigned.keys():
                 del self._assigned[key]
+                self._committer.taken.pop(key, None)
             self._buffer = deque(filter(len, (_without(chunk, lost) for chunk in self._buffer)))
             self._buffered = sum(chunk.size for chunk in self._buffer)
 
@@ -308,7 +275,6 @@ class _Progress:
         self.goal = goal
         self.at_end = False
         self.done = goal == 0
-        self.committed: int | None = None
 
     def records_until(self, offset: int) -> None:
         self.at_end = False
@@ -316,43 +282,6 @@ class _Progress:
 
     def end_reached(self) -> None:
         self.at_end = self.done = True
-
-
-def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> None:
-    """Commit for a group that one has left; Kafka takes it while the group has no member."""
-    if not positions:
-        return
-    chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
-    consumer = config.make_client(
-        Consumer, {"log_level": 0, **chosen, **_FIXED, "error_cb": lambda _error: None}
-    )
-    try:
-        _commit(consumer, positions)
-    finally:
-        consumer.close()
-
-
-def _commit(consumer: Consumer, positions: Positions) -> None:
-    if not positions:
-        return
-    offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
-    try:
-        answers = consumer.commit(offsets=offsets, asynchronous=False)
-    except KafkaException as error:
-        if error.args[0].code() in _LOST_MEMBERSHIP:
-            return
-        raise CommitError(
-            f"offsets of {_named(offsets)} could not be committed: {error.args[0].str()}"
-        ) from error
-    for answer in answers:
-        if answer.error is not None and answer.error.code() not in _LOST_MEMBERSHIP:
-            raise CommitError(
-                f"offsets of {_named([answer])} could not be committed: {answer.error.str()}"
-            )
-
-
-def _named(offsets: list[TopicPartition]) -> str:
-    return ", ".join(f"{p.topic} {p.partition}:{p.offset}" for p in offsets)
 
 
 def _without(chunk: Chunk, lost: set[tuple[str, int]]) -> Chunk:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from itertools import repeat
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException, Producer
 
 from tfkafka import config
 from tfkafka.errors import WriteError
@@ -48,7 +48,7 @@ def write(
 
     Args:
         servers: `HOST:PORT[,HOST:PORT]`.
-        topic: must be there, unless the broker creates topics by itself.
+        topic: must be there, also where the broker would create it.
         values: one a record; None is a tombstone.
         keys: as many as values, or None for records without key.
         partition: of all records; None: by key, as Java clients do.
@@ -92,11 +92,12 @@ def _connect(producer: Producer, topic: str, timeout_s: float) -> None:
     The idempotent producer asks for its identity every 500 ms: an open connection spares a turn.
     """
     try:
-        found = producer.list_topics(topic, timeout=timeout_s).topics[topic]
+        # Asked for all topics: a question for one could create it, where brokers are set so.
+        found = producer.list_topics(timeout=timeout_s).topics.get(topic)
     except KafkaException as error:
         raise WriteError(f"topic {topic}: {error.args[0].str()}") from error
-    if found.error is not None and found.error.code() != KafkaError.LEADER_NOT_AVAILABLE:
-        raise WriteError(f"topic {topic}: {found.error.str()}")
+    if found is None:
+        raise WriteError(f"topic {topic}: there is no such topic, create it first")
 
 
 def _produce(producer, topic, value, key, place, on_delivery, timeout_s: float) -> None:

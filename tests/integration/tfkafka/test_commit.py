@@ -1,0 +1,132 @@
+"""CommitCallback: what a Keras model has used is committed, and no more."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+from tfkafka import CommitCallback, CsvDecoder, KafkaGroupDataset
+from tfkafka.write import write
+
+SETTINGS = ["auto.offset.reset=earliest"]
+DECODE = CsvDecoder(2, label="key")
+
+
+class Stop(Exception):
+    """The model stops here."""
+
+
+class StopAt(keras.callbacks.Callback):
+    """Fails when a step has been finished, after the callbacks before it in the list."""
+
+    def __init__(self, step: int):
+        super().__init__()
+        self._step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch >= self._step:
+            raise Stop
+
+
+@pytest.fixture
+def filled(kafka, topic) -> str:
+    write(kafka.bootstrap_servers, topic, [f"{n},1" for n in range(1000)], ["1"] * 1000)
+    return topic
+
+
+@pytest.fixture
+def committed(admin, group):
+    return lambda: {row.partition: row.committed for row in admin.describe_group(group)}
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    model = keras.Sequential([keras.layers.Input([2]), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    return model
+
+
+def _dataset(kafka, topic, group, **arguments) -> KafkaGroupDataset:
+    return KafkaGroupDataset(
+        topic, group, kafka.bootstrap_servers, 0, SETTINGS, decode=DECODE, **arguments
+    )
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 8])
+def test_all_is_committed_after_fit(
+    kafka, filled, group, admin, committed, model, steps_per_execution
+):
+    model.compile("sgd", "mse", steps_per_execution=steps_per_execution)
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    model.fit(dataset, callbacks=[CommitCallback(dataset)], verbose=0)
+    assert committed() == {0: 1000}
+    assert not admin.has_members(group)
+
+
+def test_all_is_committed_after_evaluate(kafka, filled, group, committed, model):
+    dataset = _dataset(kafka, filled, group)
+    model.evaluate(dataset.batch(10), callbacks=[CommitCallback(dataset, 10)], verbose=0)
+    assert committed() == {0: 1000}
+
+
+def test_a_model_that_stops_has_committed_what_it_finished_and_no_more(
+    kafka, filled, group, committed, model, monkeypatch
+):
+    monkeypatch.setattr("tfkafka.commit.COMMIT_EVERY_S", -1.0)
+    dataset = _dataset(kafka, filled, group)
+    commits = CommitCallback(dataset, batch_size=10)
+    with pytest.raises(Stop):
+        model.fit(dataset.batch(10), callbacks=[commits, StopAt(29)], verbose=0)
+    dataset.close()
+    # Sent in the background: the last one may be on its way when the loop ends.
+    assert committed()[0] in (290, 300)
+
+
+def test_behind_a_shuffle_only_what_is_surely_used(kafka, filled, group, model, monkeypatch):
+    monkeypatch.setattr("tfkafka.commit.COMMIT_EVERY_S", -1.0)
+    dataset = _dataset(kafka, filled, group, metadata=True)
+    commits = CommitCallback(dataset)
+    used: set[int] = set()
+    positions = []
+
+    class Check(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            position = dataset._membership.ledger.positions().get((filled, 0), 0)
+            positions.append(position)
+
+    def remember(batch_features):
+        used.update(int(n) for n in batch_features[:, 0])
+
+    pipeline = commits.watch(dataset.shuffle(200, seed=1).batch(10))
+    order = [features.numpy() for features, _ in _same(kafka, filled, group + "-order")]
+    model.fit(pipeline, callbacks=[commits, Check()], verbose=0)
+    for step, position in enumerate(positions):
+        remember(order[step])
+        assert {*range(position)} <= used, f"step {step}: committed {position}, not all used"
+    assert positions[-1] == 1000
+    assert max(positions[:50]) > 0
+
+
+def _same(kafka, topic, group):
+    """The same shuffled batches once more."""
+    dataset = _dataset(kafka, topic, group, metadata=True)
+    return dataset.shuffle(200, seed=1).batch(10).map(lambda x, y, where: (x, y))
+
+
+def test_two_epochs(kafka, filled, group, committed, model):
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    commits = CommitCallback(dataset)
+    model.fit(dataset, callbacks=[commits], verbose=0)
+    write(kafka.bootstrap_servers, filled, ["1,1"] * 55, ["1"] * 55)
+    model.fit(dataset, callbacks=[commits], verbose=0)
+    assert committed() == {0: 1055}
+
+
+def test_wrong_use_is_refused(kafka, filled, group, model):
+    dataset = _dataset(kafka, filled, group)
+    commits = CommitCallback(dataset)
+    with pytest.raises(ValueError, match="metadata=True"):
+        commits.watch(dataset.batch(10))
+    with pytest.raises(ValueError, match="batch_size"):
+        model.fit(dataset.batch(10), callbacks=[commits], verbose=0)
+    dataset.close()
