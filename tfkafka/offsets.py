@@ -33,6 +33,7 @@ class Committer:
     def __init__(self) -> None:
         self.taken: Positions = {}
         self._under_way: deque[list[Future[None]]] = deque()
+        self._is_over = False
 
     def send(self, consumer: Consumer, positions: Positions, answers: list[Future[None]]) -> None:
         """Commit what is not committed yet; `answers` are settled when the broker has answered."""
@@ -48,6 +49,8 @@ class Committer:
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Called by the consumer, in the order of the commits."""
+        if self._is_over:
+            return
         answers = self._under_way.popleft() if self._under_way else []
         failure = _failure(error, partitions)
         if failure is None:
@@ -62,7 +65,8 @@ class Committer:
         return bool(self._under_way)
 
     def give_up(self, answers: list[Future[None]]) -> None:
-        """Nobody will answer any more: neither these nor those under way."""
+        """No answer counts any more: neither to these nor to those under way."""
+        self._is_over = True
         for answer in [*answers, *(a for waiting in self._under_way for a in waiting)]:
             answer.set_exception(CommitError("the broker did not take the offsets any more"))
         self._under_way.clear()

@@ -165,6 +165,9 @@ class GroupSession:
                 self._error = error
                 self._changed.notify_all()
         finally:
+            with self._changed:
+                self._committer.give_up(self._answers)
+                self._answers = []
             self._intake.consumer.close()
             with self._changed:
                 self._left = True
