@@ -9,7 +9,7 @@ import tensorflow as tf
 from confluent_kafka import Message
 
 from tfkafka import config
-from tfkafka.datasets import ChunkedDataset, Source, shaped, stream_options
+from tfkafka.datasets import ChunkedDataset, Source, shaped, source_options
 from tfkafka.decode import CsvDecoder
 from tfkafka.elements import Layout
 from tfkafka.intake import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
@@ -71,6 +71,7 @@ class Membership:
                 session.commit(self.ledger.positions(), wait=True)
             ended = True
         finally:
+            session.unused.set()
             self.has_ended = ended
             if self.auto_commit or not ended:
                 session.close()
@@ -86,6 +87,7 @@ class Membership:
                     self.ledger.use_all()
                     session.commit(self.ledger.positions(), wait=True)
         finally:
+            session.unused.set()
             session.close()
 
     def commit(self, wait: bool) -> None:
@@ -216,7 +218,7 @@ class KafkaGroupDataset(_GroupDataset):
 
     def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset:
         chunks = shaped(self._source.dataset(), self._source.layout, batch_size, whole)
-        return chunks.with_options(stream_options())
+        return chunks.with_options(source_options())
 
     def commit(self, records: int | None = None) -> None:
         """Commit the first so many records of this iteration; None: all that were handed over.
@@ -279,7 +281,7 @@ class KafkaBatchDataset(_GroupDataset):
             self._handed,
         )
         chunks = shaped(self._source.dataset(), self._source.layout, None, True)
-        super().__init__(chunks.map(_mini_dataset).with_options(stream_options()))
+        super().__init__(chunks.map(_mini_dataset).with_options(source_options()))
 
     def __iter__(self) -> Iterator[tf.data.Dataset]:
         """In Python, one mini dataset at a time, with nothing asked ahead."""

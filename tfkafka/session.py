@@ -7,6 +7,8 @@ partitions are paused and it polls on, so that `max.poll.interval.ms` is kept.
 from __future__ import annotations
 
 import atexit
+import gc
+import sys
 import threading
 import time
 import weakref
@@ -17,7 +19,7 @@ from concurrent.futures import Future
 import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
-from tfkafka.errors import TopicError
+from tfkafka.errors import ReadError, TopicError
 from tfkafka.intake import Intake, Limits
 from tfkafka.interrupts import Interrupts
 from tfkafka.ledger import Positions
@@ -27,6 +29,7 @@ from tfkafka.records import Chunk
 POLL_S = 0.05
 HEARTBEAT_S = 0.2
 CLOSE_S = 15.0
+EXIT_S = 2.0
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
 FOR_EVER = -1
 _open: weakref.WeakSet[GroupSession] = weakref.WeakSet()
@@ -34,6 +37,8 @@ _open: weakref.WeakSet[GroupSession] = weakref.WeakSet()
 
 class GroupSession:
     """Joins a group, and gives out the records of the partitions that it is assigned.
+
+    Whoever calls `next_chunk` sets `unused` when it won't do so any more.
 
     Args:
         topics: subscribed to.
@@ -75,6 +80,7 @@ class GroupSession:
         self._error: Exception | None = None
         self._closing = False
         self._left = False
+        self.unused = threading.Event()
         self._committer = Committer()
         self._to_commit: Positions = {}
         self._answers: list[Future[None]] = []
@@ -89,14 +95,20 @@ class GroupSession:
     def next_chunk(self) -> Chunk | None:
         """The next records; an empty chunk if there are none for now; None at the stream's end.
 
-        Raises whatever ended the polling thread: ReadError, OffsetError, TopicError.
+        Raises whatever ended the polling thread: ReadError, OffsetError, TopicError; and ReadError
+        after `close`.
         """
         began = time.monotonic()
         with self._changed:
             while not self._buffer:
                 if self._error is not None:
                     raise self._error
-                if self._closing or self._is_over():
+                if self._closing:
+                    raise ReadError(
+                        f"topic {', '.join(self._topics)}: the group was left while it was being "
+                        f"read: the dataset was closed, or iterated anew"
+                    )
+                if self._is_over():
                     return None
                 before = time.monotonic()
                 self._changed.wait(POLL_S)
@@ -295,5 +307,12 @@ def _without(chunk: Chunk, lost: set[tuple[str, int]]) -> Chunk:
 
 @atexit.register
 def _leave_all_groups() -> None:
-    for session in list(_open):
+    sessions = list(_open)
+    for session in sessions:
         session.close()
+    # A thread of TensorFlow that wants to run Python while the interpreter ends never comes back,
+    # and TensorFlow waits for it: so what an uncaught exception holds is let go of before that.
+    sys.last_traceback = sys.last_value = None
+    gc.collect()
+    for session in sessions:
+        session.unused.wait(EXIT_S)

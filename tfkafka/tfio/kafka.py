@@ -10,7 +10,7 @@ import tensorflow as tf
 from confluent_kafka import Producer
 
 from tfkafka import config
-from tfkafka.datasets import ChunkedDataset, Source, shaped, stream_options
+from tfkafka.datasets import ChunkedDataset, Source, shaped, source_options
 from tfkafka.elements import Layout, Metadata
 from tfkafka.errors import OffsetError, WriteError
 from tfkafka.intake import Limits
@@ -103,7 +103,7 @@ class KafkaDataset(ChunkedDataset):
             extra = ((key,) if message_key else ()) + ((place,) if message_offset else ())
             return (message, *extra) if extra else message
 
-        super().__init__(records.map(chosen).with_options(stream_options()))
+        super().__init__(records.map(chosen).with_options(source_options()))
 
     @property
     def error(self) -> Exception | None:
