@@ -17,7 +17,7 @@ from tests.integration.tutorial.steps import decode, group_dataset, partition_da
 from tests.tutorial import BATCH_SIZE, FAST_FETCH, Messages, write
 from tfkafka.admin import Admin
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tests.benchmarks import steps
 from tests.integration.tutorial.steps import train
 from tests.tutorial import FAST_FETCH, Messages, write
 
-RECORDS = 20_000
+RECORDS = 5_000
 READER = "tensorflow_io"
 # About a third of what was seen on two cores; a step that waits instead of working is far below.
 FLOORS = {"write": 0.005, "read": 0.04, "train": 0.1, "evaluate": 0.05}

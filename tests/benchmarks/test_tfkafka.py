@@ -10,6 +10,8 @@ from tests import isolated
 from tests.benchmarks import readers
 from tests.tutorial import Messages
 
+pytestmark = pytest.mark.bench
+
 RECORDS = 20_000
 MANY = 50
 
