@@ -81,15 +81,7 @@ class Poison:
             place = chunk.position(fault.index)
             where = (place.topic, place.partition, place.offset)
             if where not in self._done:
-                message = chunk.messages[fault.index]
-                reasons = {
-                    "tfkafka.reason": fault.reason, "tfkafka.topic": place.topic,
-                    "tfkafka.partition": str(place.partition), "tfkafka.offset": str(place.offset),
-                }  # fmt: skip
-                producer.produce(
-                    self.topic, message.value(), message.key(),
-                    headers=[*(message.headers() or []), *reasons.items()], on_delivery=delivered,
-                )  # fmt: skip
+                produce(producer, self.topic, chunk, fault, on_delivery=delivered)
                 written.append(where)
         if producer.flush(FLUSH_S) or failed:
             reason = failed[0] if failed else f"not acknowledged within {FLUSH_S:.0f} s"
@@ -98,3 +90,14 @@ class Poison:
                 f"{chunk.position(faults[0].index)}: {reason}"
             )
         self._done.update(written)
+
+
+def produce(producer: Producer, topic: str, chunk: Chunk, fault: Fault, **options) -> None:
+    """Hand a poisoned record over to be written to `topic`, as `Poison` describes it."""
+    message, place = chunk.messages[fault.index], chunk.position(fault.index)
+    reasons = {
+        "tfkafka.reason": fault.reason, "tfkafka.topic": place.topic,
+        "tfkafka.partition": str(place.partition), "tfkafka.offset": str(place.offset),
+    }  # fmt: skip
+    headers = [*(message.headers() or []), *reasons.items()]
+    producer.produce(topic, message.value(), message.key(), headers=headers, **options)

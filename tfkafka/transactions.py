@@ -1,0 +1,176 @@
+"""Kafka transactions: records and consumed offsets, committed as one or not at all.
+
+Errors are told apart as librdkafka asks: retriable ones are tried again, abortable ones abort the
+transaction, and after all others the producer cannot be used any more. Every call has a deadline.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from tfkafka import config
+from tfkafka.errors import TfkafkaError
+from tfkafka.ledger import Positions
+
+# A call that brought nothing for so long is taken for one that hangs. Seen after a broker had died
+# and come back: some call never returned, while a new producer went on at once.
+PROGRESS_S = 8.0
+_CALL_S = 2.0
+# How clients come back after a broker's death. With librdkafka's own way, which is to forget all
+# brokers and begin with the bootstrap list, some calls hung for minutes.
+RECOVERY = {"metadata.recovery.strategy": "none", "reconnect.backoff.max.ms": 1000}
+_QUEUED_RECORDS = 1_000_000
+_DEFAULTS = {
+    "linger.ms": 5,
+    "batch.size": 1_000_000,
+    "queue.buffering.max.messages": _QUEUED_RECORDS,
+    # As the Java client and kafka-python do: a key has the same partition whoever writes.
+    "partitioner": "murmur2_random",
+    "log_level": 0,
+}
+_FENCED = {
+    KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+}  # fmt: skip
+_HOPELESS = {
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.INVALID_TRANSACTION_TIMEOUT, KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._UNSUPPORTED_FEATURE,
+}  # fmt: skip
+
+
+class TransactionError(TfkafkaError):
+    """A transaction failed for a reason that another attempt will not change."""
+
+
+class AbortedError(TfkafkaError):
+    """The transaction was aborted: nothing of it counts, and the producer can begin another."""
+
+
+class UnusableError(TfkafkaError):
+    """A client hangs or has failed for good: go on with new ones."""
+
+
+class FencedError(TfkafkaError):
+    """The broker has refused this client for a newer one of the same name, or for being late."""
+
+
+class TransactionalProducer:
+    """A producer that does nothing outside of a transaction.
+
+    Args:
+        settings: of the connection.
+        transactional_id: the same one after each restart: the broker then aborts what the former
+            process left open, and refuses that process from then on.
+        timeout_ms: after so long the broker aborts a transaction that nobody ends.
+    """
+
+    def __init__(self, settings: Mapping[str, object], transactional_id: str, timeout_ms: int):
+        fixed = {
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": timeout_ms,
+            "message.timeout.ms": timeout_ms,
+            "error_cb": self._note,
+        }
+        self._reason = "no answer"
+        self._producer = config.make_client(
+            Producer, {**_DEFAULTS, **RECOVERY, **settings, **fixed}
+        )
+
+    def connect(self) -> None:
+        """Abort what a former producer of this name left open, and fence it."""
+        self._call("init_transactions", self._producer.init_transactions)
+
+    def transact(
+        self, produce: Callable[[Producer], None], positions: Positions, membership: Any
+    ) -> None:
+        """Commit what `produce` writes, and the offsets `positions` of the group, as one.
+
+        Args:
+            membership: `Consumer.consumer_group_metadata()`: the broker takes the offsets only
+                from the group's present member.
+
+        Raises:
+            AbortedError, UnusableError, FencedError, TransactionError. After the last three the
+            broker may have committed: only the group's committed offsets tell.
+        """
+        offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
+        try:
+            self._call("begin_transaction", lambda _timeout: self._producer.begin_transaction())
+            self._produce(produce)
+            self._call(
+                "send_offsets_to_transaction",
+                lambda timeout: self._producer.send_offsets_to_transaction(
+                    offsets, membership, timeout
+                ),
+            )
+            self._call("commit_transaction", self._producer.commit_transaction)
+        except AbortedError:
+            self._call("abort_transaction", self._producer.abort_transaction)
+            raise
+
+    def _produce(self, produce: Callable[[Producer], None]) -> None:
+        try:
+            produce(self._producer)
+        except KafkaException as exception:
+            failure = _judge("produce", exception.args[0])
+            # To try again would write the first records twice.
+            raise failure or AbortedError(f"produce: {exception.args[0].str()}") from exception
+
+    def discard(self) -> None:
+        """Let go of the producer; an open transaction is the broker's to abort."""
+        producer, self._producer = self._producer, None
+        in_background(producer.purge)
+
+    def _call(self, what: str, function: Callable[[float], None]) -> None:
+        deadline = time.monotonic() + PROGRESS_S
+        while True:
+            try:
+                return function(_CALL_S)
+            except KafkaException as exception:
+                if failure := _judge(what, exception.args[0]):
+                    raise failure from exception
+                if time.monotonic() > deadline:
+                    raise UnusableError(
+                        f"{what} did nothing for {PROGRESS_S:.0f} s ({self._reason})"
+                    ) from exception
+
+    def _note(self, error: KafkaError) -> None:
+        self._reason = error.str()
+
+
+def _judge(what: str, error: KafkaError) -> TfkafkaError | None:
+    """What a failed call means, or None where the same call may be tried again."""
+    reason = f"{what}: {error.str()}"
+    if error.code() in _HOPELESS:
+        return TransactionError(reason)
+    if is_fencing(error):
+        return FencedError(reason)
+    if error.txn_requires_abort():
+        return AbortedError(reason)
+    if error.fatal() or not error.retriable():
+        return UnusableError(reason)
+    return None
+
+
+def room_for(producer: Producer) -> None:
+    """Wait a moment for room in a producer's queue, after its BufferError."""
+    producer.poll(0.1)
+
+
+def is_fencing(error: KafkaError) -> bool:
+    """Whether the broker refuses this client for a newer one of the same name."""
+    return error.code() in _FENCED
+
+
+def in_background(function: Callable[[], object]) -> threading.Thread:
+    """Run what may hang, as ending a client may whose broker is away."""
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    return thread
