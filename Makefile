@@ -43,7 +43,7 @@ lint: $(VENV)/installed
 	$(RUN) -m ruff format --check
 
 bench: $(VENV)/installed
-	$(RUN) -m pytest tests/benchmarks -m '' -p no:randomly
+	$(RUN) -m pytest tests/benchmarks -m bench -p no:randomly
 
 fidelity: $(VENV)/installed
 	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }

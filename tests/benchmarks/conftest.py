@@ -1,0 +1,205 @@
+"""Fixtures of the benchmarks: topics filled with SUSY, the comparison itself, and its summary."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tests import isolated
+from tests.benchmarks import storing, summary
+from tests.benchmarks.bounds import UNKNOWN, Floors, Limit, Ratio
+from tests.benchmarks.sides import java as java_tools
+from tests.benchmarks.sides.writing import fill
+from tests.benchmarks.storing import Point
+from tests.benchmarks.topics import Topic
+from tests.benchmarks.turns import ROUNDS, Comparison, take_turns
+from tests.benchmarks.worker import Side
+from tests.tutorial import Messages
+
+RECORDS = 60_000
+LONG_RECORDS = 5_000_000
+# sysexits.h's EX_TEMPFAIL: the machine was too busy to tell, try again.
+EXIT_UNKNOWN = 75
+# pytest-timeout's limit for one test is made for tests that are not benchmarks.
+TIMEOUT_S = 1800
+_PACKAGES = ["tensorflow", "tensorflow-io", "confluent-kafka", "kafka-python", "numpy", "polars"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        if item.get_closest_marker("bench") or item.get_closest_marker("scaling"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+        if "settle" in item.fixturenames:
+            item.add_marker(pytest.mark.benchmark(timer=storing.measured_time))
+
+
+@pytest.fixture(scope="session")
+def messages(susy_split) -> Messages:
+    """60,000 rows as messages."""
+    return Messages(susy_split[0].frame[:RECORDS])
+
+
+@pytest.fixture(scope="session")
+def make_filled(kafka, admin, topic_prefix, messages) -> Iterator[Callable[..., Topic]]:
+    """make_filled(records) -> a topic of that many records, made once a session."""
+    made: list[str] = []
+
+    @functools.cache
+    def make(records: int, partitions: int = 1, value_bytes: int | None = None) -> Topic:
+        width = "" if value_bytes is None else f"-{value_bytes}-bytes"
+        name = f"{topic_prefix}bench-{records}-in-{partitions}{width}"
+        admin.create_topic(name, partitions)
+        made.append(name)
+        values, keys = messages.values, messages.keys
+        if value_bytes is not None:
+            values = [(value * (1 + value_bytes // len(value)))[:value_bytes] for value in values]
+        size = isolated.run(
+            fill, kafka.bootstrap_servers, name, values, keys, records, partitions, deadline_s=1000
+        )
+        return Topic(kafka.bootstrap_servers, name, records, size)
+
+    yield make
+    for name in made:
+        admin.delete_topic(name)
+
+
+@pytest.fixture(scope="session")
+def filled(make_filled) -> Topic:
+    """60,000 records in one partition."""
+    return make_filled(RECORDS)
+
+
+@pytest.fixture(scope="session")
+def long_topic(make_filled) -> Topic:
+    """5,000,000 records in one partition."""
+    return make_filled(LONG_RECORDS)
+
+
+@pytest.fixture(scope="session")
+def java(request, kafka) -> dict[str, str] | None:
+    """How Kafka's own tools are started; None without an embedded Kafka from 3.0 on."""
+    if request.config.getoption("--kafka") != "embedded" or kafka.version.startswith("2."):
+        return None
+    return java_tools.find(kafka.version)
+
+
+@pytest.fixture
+def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Ratio | Limit]], None]:
+    """settle(entry, walls, verdicts): store a result, then fail or skip where the verdicts say so.
+
+    Fails where a bound is broken; skips, saying so, where the host was too busy to tell.
+    """
+
+    def store(entry: dict, walls: Sequence[float], verdicts: Sequence[Ratio | Limit]) -> None:
+        storing.store(benchmark, walls)
+        benchmark.extra_info.update(entry)
+        title = entry["title"]
+        told = request.config.stash.setdefault(summary.VERDICTS, [])
+        told.extend((title, verdict) for verdict in verdicts)
+        complaints = [complaint for each in verdicts if (complaint := each.complaint())]
+        if complaints:
+            pytest.fail(f"{title}:\n" + "\n".join(complaints), pytrace=False)
+        if any(each.verdict == UNKNOWN for each in verdicts):
+            pytest.skip(f"unknown: too many rounds lost more than a tenth to the host: {title}")
+
+    return store
+
+
+@pytest.fixture
+def compare(settle) -> Callable[..., Comparison]:
+    """compare(name, step, title, topic, sides, rounds): take turns, store, hold to the floors.
+
+    `name` is the table of floors.toml. Each subject is held against each ceiling and alternative.
+    """
+    floors = Floors()
+
+    def run(
+        name: str, step: str, title: str, topic: Topic, sides: Sequence[Side], rounds: int = ROUNDS
+    ) -> Comparison:
+        found = take_turns(step, title, topic.records, topic.size, sides, rounds)
+        ratios = [
+            floors.ratio(name, of, to, found.ratios(of, to), found.is_undisturbed)
+            for of in found.of("subject")
+            for to in found.of("ceiling", "alternative")
+        ]
+        entry = storing.entry(found, ratios=ratios)
+        subject = found.of("subject")[0]
+        settle(entry, [each[subject].wall_s for each in found.rounds], ratios)
+        return found
+
+    return run
+
+
+@pytest.fixture
+def scale(settle) -> Callable[..., Comparison]:
+    """scale(scaling, step, title, points, rounds, limits): the same work at several sizes.
+
+    `limits` makes verdicts of the comparison, whose sides are the points' labels.
+    """
+
+    def run(
+        scaling: str, step: str, title: str, points: Sequence[Point], rounds: int = 1,
+        limits: Callable[[Comparison], list[Limit]] = lambda _found: [],
+    ) -> Comparison:  # fmt: skip
+        largest = max(points, key=lambda point: point.records)
+        sides = [point.side for point in points]
+        found = take_turns(step, title, largest.records, largest.size, sides, rounds)
+        verdicts = limits(found)
+        entry = storing.scaling_entry(scaling, points, found, verdicts)
+        settle(entry, [each[largest.side.label].wall_s for each in found.rounds], verdicts)
+        return found
+
+    return run
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where a benchmark's verdict is unknown, the session has not passed."""
+    verdicts = session.config.stash.get(summary.VERDICTS, [])
+    is_unknown = any(each.verdict == UNKNOWN for _, each in verdicts)
+    if is_unknown and session.exitstatus == 0 and "bench" in session.config.option.markexpr:
+        session.exitstatus = EXIT_UNKNOWN
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    verdicts = terminalreporter.config.stash.get(summary.VERDICTS, [])
+    if verdicts:
+        terminalreporter.section("benchmarks against their floors")
+        for line in summary.lines(verdicts):
+            terminalreporter.write_line(line)
+
+
+def pytest_benchmark_update_machine_info(config, machine_info: dict) -> None:
+    """Versions of what is measured, and of the tree that it was measured in."""
+    memory_kb = Path("/proc/meminfo").read_text().split()[1]
+    machine_info["memory_mb"] = round(int(memory_kb) / 1024)
+    machine_info["cores"] = len(os.sched_getaffinity(0))
+    choice = config.getoption("--kafka")
+    machine_info["kafka"] = config.getoption("--kafka-version") if choice == "embedded" else choice
+    machine_info["versions"] = {name: _version(name) for name in _PACKAGES}
+    machine_info["git"] = _git("describe", "--always", "--dirty", "--abbrev=12")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,183 @@
+"""Reading a partition from its first record on, raw or decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.benchmarks.meter import measured
+from tests.benchmarks.worker import Round
+
+COLUMNS = 18
+BATCH = 1024
+CONSUME = 4096
+
+
+def tfkafka_raw(servers: str, topic: str, records: int) -> Round:
+    """tfkafka's whole chunks of (message, key)."""
+    from tfkafka import KafkaDataset
+
+    return _counting(KafkaDataset(topic, stop=records, servers=servers).chunks(), records)
+
+
+def tfkafka_decoded(
+    servers: str, topic: str, records: int, batch_size: int | None = None,
+    partitions: int = 1, delay_s: float = 0.0,
+) -> Round:  # fmt: skip
+    """tfkafka's whole chunks, or batches, of (features, label).
+
+    `records` of each partition. `delay_s` slows the reader on purpose: so long for each chunk.
+    """
+    from tfkafka import CsvDecoder, KafkaDataset
+
+    if delay_s:
+        _slow_down(delay_s)
+    dataset = KafkaDataset(
+        topic, list(range(partitions)), stop=records, servers=servers, batch_size=batch_size,
+        decode=CsvDecoder(COLUMNS, label="key"),
+    )  # fmt: skip
+    return _counting(dataset.chunks() if batch_size is None else dataset, records * partitions)
+
+
+def tutorial_raw(
+    reader: str, servers: str, topic: str, records: int, configuration: list[str] | None = None
+) -> Round:
+    """The tutorial's dataset of single records, in batches so that counting costs little.
+
+    `reader` is the module that offers tensorflow-io's names.
+    """
+    from tests.integration.tutorial.steps import partition_dataset
+
+    dataset = partition_dataset(reader, servers, topic, configuration or [])
+    return _counting(dataset.batch(BATCH), records)
+
+
+def tutorial_decoded(
+    reader: str, servers: str, topic: str, records: int, configuration: list[str] | None = None
+) -> Round:
+    """The tutorial's pipeline without its shuffle: map(decode_csv), batches of 64."""
+    from tests.integration.tutorial.steps import decode_item, partition_dataset
+    from tests.tutorial import BATCH_SIZE
+
+    dataset = partition_dataset(reader, servers, topic, configuration or [])
+    return _counting(dataset.map(decode_item).batch(BATCH_SIZE), records)
+
+
+def bare_loop(servers: str, topic: str, records: int) -> Round:
+    """confluent-kafka's consume, value() and key() taken of each record, nothing decoded."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    def work() -> None:
+        consumer = Consumer(
+            {"bootstrap.servers": servers, "group.id": "bare", "enable.auto.commit": False}
+        )
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        left = records
+        while left:
+            messages = consumer.consume(min(CONSUME, left), timeout=10)
+            assert messages, f"no record for 10 s, {left} of {records} left"
+            taken = [(message.value(), message.key()) for message in messages]
+            left -= len(taken)
+        consumer.close()
+
+    return lambda _number: measured(work)
+
+
+def from_memory(values: list[bytes], keys: list[bytes], records: int) -> Round:
+    """The same records as CSV text in memory, parsed as tfkafka parses them, in its chunks."""
+    from itertools import cycle, islice
+
+    import polars
+
+    schema = {str(column): polars.Float32 for column in range(COLUMNS)}
+    label = {"0": polars.Float32}
+    pairs = list(islice(zip(cycle(values), cycle(keys)), min(records, len(values))))
+    chunks = [pairs[begin : begin + CONSUME] for begin in range(0, len(pairs), CONSUME)]
+    texts = [[b"\n".join(column) for column in zip(*chunk, strict=True)] for chunk in chunks]
+
+    def work() -> None:
+        count = 0
+        for values_text, keys_text in cycle(texts):
+            matrix = polars.read_csv(values_text, has_header=False, schema=schema).to_numpy()
+            labels = polars.read_csv(keys_text, has_header=False, schema=label).to_numpy()
+            assert len(matrix) == len(labels)
+            count += len(matrix)
+            if count >= records:
+                return
+
+    return lambda _number: measured(work)
+
+
+def over_kafka_python(servers: str, topic: str, records: int) -> Round:
+    """A generator over kafka-python's consumer, decode_csv for each record, as people write it."""
+    from kafka import KafkaConsumer
+
+    def generate() -> Iterator[tuple[bytes, bytes]]:
+        consumer = KafkaConsumer(
+            topic, bootstrap_servers=servers, auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )  # fmt: skip
+        for count, message in enumerate(consumer, 1):
+            yield message.value, message.key
+            if count == records:
+                break
+        consumer.close()
+
+    return _counting(_decoded_one_by_one(generate), records)
+
+
+def over_confluent_kafka(servers: str, topic: str, records: int) -> Round:
+    """A generator over confluent-kafka, one poll a record, decode_csv, as people write it."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    def generate() -> Iterator[tuple[bytes, bytes]]:
+        consumer = Consumer(
+            {"bootstrap.servers": servers, "group.id": "one", "enable.auto.commit": False}
+        )
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        left = records
+        while left:
+            message = consumer.poll(10.0)
+            assert message is not None and message.error() is None, f"{left} of {records} left"
+            yield message.value(), message.key()
+            left -= 1
+        consumer.close()
+
+    return _counting(_decoded_one_by_one(generate), records)
+
+
+def _decoded_one_by_one(generate):
+    import tensorflow as tf
+
+    from tests.integration.tutorial.steps import decode
+    from tests.tutorial import BATCH_SIZE
+
+    string = tf.TensorSpec([], tf.string)
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=(string, string))
+    return dataset.map(decode).batch(BATCH_SIZE)
+
+
+def _counting(dataset, records: int) -> Round:
+    """Iterates over the whole dataset; the first element of each is warm-up."""
+    next(iter(dataset))
+
+    def work() -> None:
+        count = sum(len(batch[-1]) for batch in dataset)
+        assert count == records, f"{count} of {records} records"
+
+    return lambda _number: measured(work)
+
+
+def _slow_down(delay_s: float) -> None:
+    """Let tfkafka's reader sleep before each chunk that it hands over."""
+    import time
+
+    from tfkafka import datasets
+
+    read = datasets.read
+
+    def slowed(*args, **kwargs):
+        for chunk in read(*args, **kwargs):
+            time.sleep(delay_s)
+            yield chunk
+
+    datasets.read = slowed

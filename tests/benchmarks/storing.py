@@ -1,0 +1,81 @@
+"""Results in the shape of pytest-benchmark's JSON, which the report reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.benchmarks.bounds import Limit, Ratio
+from tests.benchmarks.turns import Comparison
+from tests.benchmarks.worker import Side
+
+_elapsed = 0.0
+
+
+def measured_time() -> float:
+    """The timer that pytest-benchmark asks: it shows what was measured elsewhere."""
+    return _elapsed
+
+
+def store(benchmark, walls: Sequence[float]) -> None:
+    """Give measured seconds to pytest-benchmark as its rounds, for its table and its comparing."""
+    left = iter(walls)
+    benchmark.pedantic(_advance, setup=lambda: ((next(left),), {}), rounds=len(walls))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A size `x` at which something is measured; `records` and bytes of one round."""
+
+    x: int
+    records: int
+    size: int
+    side: Side
+
+
+def entry(found: Comparison, ratios: Sequence[Ratio] = (), limits: Sequence[Limit] = ()) -> dict:
+    """A comparison as `extra_info`: medians over the rounds, seconds, MB, records/s."""
+    return {
+        "step": found.step,
+        "title": found.title,
+        "records": found.records,
+        "bytes": found.size,
+        "sides": {side.label: found.figures(side.label) for side in found.sides},
+        "ratios": [ratio.as_dict() for ratio in ratios],
+        "limits": [limit.as_dict() for limit in limits],
+        "apart": found.apart(),
+        "disturbed_rounds": found.disturbed,
+        "load": found.load,
+    }
+
+
+def scaling_entry(
+    scaling: str, points: Sequence[Point], found: Comparison, limits: Sequence[Limit]
+) -> dict:
+    """The same work at several sizes as `extra_info`, medians over the rounds."""
+    return {
+        "scaling": scaling,
+        "step": found.step,
+        "title": found.title,
+        "points": [_point(point, found) for point in points],
+        "limits": [limit.as_dict() for limit in limits],
+        "disturbed_rounds": found.disturbed,
+        "load": found.load,
+    }
+
+
+def _point(point: Point, found: Comparison) -> dict:
+    figures = found.figures(point.side.label)
+    return {
+        "x": point.x,
+        "wall_s": figures["wall_s"],
+        "cpu_s": figures["cpu_s"],
+        "records_per_s": point.records / figures["wall_s"],
+        "mb_per_s": point.size / figures["wall_s"] / 1e6,
+        "peak_mb": figures["peak_mb"],
+    }
+
+
+def _advance(seconds: float) -> None:
+    global _elapsed
+    _elapsed += seconds

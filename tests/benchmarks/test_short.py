@@ -1,0 +1,95 @@
+"""Throughput of each step of the tutorial in a minute, held to loose floors; see test_*.py beside
+this for the whole measuring, which `make bench` runs.
+
+Both sides of a ratio work on the same records in turns, so that a slow machine slows both.
+"""
+
+import pytest
+
+from tests.benchmarks.bounds import BELOW, Floors
+from tests.benchmarks.sides.writing import fill
+from tests.benchmarks.topics import Topic
+from tests.benchmarks.turns import take_turns
+from tests.benchmarks.worker import Side
+from tests.tutorial import Messages
+
+RECORDS = 10_000
+ROUNDS = 3
+# TensorFlow takes seconds to import: once for both sides.
+SHARED = "shared"
+# So long for each chunk of the slowed reader, of which there are at least three.
+DELAY_S = 0.5
+
+
+@pytest.fixture(scope="module")
+def few(messages) -> Messages:
+    return Messages(messages.frame[:RECORDS])
+
+
+@pytest.fixture(scope="module")
+def topic(kafka, admin, topic_prefix, few) -> Topic:
+    name = f"{topic_prefix}bench-short"
+    admin.create_topic(name)
+    size = fill(kafka.bootstrap_servers, name, few.values, few.keys, RECORDS, 1)
+    yield Topic(kafka.bootstrap_servers, name, RECORDS, size)
+    admin.delete_topic(name)
+
+
+@pytest.fixture
+def short(compare, topic):
+    """Hold sides to the loose tables of floors.toml."""
+
+    def run(step: str, title: str, sides: list[Side]) -> None:
+        compare(f"short-{step}", step, title, topic, sides, ROUNDS)
+
+    return run
+
+
+def test_writing(short, few, topic):
+    where = {**topic.where, "values": few.values, "keys": few.keys}
+    sides = [
+        Side("tfkafka", "subject", "writing:tfkafka", where),
+        Side("kafka-python", "subject", "writing:kafka_python", where),
+        Side("bare produce loop", "ceiling", "writing:bare_loop", where),
+    ]
+    short("write", "Write 10,000 records", sides)
+
+
+def test_reading(short, topic):
+    sides = [
+        Side("tfkafka", "subject", "reading:tfkafka_decoded", topic.place),
+        Side("bare consume loop", "ceiling", "reading:bare_loop", topic.place),
+    ]
+    short("decode", "Read and decode 10,000 records", sides)
+
+
+def test_training_epoch(short, few, topic):
+    rows = {"features": few.features, "labels": few.labels}
+    sides = [
+        Side("tfkafka", "subject", "training:tfkafka", topic.place, SHARED),
+        Side("memory", "ceiling", "training:memory", rows, SHARED),
+    ]
+    short("train", "Train an epoch on 10,000 records", sides)
+
+
+def test_evaluation(short, few, topic, group):
+    stream = {"use": "evaluate", "group": group, **topic.place}
+    rows = {"use": "evaluate", "features": few.features, "labels": few.labels}
+    sides = [
+        Side("tfkafka", "subject", "groups:tfkafka", stream, SHARED),
+        Side("memory", "ceiling", "groups:memory", rows, SHARED),
+    ]
+    short("evaluate", "Evaluate 10,000 records by group", sides)
+
+
+def test_a_slowed_reader_is_caught(topic):
+    """The floor of reading is no decoration: the reader itself, slowed on purpose, is below it."""
+    slowed = {**topic.place, "delay_s": DELAY_S}
+    sides = [
+        Side("tfkafka", "subject", "reading:tfkafka_decoded", slowed),
+        Side("bare consume loop", "ceiling", "reading:bare_loop", topic.place),
+    ]
+    found = take_turns("decode", "A slowed reader", RECORDS, 0, sides, ROUNDS)
+    rounds = found.ratios("tfkafka", "bare consume loop")
+    ratio = Floors().ratio("short-decode", "tfkafka", "bare consume loop", rounds, True)
+    assert ratio.verdict == BELOW and "below the floor" in ratio.complaint(), ratio

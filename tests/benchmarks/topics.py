@@ -1,0 +1,30 @@
+"""A topic that a benchmark reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic with one partition; `records` and bytes of values and keys."""
+
+    servers: str
+    name: str
+    records: int
+    size: int
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What a side that writes wants to know."""
+        return {"servers": self.servers, "topic": self.name}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What a side that reads wants to know."""
+        return {**self.where, "records": self.records}
+
+    def first(self, records: int) -> Topic:
+        """The same topic, of which only the first records are read."""
+        return Topic(self.servers, self.name, records, self.size * records // self.records)

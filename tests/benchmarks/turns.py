@@ -1,0 +1,126 @@
+"""The collector: sides take turns, and a round that the host disturbed is repeated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tests.benchmarks.meter import Sample
+from tests.benchmarks.worker import Side, Worker
+
+ROUNDS = 5
+# A round that lost more than this share of its time to the host is repeated.
+STOLEN_SHARE = 0.1
+# Of the wanted rounds so many, times this, may be repeated; then the verdict is "unknown".
+REPEATS = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rounds of several sides, all on the same records.
+
+    Attributes:
+        step: of the tutorial.
+        title: in plain words.
+        records: of one round of one side.
+        size: bytes of their values and keys.
+        sides: in their turn.
+        rounds: a sample of each side by its label; those that count.
+        disturbed: rounds that lost too much time to the host and were repeated.
+        is_undisturbed: whether there are as many rounds as were wanted.
+        load: the machine's load average over one minute, at the end.
+    """
+
+    step: str
+    title: str
+    records: int
+    size: int
+    sides: Sequence[Side]
+    rounds: list[dict[str, Sample]]
+    disturbed: int
+    is_undisturbed: bool
+    load: float
+
+    def of(self, *kinds: str) -> list[str]:
+        return [side.label for side in self.sides if side.kind in kinds]
+
+    def ratios(self, of: str, to: str) -> list[float]:
+        """Throughput of one side against another's, round by round."""
+        return [samples[to].wall_s / samples[of].wall_s for samples in self.rounds]
+
+    def figures(self, label: str) -> dict[str, float | str]:
+        """Medians over the rounds, for one side."""
+        samples = [each[label] for each in self.rounds]
+        kind = next(side.kind for side in self.sides if side.label == label)
+        wall = median(sample.wall_s for sample in samples)
+        found: dict[str, float | str] = {
+            "kind": kind,
+            "records_per_s": self.records / wall,
+            "mb_per_s": self.size / wall / 1e6,
+            "wall_s": wall,
+            "cpu_s": median(sample.cpu_s for sample in samples),
+            "stolen_s": median(sample.stolen_s for sample in samples),
+            "peak_mb": max(sample.peak_mb for sample in samples),
+        }
+        if samples[0].steps:
+            found["ms_per_step"] = 1000 * wall / samples[0].steps
+        if kind != "ceiling" and (ceilings := self.of("ceiling")):
+            found["share_of_ceiling"] = median(self.ratios(label, ceilings[0]))
+        return found
+
+    def apart(self) -> dict[str, float]:
+        """Medians of what is measured beside the work, by name and side."""
+        found = {}
+        for label in [side.label for side in self.sides]:
+            for name in self.rounds[0][label].apart:
+                seconds = [each[label].apart[name] for each in self.rounds]
+                found[f"{name}, {label}"] = median(seconds)
+        return found
+
+
+def take_turns(
+    step: str, title: str, records: int, size: int, sides: Sequence[Side], rounds: int = ROUNDS
+) -> Comparison:
+    """Let all sides do a round, then all the next one, until there are enough rounds that count."""
+    workers: dict[str, Worker] = {}
+    try:
+        for side in [side for side in sides if not side.fresh]:
+            process = side.process or side.label
+            if process not in workers:
+                workers[process] = Worker()
+            workers[process].prepare(side)
+        for worker in workers.values():
+            worker.wait_ready()
+        kept, disturbed, number = [], [], 0
+        while len(kept) < rounds and len(disturbed) <= rounds * REPEATS:
+            samples = {side.label: _sample(side, workers, number) for side in sides}
+            (disturbed if _is_disturbed(samples) else kept).append(samples)
+            number += 1
+    finally:
+        for worker in workers.values():
+            worker.close()
+    enough = len(kept) >= rounds
+    # Where too few count, all are shown: the verdict says what they are worth.
+    return Comparison(
+        step, title, records, size, sides, kept if enough else kept + disturbed,
+        len(disturbed), enough, os.getloadavg()[0],
+    )  # fmt: skip
+
+
+def _sample(side: Side, workers: dict[str, Worker], number: int) -> Sample:
+    if not side.fresh:
+        return workers[side.process or side.label].round(side, number)
+    worker = Worker()
+    try:
+        worker.prepare(side)
+        worker.wait_ready()
+        return worker.round(side, number)
+    finally:
+        worker.close()
+
+
+def _is_disturbed(samples: dict[str, Sample]) -> bool:
+    wall = sum(sample.wall_s for sample in samples.values())
+    return sum(sample.stolen_s for sample in samples.values()) > STOLEN_SHARE * wall
