@@ -1,0 +1,161 @@
+"""Records of operations on Kafka records, in files that survive kill -9.
+
+Each process appends to files of its own, whole entries of a fixed size: what `write` has taken is
+the kernel's, and stays when the process is killed. A torn last entry is left out when reading.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+SUFFIX = ".operations"
+UNKNOWN = -1
+CHUNK_OPERATIONS = 1 << 17
+# `time` is the machine's monotonic clock in ns, which all its processes share.
+ENTRY = np.dtype(
+    [
+        ("kind", "u1"), ("outcome", "u1"), ("unused", "u2"), ("partition", "<i4"),
+        ("offset", "<i8"), ("number", "<i8"), ("time", "<i8"),
+    ]
+)  # fmt: skip
+
+
+class Kind(IntEnum):
+    """What was done to a record."""
+
+    SENT = 1
+    ACKNOWLEDGED = 2
+    DELIVERED = 3
+    COMMITTED = 4
+    PREDICTED = 5
+
+
+class Outcome(IntEnum):
+    """How it ended; UNKNOWN where no answer came."""
+
+    OK = 1
+    FAILED = 2
+    UNKNOWN = 3
+
+
+class OperationsError(ValueError):
+    """A file of operations is damaged elsewhere than at its end."""
+
+
+class Recorder:
+    """Appends operations on one topic to a new file in `folder`; for one thread.
+
+    A recorder is also what order is judged by: one for each reader (consumer).
+
+    All of its methods take scalars or arrays of one length. `number` is what a record calls
+    itself: an integer from 0 on that no other record of the topic has, and that counts up (the
+    judge's memory goes by ranges of numbers); -1 where that is not known.
+    """
+
+    def __init__(self, folder: Path | str, topic: str):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.path = Path(folder) / f"{os.getpid()}-{uuid.uuid4().hex[:12]}{SUFFIX}"
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._append(json.dumps({"topic": topic}).encode() + b"\n")
+
+    def sent(self, number: ArrayLike) -> None:
+        """To be called before a record is given to a producer."""
+        self._record(Kind.SENT, UNKNOWN, UNKNOWN, number, Outcome.UNKNOWN)
+
+    def acknowledged(
+        self,
+        partition: ArrayLike,
+        offset: ArrayLike,
+        number: ArrayLike = UNKNOWN,
+        outcome: Outcome = Outcome.OK,
+    ) -> None:
+        """The broker's answer. FAILED: certainly not written (or aborted); then the position may
+        be unknown, -1, and the number counts."""
+        self._record(Kind.ACKNOWLEDGED, partition, offset, number, outcome)
+
+    def delivered(
+        self, partition: ArrayLike, offset: ArrayLike, number: ArrayLike = UNKNOWN
+    ) -> None:
+        """Records came to a reader; where it doesn't tell positions, -1, -1 and the number."""
+        self._record(Kind.DELIVERED, partition, offset, number, Outcome.OK)
+
+    def committed(
+        self, partition: ArrayLike, offset: ArrayLike, outcome: Outcome = Outcome.OK
+    ) -> None:
+        """A group's offset was committed: that of the next record, as in Kafka."""
+        self._record(Kind.COMMITTED, partition, offset, UNKNOWN, outcome)
+
+    def predicted(
+        self, partition: ArrayLike, offset: ArrayLike, number: ArrayLike = UNKNOWN
+    ) -> None:
+        """A prediction for the record at this position of the input topic was found."""
+        self._record(Kind.PREDICTED, partition, offset, number, Outcome.OK)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.close()
+
+    def _record(self, kind, partition, offset, number, outcome) -> None:
+        partition, offset, number = np.broadcast_arrays(partition, offset, number)
+        if kind in (Kind.DELIVERED, Kind.PREDICTED) and np.any((offset < 0) & (number < 0)):
+            raise ValueError(f"{kind.name.lower()}: neither an offset nor a number is given")
+        entries = np.zeros(partition.size, ENTRY)
+        entries["kind"], entries["outcome"] = kind, outcome
+        entries["partition"], entries["offset"] = partition, offset
+        entries["number"], entries["time"] = number, time.monotonic_ns()
+        self._append(entries.tobytes())
+
+    def _append(self, data: bytes) -> None:
+        if os.write(self._file, data) != len(data):
+            raise OSError(f"{self.path}: no room for all operations")
+
+
+@dataclass(frozen=True)
+class OperationsFile:
+    """A file that a `Recorder` wrote."""
+
+    path: Path
+    topic: str
+    _start: int
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """All whole entries in their order, arrays of ENTRY.
+
+        Raises OperationsError where an entry is none.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self._start)
+            while data := file.read(CHUNK_OPERATIONS * ENTRY.itemsize):
+                entries = np.frombuffer(data[: len(data) // ENTRY.itemsize * ENTRY.itemsize], ENTRY)
+                wrong = ~np.isin(entries["kind"], [*Kind]) | ~np.isin(
+                    entries["outcome"], [*Outcome]
+                )
+                if wrong.any():
+                    raise OperationsError(f"{self.path}: an entry is damaged: not judged")
+                yield entries
+
+
+def find_files(folder: Path | str) -> list[OperationsFile]:
+    """Those of `folder`, by name; one whose process died within its first line is left out."""
+    files = []
+    for path in sorted(Path(folder).glob(f"*{SUFFIX}")):
+        with path.open("rb") as file:
+            line = file.readline()
+        if line.endswith(b"\n"):
+            files.append(OperationsFile(path, json.loads(line)["topic"], len(line)))
+    return files

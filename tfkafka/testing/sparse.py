@@ -1,0 +1,58 @@
+"""Arrays over all of int64, of which only those blocks exist that something was written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+BLOCK_BITS = 12
+BLOCK = 1 << BLOCK_BITS
+
+
+class Sparse:
+    """Columns with one row for each integer; untouched rows have the values of `fill`.
+
+    Args:
+        fill: name of a column -> value (and with it the type) of its untouched rows.
+    """
+
+    def __init__(self, fill: Mapping[str, object]):
+        self._fill = {name: np.asarray(value) for name, value in fill.items()}
+        self._blocks: dict[int, dict[str, np.ndarray]] = {}
+
+    def parts(
+        self, indices: np.ndarray
+    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+        """(block, rows in it, which of `indices` they are), together all of `indices` once."""
+        keys = indices >> BLOCK_BITS
+        for key in np.unique(keys).tolist():
+            chosen = np.flatnonzero(keys == key)
+            if key not in self._blocks:
+                self._blocks[key] = {
+                    name: np.full(BLOCK, value) for name, value in self._fill.items()
+                }
+            yield self._blocks[key], indices[chosen] & (BLOCK - 1), chosen
+
+    def blocks(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """(index of the first row, block), ascending."""
+        for key in sorted(self._blocks):
+            yield key << BLOCK_BITS, self._blocks[key]
+
+    def get(self, column: str, indices: np.ndarray) -> np.ndarray:
+        """The values of a column at these indices."""
+        values = np.empty(len(indices), self._fill[column].dtype)
+        for block, rows, chosen in self.parts(indices):
+            values[chosen] = block[column][rows]
+        return values
+
+    def set(self, column: str, indices: np.ndarray, values: np.ndarray | object) -> None:
+        """Set a column at these indices; of those that come twice, the last value counts."""
+        values = np.broadcast_to(values, len(indices))
+        for block, rows, chosen in self.parts(indices):
+            block[column][rows] = values[chosen]
+
+    def count(self, column: str, indices: np.ndarray) -> None:
+        """Add 1 at these indices, twice where one comes twice."""
+        for block, rows, _ in self.parts(indices):
+            block[column] += np.bincount(rows, minlength=BLOCK).astype(block[column].dtype)
