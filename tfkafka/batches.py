@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from tfkafka.errors import TopicError
+from tfkafka.errors import ReadError, TfkafkaError, TopicError
 from tfkafka.intake import Intake, Limits
 from tfkafka.offsets import FIXED
 from tfkafka.records import Chunk
 from tfkafka.transactions import (
+    CLIENT,
     PROGRESS_S,
-    RECOVERY,
     FencedError,
     UnusableError,
     in_background,
@@ -90,7 +90,7 @@ class BatchReader:
         self._was_assigned = self._is_paused = False
         self.member_id = ""
         self.rebalances = 0
-        self._intake = Intake({**RECOVERY, **settings, **_FIXED}, limits, list(topics))
+        self._intake = Intake({**CLIENT, **settings, **_FIXED}, limits, list(topics))
         self._intake.consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
@@ -155,9 +155,11 @@ class BatchReader:
         try:
             taken = self._intake.take(timeout_s, at_most)
         except KafkaException as exception:
-            error = exception.args[0]
-            kind = FencedError if is_fencing(error) else UnusableError
-            raise kind(f"reading: {error.str()}") from exception
+            raise _failure(exception) from exception
+        except ReadError as error:
+            if isinstance(error.__cause__, KafkaException) and is_fencing(error.__cause__.args[0]):
+                raise _failure(error.__cause__) from error
+            raise
         if taken.records and not self._messages:
             self._first_s = time.monotonic()
         self._messages += taken.records
@@ -245,6 +247,12 @@ class BatchReader:
                 f"topic {partition.topic}, partition {partition.partition}: no end: "
                 f"{exception.args[0].str()}"
             ) from exception
+
+
+def _failure(exception: KafkaException) -> TfkafkaError:
+    error = exception.args[0]
+    kind = FencedError if is_fencing(error) else UnusableError
+    return kind(f"reading: {error.str()}")
 
 
 @dataclass

@@ -106,6 +106,7 @@ class ExactlyOnceInference:
     Attributes:
         counts: records whose commit was confirmed to this worker.
         restarts: how often it began again with new clients, or from the committed offsets.
+        rebalances: how often it was assigned partitions.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class ExactlyOnceInference:
         self.transaction_timeout = transaction_timeout
         self.stopped = threading.Event()
         self.member_ids: set[str] = set()
-        self.restarts = 0
+        self.restarts = self.rebalances = 0
         self.counts = poison.Poison(job.on_poison, job.quarantine_topic, {}).counts
         self._on_commit = on_commit
         self._patience = _Patience(broker_timeout / 1000, self.stopped)
@@ -164,6 +165,7 @@ class ExactlyOnceInference:
             except (UnusableError, ReadError) as error:
                 self.failed(error)
             finally:
+                self.rebalances += attempt.rebalances
                 attempt.discard()
 
     def stop(self) -> None:
@@ -239,6 +241,10 @@ class _Attempt:
         self._finish()
         self._reader.leave()
         self._is_over = True
+
+    @property
+    def rebalances(self) -> int:
+        return self._reader.rebalances
 
     def discard(self) -> None:
         self._predictor.shutdown(wait=False, cancel_futures=True)

@@ -151,7 +151,8 @@ class Intake:
     def check(self) -> None:
         """Raise if a broker has refused this client, or none has answered for too long."""
         if self._fatal is not None:
-            raise ReadError(f"topic {self._names()}: {self._fatal.str()}")
+            reason = f"topic {self._names()}: {self._fatal.str()}"
+            raise ReadError(reason) from KafkaException(self._fatal)
         if self.unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 
@@ -191,7 +192,7 @@ class Intake:
             return None
         if error.code() in MISSING:
             raise ReadError(f"{where}: topic or partition is not there ({error.str()})")
-        raise ReadError(f"{where}: {error.str()}")
+        raise ReadError(f"{where}: {error.str()}") from KafkaException(error)
 
     def _note(self, error: KafkaError) -> None:
         self._reason = error.str()

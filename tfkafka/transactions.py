@@ -6,6 +6,7 @@ transaction, and after all others the producer cannot be used any more. Every ca
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,9 +22,18 @@ from tfkafka.ledger import Positions
 # and come back: some call never returned, while a new producer went on at once.
 PROGRESS_S = 8.0
 _CALL_S = 2.0
+# librdkafka prints fatal errors at any log level; here they are raised.
+_silent = logging.getLogger("tfkafka.librdkafka")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
 # How clients come back after a broker's death. With librdkafka's own way, which is to forget all
 # brokers and begin with the bootstrap list, some calls hung for minutes.
-RECOVERY = {"metadata.recovery.strategy": "none", "reconnect.backoff.max.ms": 1000}
+CLIENT = {
+    "metadata.recovery.strategy": "none",
+    "reconnect.backoff.max.ms": 1000,
+    "log_level": 0,
+    "logger": _silent,
+}
 _QUEUED_RECORDS = 1_000_000
 _DEFAULTS = {
     "linger.ms": 5,
@@ -31,11 +41,10 @@ _DEFAULTS = {
     "queue.buffering.max.messages": _QUEUED_RECORDS,
     # As the Java client and kafka-python do: a key has the same partition whoever writes.
     "partitioner": "murmur2_random",
-    "log_level": 0,
 }
 _FENCED = {
     KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL,
 }  # fmt: skip
 _HOPELESS = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -58,7 +67,7 @@ class UnusableError(TfkafkaError):
 
 
 class FencedError(TfkafkaError):
-    """The broker has refused this client for a newer one of the same name, or for being late."""
+    """The broker refuses this client for good: for a newer one of the same name, or as too late."""
 
 
 class TransactionalProducer:
@@ -79,9 +88,7 @@ class TransactionalProducer:
             "error_cb": self._note,
         }
         self._reason = "no answer"
-        self._producer = config.make_client(
-            Producer, {**_DEFAULTS, **RECOVERY, **settings, **fixed}
-        )
+        self._producer = config.make_client(Producer, {**_DEFAULTS, **CLIENT, **settings, **fixed})
 
     def connect(self) -> None:
         """Abort what a former producer of this name left open, and fence it."""
@@ -165,7 +172,7 @@ def room_for(producer: Producer) -> None:
 
 
 def is_fencing(error: KafkaError) -> bool:
-    """Whether the broker refuses this client for a newer one of the same name."""
+    """Whether the broker may have refused this client for a newer one of the same name."""
     return error.code() in _FENCED
 
 

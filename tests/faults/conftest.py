@@ -1,0 +1,66 @@
+"""A broker that tests may kill, workers that they may kill, and how often they do.
+
+The environment variable FAULTS=full makes each test that repeats its fault do so as often as
+`make faults-full` promises; otherwise a few times.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults.harness import PARTITIONS, Stage, Worker
+from tfkafka.admin import Admin
+from tfkafka.testing.brokers.embedded import EmbeddedBroker
+
+FULL = os.environ.get("FAULTS") == "full"
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_factory) -> EmbeddedBroker:
+    """Our own, whatever --kafka says: it is killed and frozen here."""
+    return kafka_factory(progress=False)
+
+
+@pytest.fixture(scope="session")
+def admin(kafka) -> Admin:
+    return Admin(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def times() -> Callable[[int, int], int]:
+    """times(few, many): how often to repeat a fault."""
+    return lambda few, many: many if FULL else few
+
+
+@pytest.fixture
+def make_stage(kafka, make_topic, group) -> Callable[..., Stage]:
+    """make_stage(records) -> Stage."""
+
+    def make(records: int) -> Stage:
+        stage = Stage(
+            kafka.bootstrap_servers, make_topic(PARTITIONS), make_topic(PARTITIONS),
+            group, records,
+        )  # fmt: skip
+        stage.fill(0, records)
+        return stage
+
+    return make
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., Worker]]:
+    """spawn(stage, **options) -> Worker; none outlives its test."""
+    workers = []
+
+    def start(stage: Stage, **options) -> Worker:
+        workers.append(Worker(stage.options(**options)))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        if worker.process.poll() is None:
+            worker.process.kill()
+        worker.end()

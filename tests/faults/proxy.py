@@ -1,0 +1,96 @@
+"""A TCP proxy before a Kafka broker, whose connections a test can cut.
+
+Brokers tell clients their own address; in the answers that go through here it is replaced by the
+proxy's, so that no client goes past it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+
+HOST = "127.0.0.1"
+
+
+class Proxy:
+    """Listens on a free port. `cut` breaks all connections, `refuse` also new ones."""
+
+    def __init__(self, bootstrap_servers: str):
+        self._target = int(bootstrap_servers.rpartition(":")[2])
+        self._listener = socket.create_server((HOST, 0))
+        self._port = self._listener.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        self._refusing = False
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"{HOST}:{self._port}"
+
+    def cut(self) -> None:
+        """Break all connections; returns how many there were in `cuts`."""
+        for connection in list(self._open):
+            self.cuts += 1
+            _close(connection)
+
+    def refuse(self) -> None:
+        self._refusing = True
+        self.cut()
+
+    def allow(self) -> None:
+        self._refusing = False
+
+    def close(self) -> None:
+        self.refuse()
+        _close(self._listener)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._refusing:
+                    client.close()
+                    continue
+                broker = socket.create_connection((HOST, self._target))
+                self._open |= {client, broker}
+                for source, sink, change in (
+                    (client, broker, bytes),
+                    (broker, client, self._as_ours),
+                ):
+                    threading.Thread(
+                        target=self._pump, args=(source, sink, change), daemon=True
+                    ).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, change) -> None:
+        """Whole messages, 4 bytes of length and then so many, so that none is changed in part."""
+        with contextlib.suppress(OSError, EOFError):
+            while True:
+                head = _read(source, 4)
+                sink.sendall(head + change(_read(source, struct.unpack(">i", head)[0])))
+        for connection in (source, sink):
+            self._open.discard(connection)
+            _close(connection)
+
+    def _as_ours(self, message: bytes) -> bytes:
+        theirs = HOST.encode() + struct.pack(">i", self._target)
+        return message.replace(theirs, HOST.encode() + struct.pack(">i", self._port))
+
+
+def _read(connection: socket.socket, count: int) -> bytes:
+    parts = []
+    while count:
+        part = connection.recv(min(count, 1 << 20))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _close(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()

@@ -1,0 +1,106 @@
+"""A broker that is killed, frozen or cut off while a worker is at work."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.faults.proxy import Proxy
+from tfkafka.waiting import wait_for
+
+PROGRESS_S = 15.0
+RUN = {"records": 100, "stream_timeout": -1, "model_s": 0.02}
+
+
+def process_of(broker) -> int:
+    return broker.state.kafka.pid
+
+
+@pytest.mark.timeout(1800)
+def test_broker_killed_and_restarted(kafka, make_stage, spawn, times):
+    """Progress again after each death, in the same process of the worker."""
+    kills = times(2, 20)
+    stage = make_stage(times(8_000, 40_000))
+    worker = spawn(stage, **RUN)
+    chosen, pids, waits = random.Random(2), {process_of(kafka)}, []
+    for _ in range(kills):
+        worker.wait_for_records(min(worker.records + 200, stage.records // 2))
+        time.sleep(chosen.uniform(0, 0.3))  # the fault itself: at a random time
+        kafka.kill()
+        kafka.restart()
+        back, before = time.monotonic(), worker.records
+        pids.add(process_of(kafka))
+        wait_for(lambda before=before: worker.records > before, "progress", 60)
+        waits.append(worker.commits[-1].seconds - back)
+    worker.send(signal.SIGTERM)
+    worker.finish()
+    spawn(stage, records=5_000).finish()
+    stage.judge()
+    assert len(pids) == kills + 1
+    print(
+        f"{kills} kills: progress {max(waits):.1f} s after the return at most; "
+        f"{worker.restarts} restarts of the clients, {stage.rejected():,} records rejected"
+    )
+
+
+def test_broker_frozen_longer_than_the_session(kafka, make_stage, spawn):
+    stage = make_stage(8_000)
+    session_s = 6
+    quick = {"session.timeout.ms": session_s * 1000, "heartbeat.interval.ms": 500}
+    worker = spawn(stage, configuration=quick, **RUN)
+    worker.wait_for_records(500)
+    kafka.pause()
+    try:
+        time.sleep(1.5 * session_s)  # the fault itself
+        before, frozen_until = worker.records, time.monotonic()
+    finally:
+        kafka.resume()
+    worker.wait_for_records(before + 500)
+    worker.send(signal.SIGTERM)
+    worker.finish()
+    spawn(stage, records=5_000).finish()
+    stage.judge()
+    gap = max(
+        b.seconds - a.seconds for a, b in zip(worker.commits, worker.commits[1:], strict=False)
+    )
+    assert gap > session_s
+    waited = next(c.seconds for c in worker.commits if c.records > before) - frozen_until
+    print(f"progress {waited:.1f} s after the thaw; {worker.restarts} restarts of the clients")
+
+
+def test_connections_cut(kafka, make_stage, spawn):
+    proxy = Proxy(kafka.bootstrap_servers)
+    stage = make_stage(8_000)
+    worker = spawn(stage, servers=proxy.bootstrap_servers, **RUN)
+    for _ in range(5):
+        worker.wait_for_records(worker.records + 200)
+        proxy.cut()
+    worker.wait_for_records(worker.records + 200)
+    proxy.refuse()
+    before = worker.records
+    time.sleep(3)  # the fault itself: no network for a while
+    proxy.allow()
+    worker.wait_for_records(before + 500)
+    worker.send(signal.SIGTERM)
+    worker.finish()
+    proxy.close()
+    spawn(stage, records=5_000).finish()
+    stage.judge()
+    assert proxy.cuts >= 12
+    print(f"{proxy.cuts} connections cut, {worker.restarts} restarts, {stage.rejected()} rejected")
+
+
+def test_no_broker_is_one_clear_line(kafka, make_stage, spawn):
+    """The broker does not come back in time: the worker says so and fails."""
+    proxy = Proxy(kafka.bootstrap_servers)
+    stage = make_stage(4_000)
+    worker = spawn(stage, servers=proxy.bootstrap_servers, broker_timeout=5_000, **RUN)
+    worker.wait_for_records(300)
+    proxy.close()
+    assert worker.end() == 1
+    assert "nothing could be committed for 5 s" in worker.errors().strip().splitlines()[-1]
+    spawn(stage, records=5_000).finish()
+    stage.judge()

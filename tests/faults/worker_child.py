@@ -1,0 +1,118 @@
+"""A worker of exactly-once inference in a process of its own, for tests that kill it.
+
+`python -m tests.faults.worker_child '{"servers": ..., ...}'`, see `Options`. Each commit is a line
+`committed RECORDS SECONDS` on stdout, with the records that this process has committed and the
+system's monotonic clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from confluent_kafka import Producer
+
+from tfkafka import transactions
+from tfkafka.decode import CsvDecoder
+from tfkafka.errors import TfkafkaError
+from tfkafka.exactly_once import ExactlyOnceInference, Job
+
+POINTS = ("begin", "produced", "offsets", "committed")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`kill` is (one of POINTS, number of the transaction, from 1); `model_s` a model's call."""
+
+    servers: str
+    topic: str
+    predictions: str
+    group: str
+    worker: str = "1"
+    records: int = 500
+    stream_timeout: int = 0
+    model_s: float = 0.0
+    slow_call: int | None = None
+    slow_s: float = 0.0
+    kill: tuple[str, int] | None = None
+    transaction_timeout: int = 10_000
+    broker_timeout: int = 60_000
+    configuration: dict[str, object] = field(default_factory=dict)
+
+
+class MarkedProducer(Producer):
+    """Kills its process at a marked point of a chosen transaction."""
+
+    point: tuple[str, int] = ("", 0)
+    transactions = 0
+
+    def begin_transaction(self) -> None:
+        self.transactions += 1
+        self._reach("begin")
+        super().begin_transaction()
+
+    def send_offsets_to_transaction(self, *args) -> None:
+        if self.point == ("produced", self.transactions):
+            self.flush(10)  # so that the log has what must not count
+        self._reach("produced")
+        super().send_offsets_to_transaction(*args)
+        if self.point == ("offsets", self.transactions):
+            self.flush(10)
+        self._reach("offsets")
+
+    def commit_transaction(self, *args) -> None:
+        super().commit_transaction(*args)
+        self._reach("committed")
+
+    def _reach(self, point: str) -> None:
+        if self.point == (point, self.transactions):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stand_in(features: np.ndarray) -> np.ndarray:
+    """A model for tests: the first column is the probability."""
+    return features[:, 0]
+
+
+def _model(options: Options):
+    calls = 0
+
+    def predict(features: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        time.sleep(options.slow_s if calls == options.slow_call else options.model_s)
+        return stand_in(features)
+
+    return predict
+
+
+def main() -> None:
+    options = Options(**json.loads(sys.argv[1]))
+    if options.kill is not None:
+        MarkedProducer.point = tuple(options.kill)
+        transactions.Producer = MarkedProducer
+    worker = ExactlyOnceInference(
+        Job(
+            _model(options), CsvDecoder(2), [options.topic], options.predictions, options.group,
+            options.worker,
+        ),
+        options.servers, transaction_records=options.records, transaction_wait=100,
+        stream_timeout=options.stream_timeout, transaction_timeout=options.transaction_timeout,
+        broker_timeout=options.broker_timeout, configuration=options.configuration,
+        on_commit=lambda counts: print("committed", counts.read, time.monotonic(), flush=True),
+    )  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    try:
+        worker.run()
+    except TfkafkaError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    print("ended", worker.restarts, worker.rebalances, flush=True)
+
+
+if __name__ == "__main__":
+    main()
