@@ -13,7 +13,8 @@ LONGEST_LIST = 6
 FULL_ROWS = 100_000
 FULL_EPOCHS = 10
 HOLDS, FAILS, KNOWN_FALSE = "holds", "DOES NOT HOLD", "is false"
-SHOWN, NOT_RUN = "shown", "not run"
+SHOWN, NOT_RUN, NOT_COMPARED = "shown", "not run", "not compared"
+NOT_SEEN = "no script observed it"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Claim:
     tolerance: float | None = None
     bounds: Any = None
     needs: str | None = None
+    test: str | None = None
     false_with: Mapping[str, str] = field(default_factory=dict)
 
     def accepts(self, observed: Any) -> bool:
@@ -55,6 +57,12 @@ class Verdict:
     status: str
     why: str = ""
 
+    @property
+    def status_in_words(self) -> str:
+        """The status; "not compared" where something was seen that cannot be judged."""
+        seen = self.status == NOT_RUN and self.observed is not None
+        return NOT_COMPARED if seen else self.status
+
 
 def read_claims() -> list[Claim]:
     """All claims, in the tutorial's order."""
@@ -67,20 +75,21 @@ def judge(observations: Mapping[str, Any]) -> list[Verdict]:
     `run.rows`, `run.epochs`, `run.zookeeper` and `run.reader` among them say what kind of run
     it was, and so which claims can be compared.
     """
-    return [_judge(claim, observations) for claim in read_claims()]
+    return [judge_claim(claim, observations) for claim in read_claims()]
 
 
-def _judge(claim: Claim, observations: Mapping[str, Any]) -> Verdict:
+def judge_claim(claim: Claim, observations: Mapping[str, Any]) -> Verdict:
+    """Hold one claim against `observations`, as `judge` does all of them."""
     observed = observations.get(claim.id)
     if claim.id not in observations:
-        return Verdict(claim, None, NOT_RUN, "no script observed it")
+        return Verdict(claim, None, NOT_RUN, "make test observes it" if claim.test else NOT_SEEN)
     if why := _not_comparable(claim, observations):
         return Verdict(claim, observed, NOT_RUN, why)
     if claim.check == "shown":
         return Verdict(claim, observed, SHOWN)
     if claim.accepts(observed):
         return Verdict(claim, observed, HOLDS)
-    known = claim.false_with.get(observations.get("run.reader", ""))
+    known = claim.false_with.get(observations.get("run.reader", ""), claim.false_with.get("any"))
     return Verdict(claim, observed, KNOWN_FALSE if known else FAILS, known or "")
 
 
@@ -108,8 +117,8 @@ def format_verdicts(verdicts: list[Verdict]) -> str:
     rows = [("step", "claim", "tutorial", "here", "verdict")]
     for verdict in verdicts:
         claim = verdict.claim
-        cells = (str(claim.step), claim.text, _show(claim.tutorial), _show(verdict.observed))
-        rows.append((*cells, verdict.status))
+        cells = (str(claim.step), claim.text, show(claim.tutorial), show(verdict.observed))
+        rows.append((*cells, verdict.status_in_words))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
@@ -124,19 +133,36 @@ def _reasons(verdicts: list[Verdict]) -> list[str]:
     claims: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.why:
-            claims.setdefault(f"{verdict.status}, {verdict.why}", []).append(verdict.claim.id)
+            claims.setdefault(f"{verdict.status_in_words}, {verdict.why}", []).append(
+                verdict.claim.id
+            )
     return [f"{reason}: {', '.join(ids)}" for reason, ids in claims.items()]
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """What was claimed or observed, in the words of a table; long lists are shortened."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list) and len(value) > LONGEST_LIST:
-        return f"{_show(value[:2])} ... {_show(value[-1])}"
+        return f"{show(value[:2])} ... {show(value[-1])}"
     if isinstance(value, list):
-        return " ".join(map(_show, value))
-    if isinstance(value, float) and value > 1:
+        return " ".join(map(show, value))
+    if isinstance(value, float) and abs(value) >= 1:
         return f"{value:,.1f}"
     if isinstance(value, float):
-        return f"{value:.4f}".removeprefix("0") if value else "0"
+        return f"{value:.4f}" if value else "0"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def show_tolerance(claim: Claim) -> str:
+    """How far what is observed may be from the tutorial's, in words."""
+    match claim.check:
+        case "within":
+            return f"\u00b1 {claim.tolerance:g}"
+        case "between":
+            return " to ".join(map(str, claim.bounds))
+        case "equal":
+            return "exactly"
+    return "not judged"

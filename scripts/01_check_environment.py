@@ -13,6 +13,8 @@ import pandas as pd  # noqa: E402
 import sklearn  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from reproduction.report import machine  # noqa: E402
+
 tfio = _common.import_reader(arguments.reader)
 
 print(f"{tfio.__name__} version: {tfio.__version__}")
@@ -21,4 +23,8 @@ print(
     f"kafka-python {kafka.__version__}, pandas {pd.__version__}, scikit-learn {sklearn.__version__}"
 )
 
-_common.observe(arguments, environment__versions=[tf.__version__, tfio.__version__])
+_common.observe(
+    arguments,
+    environment__versions=[tf.__version__, tfio.__version__],
+    run__machine=machine.describe(),
+)

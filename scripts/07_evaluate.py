@@ -5,18 +5,22 @@ again needs a new group (--group-id). Its member is looked at while it reads; te
 there for some seconds more, as the tutorial's table shows.
 """
 
+import contextlib
+import threading
 import time
 
 import _common
 import tensorflow as tf
+from confluent_kafka import KafkaException
 
 from tfkafka.admin import Admin, format_group
+from tfkafka.errors import TfkafkaError
 
 arguments = _common.parse(
     __doc__, "--bootstrap-servers", "--reader", group_id={"default": "testcg"}
 )
 servers = _common.find_kafka(arguments)
-_common.require_topic(servers, "susy-test")
+records = _common.require_topic(servers, "susy-test")
 model_path = _common.require_file(arguments.artifacts / "susy.keras", "06_train.py")
 tfio = _common.import_reader(arguments.reader)
 admin = Admin(servers)
@@ -25,7 +29,8 @@ BATCH_SIZE = 64
 NUM_COLUMNS = 18
 model = tf.keras.models.load_model(model_path)
 read_before = [row for row in admin.describe_group(arguments.group_id) if row.lag == 0]
-had_read_all = len(read_before) == len(admin.end_offsets("susy-test"))
+ends = admin.end_offsets("susy-test")
+had_read_all = len(read_before) == len(ends)
 
 test_ds = tfio.experimental.streaming.KafkaGroupIODataset(
     topics=["susy-test"],
@@ -59,10 +64,30 @@ def look_at_the_group(batch, logs):
         members.update(row.consumer_id for row in admin.describe_group(arguments.group_id))
 
 
+lag = {"seconds": [], "unseen": [], "partitions": {partition: [] for partition in ends}}
+over = threading.Event()
+
+
+def watch_the_lag():
+    """Five times a second: the lag of each partition, and what the model has not seen yet."""
+    while not over.wait(0.2):
+        with contextlib.suppress(TfkafkaError, KafkaException):  # a failed look: a point less
+            rows = admin.describe_group(arguments.group_id)
+            committed = {row.partition: row.committed or 0 for row in rows}
+            lag["seconds"].append(round(time.monotonic() - start, 2))
+            lag["unseen"].append(max(0, records - BATCH_SIZE * len(batches)))
+            for partition, end in ends.items():
+                lag["partitions"][partition].append(end - committed.get(partition, 0))
+
+
 look = tf.keras.callbacks.LambdaCallback(on_test_batch_end=look_at_the_group)
 start = time.monotonic()
+watch = threading.Thread(target=watch_the_lag, daemon=True)
+watch.start()
 res = model.evaluate(test_ds, verbose=_common.keras_verbosity(), callbacks=[look])
 seconds = time.monotonic() - start
+over.set()
+watch.join()
 
 group = admin.describe_group(arguments.group_id)
 print(format_group(group))
@@ -80,6 +105,7 @@ else:
         evaluate__loss=res[0],
         evaluate__accuracy=res[1],
         evaluate__seconds=round(seconds, 1),
+        evaluate__lag_over_time=lag,
         group__lag=[row.lag for row in group],
         group__offsets=sorted((row.committed for row in group), reverse=True),
         group__member=min(members)[: len("rdkafka-")],

@@ -4,6 +4,8 @@ import _common
 import numpy as np
 import tensorflow as tf
 
+from reproduction.roc import roc
+
 arguments = _common.parse(
     __doc__,
     "--bootstrap-servers",
@@ -44,6 +46,7 @@ def decode_features(raw_message, raw_key):
 
 print("class  probability of class 1  (true class)")
 predicted, correct = 0, 0
+scores, labels = [], []
 for features, keys in predict_ds.map(decode_features).batch(BATCH_SIZE):
     probabilities = model.predict_on_batch(features)[:, 0]
     classes = (probabilities > 0.5).astype(int)
@@ -52,7 +55,13 @@ for features, keys in predict_ds.map(decode_features).batch(BATCH_SIZE):
         print(f"{classes[row]:5d}  {probabilities[row]:22.4f}  ({truth[row]})")
     predicted += len(classes)
     correct += int(np.sum(classes == truth))
+    scores += probabilities.tolist()
+    labels += truth.tolist()
 
+if len(set(labels)) == 2:
+    curve = roc(np.array(labels), np.array(scores))
+    print(f"Area under the ROC curve: {curve.auc:.4f}")
+    _common.observe(arguments, predict__auc=round(curve.auc, 4), predict__roc=vars(curve))
 if predicted:
     print(f"Predicted {predicted:,} rows, {correct / predicted:.4f} of them right.")
 else:

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from reproduction.report.errors import ReportError  # noqa: E402
 from reproduction.susy.errors import SusyDataError  # noqa: E402
 from tfkafka.admin import Admin  # noqa: E402
 from tfkafka.errors import BrokerError, TfkafkaError, TopicError  # noqa: E402
@@ -175,7 +176,9 @@ def _one_line(kind: type[BaseException], error: BaseException, trace) -> None:
         print(f"\n{script}: interrupted", file=sys.stderr)
     elif issubclass(kind, OSError) and error.filename is not None:
         print(f"{script}: {error.filename}: {error.strerror}", file=sys.stderr)
-    elif issubclass(kind, (TfkafkaError, SusyDataError, OSError)) or _is_library_error(kind):
+    elif issubclass(kind, (TfkafkaError, SusyDataError, ReportError, OSError)) or _is_library_error(
+        kind
+    ):
         print(f"{script}: {error}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)

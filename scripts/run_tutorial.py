@@ -1,10 +1,11 @@
 """The whole tutorial: run the scripts in order, then hold what they observed against its claims.
 
 Starts a Kafka of its own in the artifacts folder (data of an earlier run are deleted) and stops
-it at the end, also after an error and after Ctrl-C. Exits with 1 if a script fails, or if a claim
-does not hold that is not known to be false.
+it at the end, also after an error and after Ctrl-C. Writes the report. Exits with 1 if a script
+fails, or if a claim does not hold that is not known to be false.
 """
 
+import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import _common
 
 from reproduction.claims import FAILS, format_verdicts, judge
+from reproduction.report import machine
+from reproduction.report.write import write_report
 
 arguments = _common.parse(
     __doc__,
@@ -24,6 +27,7 @@ arguments = _common.parse(
     "--seed",
     port={"type": int, "default": 9092, "help": "of the broker"},
     zookeeper_port={"type": int, "help": "of ZooKeeper, or of the KRaft controller"},
+    reports={"type": Path, "default": _common.ROOT / "reports", "help": "folder of the report"},
 )
 LATE_ROWS = 100
 
@@ -73,6 +77,7 @@ def run(script: str, options: list[str]) -> int:
 observations = arguments.artifacts / "observations.json"
 observations.unlink(missing_ok=True)
 failed = None
+start, stolen = time.time(), machine.stolen_seconds()
 try:
     for script, options in STEPS:
         if run(script, options):
@@ -81,8 +86,16 @@ try:
 finally:
     run("11_stop_kafka.py", [])
 
+_common.observe(
+    arguments,
+    run__started=time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(start)),
+    run__seconds=round(time.time() - start),
+    run__stolen_s=round(machine.stolen_seconds() - stolen, 1),
+    run__command=shlex.join(["python", "scripts/run_tutorial.py", *sys.argv[1:]]),
+)
 verdicts = judge(_common.read_observations(observations))
 print("\n" + format_verdicts(verdicts))
+print("\n" + write_report(arguments.artifacts, arguments.reports))
 if failed:
     sys.exit(f"run_tutorial.py: {failed} failed; its error is above")
 if wrong := [verdict.claim.id for verdict in verdicts if verdict.status == FAILS]:

@@ -19,6 +19,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from reproduction.drawing import svg
+from reproduction.files import write_whole
 from reproduction.susy.errors import SusyDataError
 from reproduction.susy.fidelity import measures, plots
 from reproduction.susy.fidelity.goals import goals, published
@@ -124,7 +126,10 @@ def figures(samples: Samples, result: dict) -> list[tuple[str, str]]:
             (10, 3.5),
         ),
     )
-    return [(caption, plots.svg(draw, size)) for caption, draw, size in drawings]
+    return [
+        (caption, svg(draw, size, f"figure{number}"))
+        for number, (caption, draw, size) in enumerate(drawings)
+    ]
 
 
 def as_json(result: dict) -> str:
@@ -135,16 +140,6 @@ def as_json(result: dict) -> str:
 
 def progress(what: str) -> None:
     print(f"fidelity: {what} ...", file=sys.stderr, flush=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 if __name__ == "__main__":

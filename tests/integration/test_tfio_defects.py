@@ -94,8 +94,9 @@ def _names(prefix: str, *keys: str) -> dict[str, str]:
 
 
 @defect(f"{KERNEL}: each window seeks, and a seek waits for the long poll that is under way")
-def test_window_does_not_wait_for_the_long_poll(facts):
+def test_window_does_not_wait_for_the_long_poll(facts, observe):
     waiting, fast = facts.window_s
+    observe("train.window_seconds", median(waiting), READER)
     assert (len(waiting), len(fast)) == (8, 8)
     judge_window_seconds(waiting, fast)
 
@@ -148,18 +149,19 @@ def test_dataset_survives_a_new_seed(facts):
 
 
 @defect(f"{KERNEL}: eof_count is never reset, and records that came before a timeout are dropped")
-def test_late_records_are_delivered_before_lag_is_zero(kafka, topic, group):
+def test_late_records_are_delivered_before_lag_is_zero(kafka, topic, group, observe):
     servers = kafka.bootstrap_servers
     send(servers, topic, range(100))
     late = run(
         tfio_defects.read_with_late_records, READER, servers, topic, group, 100, range(100, 150)
     )
     assert (late.committed, late.lag) == (150, 0)
+    observe("online.committed_not_trained", late.committed - len(late.delivered), READER)
     judge(late.delivered, right=[*range(150)], wrong=[*range(100)])
 
 
 @defect(f"{KERNEL}: librdkafka commits by itself what was fetched, seen or not")
-def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_path):
+def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_path, observe):
     servers, ledger = kafka.bootstrap_servers, tmp_path / "ledger"
     send(servers, topic, range(100))
     with pytest.raises(ProcessFailed, match="ended with -9"):
@@ -167,17 +169,19 @@ def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_pa
     seen = _numbers(ledger)
     assert seen == [0]
     rest = tfio_defects.read_on(servers, topic, group, 100)
+    observe("group.lost_after_kill", len({*range(100)} - {*seen, *rest}), READER)
     judge(sorted({*seen, *rest}), right=[*range(100)], wrong=[0])
 
 
 @defect(f"{KERNEL}: librdkafka commits every {AUTO_COMMIT_S:.0f} s, seen or not")
-def test_what_the_model_saw_is_not_delivered_again(kafka, topic, group, tmp_path):
+def test_what_the_model_saw_is_not_delivered_again(kafka, topic, group, tmp_path, observe):
     servers, ledger = kafka.bootstrap_servers, tmp_path / "ledger"
     send(servers, topic, range(100))
     with pytest.raises(ProcessFailed, match="ended with -9"):
         run(tfio_defects.die_before_auto_commit, READER, servers, topic, group, 100, ledger)
     assert _numbers(ledger) == [*range(100)]
     again = tfio_defects.read_on(servers, topic, group, 100)
+    observe("group.twice_after_kill", len(again), READER)
     judge(again, right=[], wrong=[*range(100)])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reproduction.drawing import svg
 from reproduction.susy.errors import SusyDataError
 from reproduction.susy.fidelity import measures, plots
 from reproduction.susy.fidelity.goals import Goal, goals, published
@@ -93,8 +94,8 @@ def test_goals_are_met_and_missed_at_their_bounds():
 
 
 def test_page_needs_nothing_from_elsewhere(first, second):
-    drawing = plots.svg(
-        lambda figure: plots.distances(figure, {"M_R": 0.01}, {"M_R": 0.02}), (4, 2)
+    drawing = svg(
+        lambda figure: plots.distances(figure, {"M_R": 0.01}, {"M_R": 0.02}), (4, 2), "distances"
     )
     text = page(goals(RESULT | {"discriminator_auc": 0.7}), "a < b", [("caption", drawing)])
     assert text.count("<svg") == 1

@@ -1,9 +1,5 @@
-"""The report's plots, each as the text of an SVG."""
+"""The report's plots, each drawn on a figure that is given."""
 
-import io
-from collections.abc import Callable
-
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,21 +7,9 @@ from matplotlib.figure import Figure
 from reproduction.susy.fidelity.samples import weights_of
 from reproduction.susy.schema import COLUMNS, FEATURES, LABEL
 
-matplotlib.rcParams.update({"font.size": 8, "svg.hashsalt": "susy", "svg.fonttype": "none"})
-
 CLASSES = ((0.0, "tab:blue", "background"), (1.0, "tab:red", "signal"))
 BINS = 40
 SHOWN = (0.002, 0.998)  # quantiles of the real rows between which a feature is drawn
-
-
-def svg(draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
-    """What ``draw`` draws on a figure of ``size`` inches."""
-    figure = Figure(figsize=size, layout="constrained")
-    draw(figure)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
 
 
 def marginals(figure: Figure, real: pd.DataFrame, synthetic: pd.DataFrame) -> None:

@@ -4,25 +4,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score, roc_curve
+from sklearn.metrics import accuracy_score, log_loss
 
+from reproduction.roc import Roc, roc
 from reproduction.susy.fidelity.samples import weights_of
 from reproduction.susy.model import build_model
 from reproduction.susy.schema import FEATURES, LABEL
 
 EPOCHS, BATCH_ROWS, SHUFFLE_ROWS = 10, 64, 64
-CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
-class Score:
-    """A trained model's score on test rows, and its ROC curve thinned for a plot."""
+class Score(Roc):
+    """A trained model's score on test rows, and its ROC curve."""
 
-    auc: float
     accuracy: float
     loss: float
-    false_positive: list[float]
-    true_positive: list[float]
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,8 @@ def _test(model, frame: pd.DataFrame) -> Score:
     features = frame[list(FEATURES)].to_numpy(np.float32)
     chance = model.predict(features, batch_size=4096, verbose=0)[:, 0].astype(np.float64)
     label, weight = frame[LABEL].to_numpy(), weights_of(frame)
-    false_positive, true_positive, _ = roc_curve(label, chance, sample_weight=weight)
-    grid = np.linspace(0, 1, CURVE_POINTS)
     return Score(
-        auc=float(roc_auc_score(label, chance, sample_weight=weight)),
+        **vars(roc(label, chance, weight)),
         accuracy=float(accuracy_score(label, chance > 0.5, sample_weight=weight)),
         loss=float(log_loss(label, chance, sample_weight=weight)),
-        false_positive=grid.tolist(),
-        true_positive=np.interp(grid, false_positive, true_positive).tolist(),
     )

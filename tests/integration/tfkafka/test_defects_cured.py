@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -41,10 +42,10 @@ def facts(kafka, admin: Admin, topic_prefix: str) -> Iterator[Facts]:
             admin.delete_topic(name)
 
 
-def test_no_window_waits_for_a_long_poll(facts):
+def test_no_window_waits_for_a_long_poll(facts, observe):
     waiting, fast = facts.window_s
     assert (len(waiting), len(fast)) == (8, 8)
-    assert sorted(waiting)[len(waiting) // 2] < 0.25
+    observe("train.window_seconds", median(waiting), READER)
 
 
 def test_one_record_more_than_full_windows_is_read(facts):
@@ -76,7 +77,7 @@ def test_dataset_survives_a_new_seed(facts):
     assert facts.reseeded == [*range(10)]
 
 
-def test_late_records_are_delivered_before_lag_is_zero(kafka, topic, group):
+def test_late_records_are_delivered_before_lag_is_zero(kafka, topic, group, observe):
     servers = kafka.bootstrap_servers
     send(servers, topic, range(100))
     late = run(
@@ -84,15 +85,18 @@ def test_late_records_are_delivered_before_lag_is_zero(kafka, topic, group):
     )
     assert (late.committed, late.lag) == (150, 0)
     assert late.delivered == [*range(150)]
+    observe("online.committed_not_trained", late.committed - len(late.delivered), READER)
 
 
-def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_path):
+def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_path, observe):
     servers, ledger = kafka.bootstrap_servers, tmp_path / "ledger"
     send(servers, topic, range(100))
     with pytest.raises(ProcessFailed, match="ended with -9"):
         run(tfio_defects.die_after_auto_commit, READER, servers, topic, group, ledger)
     rest = tfio_defects.read_on(servers, topic, group, 100)
-    assert sorted({*_numbers(ledger), *rest}) == [*range(100)]
+    got = {*_numbers(ledger), *rest}
+    observe("group.lost_after_kill", len({*range(100)} - got), READER)
+    assert sorted(got) == [*range(100)]
 
 
 def test_what_was_committed_after_its_use_is_not_delivered_again(kafka, topic, group, tmp_path):

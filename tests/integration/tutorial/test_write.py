@@ -51,7 +51,7 @@ def test_each_class_has_a_partition_of_its_own(susy_test_topic: SusyTopic):
         assert len(found[partition]) == counts[float(key)]
 
 
-def test_an_error_callback_that_raises_is_not_heard(kafka, make_topic):
+def test_an_error_callback_that_raises_is_not_heard(kafka, make_topic, observe):
     """The tutorial's error_callback cannot fail a run; the future does say what happened."""
     name = make_topic(settings={"max.message.bytes": "1000"})
     heard = []
@@ -62,7 +62,13 @@ def test_an_error_callback_that_raises_is_not_heard(kafka, make_topic):
 
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
     future = producer.send(name, value=b"x" * 10_000).add_errback(error_callback)
-    producer.flush(timeout=30)
-    producer.close()
+    try:
+        producer.flush(timeout=30)
+        producer.close()
+        run_fails = False
+    except RuntimeError:
+        run_fails = True
     assert [type(error) for error in heard] == [MessageSizeTooLargeError]
     assert future.failed()
+    observe("write.error_callback", run_fails)
+    assert not run_fails, "the callback is heard: then the scripts can do as the tutorial does"

@@ -1,0 +1,147 @@
+"""What pytest-benchmark wrote down, as far as a report shows it.
+
+A benchmark's `extra_info` holds either a comparison (`sides` that took turns on the same records,
+and the `ratios` between them) or a scaling (`points` of one step at several sizes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SUBJECT, CEILING, ALTERNATIVE = "subject", "ceiling", "alternative"
+HOLDS, BELOW, UNKNOWN = "holds", "below", "unknown"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to do a step: medians of its rounds; None where it was not measured.
+
+    Rates in records/s and MB/s (10^6 bytes), ms a training step, seconds of wall clock, CPU and
+    stolen time, peak memory in MB.
+    """
+
+    label: str
+    kind: str
+    records_per_s: float | None = None
+    mb_per_s: float | None = None
+    ms_per_step: float | None = None
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    stolen_s: float | None = None
+    peak_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Throughput (or another measure) of one side to another, as the median of rounds."""
+
+    of: str
+    to: str
+    measure: str
+    median: float
+    rounds: list[float]
+    floor: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A step of the tutorial done in several ways; `apart` has seconds that no side includes."""
+
+    step: str
+    title: str
+    records: int | None
+    sides: list[Side]
+    ratios: list[Ratio]
+    apart: dict[str, float]
+
+    def share_of_ceiling(self, side: Side) -> float | None:
+        """Throughput of a side against the fastest ceiling; None where either is not known."""
+        ceilings = [s.records_per_s for s in self.sides if s.kind == CEILING and s.records_per_s]
+        if not ceilings or side.records_per_s is None:
+            return None
+        return side.records_per_s / max(ceilings)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A step at size `x`."""
+
+    x: float
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    records_per_s: float | None = None
+    peak_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How time and memory of a step grow with `of`: records, partitions, batch, ..."""
+
+    of: str
+    step: str
+    title: str
+    points: list[Point]
+
+
+@dataclass(frozen=True)
+class Benchmarks:
+    """All of it; `others` names benchmarks that hold neither a comparison nor a scaling."""
+
+    when: str
+    machine: dict[str, Any]
+    commit: str
+    comparisons: list[Comparison] = field(default_factory=list)
+    scalings: list[Scaling] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def parse_benchmarks(data: dict[str, Any]) -> Benchmarks:
+    """Raises KeyError or TypeError where `data` is not what pytest-benchmark writes."""
+    comparisons, scalings, others = [], [], []
+    for benchmark in data["benchmarks"]:
+        extra = benchmark["extra_info"]
+        if "sides" in extra:
+            comparisons.append(_comparison(extra))
+        elif "scaling" in extra:
+            scalings.append(_scaling(extra))
+        else:
+            others.append(benchmark["name"])
+    commit = data.get("commit_info", {})
+    machine = data.get("machine_info", {})
+    cpu = machine.get("cpu", {})
+    return Benchmarks(
+        when=data.get("datetime", "")[:19].replace("T", " "),
+        machine={
+            "CPU": f"{cpu.get('brand_raw', 'unknown')}, {cpu.get('count', '?')} cores",
+            "system": f"{machine.get('system', '')} {machine.get('release', '')}".strip(),
+            "Python": machine.get("python_version", "unknown"),
+        },
+        commit=f"{commit.get('id', 'unknown')}{', with changes' if commit.get('dirty') else ''}",
+        comparisons=comparisons,
+        scalings=scalings,
+        others=others,
+    )
+
+
+def _comparison(extra: dict[str, Any]) -> Comparison:
+    return Comparison(
+        step=extra["step"],
+        title=extra["title"],
+        records=extra.get("records"),
+        sides=[Side(label, **_known(Side, side)) for label, side in extra["sides"].items()],
+        ratios=[Ratio(**_known(Ratio, ratio)) for ratio in extra.get("ratios", [])],
+        apart=dict(extra.get("apart", {})),
+    )
+
+
+def _scaling(extra: dict[str, Any]) -> Scaling:
+    points = [Point(**_known(Point, point)) for point in extra["points"]]
+    points.sort(key=lambda point: point.x)
+    return Scaling(extra["scaling"], extra["step"], extra["title"], points)
+
+
+def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Without what the report does not show."""
+    return {name: value for name, value in values.items() if name in kind.__dataclass_fields__}

@@ -1,0 +1,65 @@
+"""pytest: what tests see of the tutorial's claims is held against them, kept, and summed up.
+
+What a test observes goes into its JUnit entry as a property, from where the report reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reproduction.claims import FAILS, KNOWN_FALSE, NOT_RUN, judge_claim, read_claims
+from reproduction.report import evidence
+from reproduction.report.sources import CLAIM_PROPERTY, TestRun
+
+READERS = {"tensorflow_io": "tfio", "tfkafka.tfio": "tfkafka"}
+CLAIMS = {claim.id: claim for claim in read_claims()}
+
+
+@pytest.fixture
+def observe(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """observe(claim id, what was seen, reader=module): keeps it, and fails if the claim does.
+
+    A claim that needs all rows is not judged with fewer, and one that is known to be false passes.
+    """
+    option = request.config.getoption
+    embedded = option("--kafka") == "embedded"
+    facts = {
+        "run.rows": option("--susy-rows"),
+        "run.kafka": option("--kafka-version") if embedded else f"at {option('--kafka')}",
+    }
+
+    def keep_and_judge(claim: str, observed: Any, reader: str = "") -> None:
+        seen = {**facts, "run.reader": READERS.get(reader, ""), claim: observed}
+        request.node.user_properties.append((CLAIM_PROPERTY, json.dumps(seen)))
+        verdict = judge_claim(CLAIMS[claim], seen)
+        told = f"{claim}: {observed}, the tutorial: {CLAIMS[claim].tutorial}"
+        assert verdict.status != FAILS, told
+
+    return keep_and_judge
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Claims that were checked, held, failed and were not run; and where the report is."""
+    seen = [
+        json.loads(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == CLAIM_PROPERTY
+    ]
+    if not seen:
+        return
+    claims = evidence.gather({}, [TestRun("this run", "", seen)])
+    terminalreporter.section("the tutorial's claims")
+    terminalreporter.write_line(evidence.summary(claims))
+    for status in (FAILS, KNOWN_FALSE, NOT_RUN):
+        ids = [found.claim.id for found in claims if found.status == status]
+        if ids:
+            terminalreporter.write_line(f"{status}: {', '.join(ids)}")
+    if config.getoption("xmlpath"):
+        terminalreporter.write_line("the report: python -m reproduction.report writes it")
