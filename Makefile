@@ -36,6 +36,7 @@ test: $(VENV)/installed lint
 	    --junitxml=reports/tests.xml; status=$$?; \
 	wait $$second; second_status=$$?; \
 	echo; echo "The tutorial on Kafka 2.7.2, then tfkafka:"; cat reports/tests-second-half.log; \
+	echo; $(RUN) -m reproduction.report; \
 	exit $$((status || second_status))
 
 lint: $(VENV)/installed
@@ -43,7 +44,10 @@ lint: $(VENV)/installed
 	$(RUN) -m ruff format --check
 
 bench: $(VENV)/installed
-	$(RUN) -m pytest tests/benchmarks -m bench -p no:randomly
+	@mkdir -p reports
+	$(RUN) -m pytest tests/benchmarks -m bench -p no:randomly \
+	    --benchmark-json=reports/benchmarks.json; status=$$?; \
+	$(RUN) -m reproduction.report; exit $$status
 
 fidelity: $(VENV)/installed
 	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }

@@ -34,7 +34,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Throughput (or another measure) of one side to another, as the median of rounds."""
+    """Throughput (or another measure) of one side to another, as the median of rounds.
+
+    Below `floor` it fails; `goal` is what is wished for.
+    """
 
     of: str
     to: str
@@ -43,18 +46,37 @@ class Ratio:
     rounds: list[float]
     floor: float | None
     verdict: str
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A quantity that may be `most`, such as seconds or MB, as the median of rounds."""
+
+    what: str
+    unit: str
+    median: float
+    rounds: list[float]
+    most: float
+    verdict: str
+    goal: float | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A step of the tutorial done in several ways; `apart` has seconds that no side includes."""
+    """A step of the tutorial done in several ways; `apart` has seconds that no side includes.
+
+    `disturbed_rounds` lost more than a tenth of their time to the host.
+    """
 
     step: str
     title: str
     records: int | None
     sides: list[Side]
     ratios: list[Ratio]
+    limits: list[Limit]
     apart: dict[str, float]
+    disturbed_rounds: int
 
     def share_of_ceiling(self, side: Side) -> float | None:
         """Throughput of a side against the fastest ceiling; None where either is not known."""
@@ -83,6 +105,7 @@ class Scaling:
     step: str
     title: str
     points: list[Point]
+    limits: list[Limit]
 
 
 @dataclass(frozen=True)
@@ -90,7 +113,7 @@ class Benchmarks:
     """All of it; `others` names benchmarks that hold neither a comparison nor a scaling."""
 
     when: str
-    machine: dict[str, Any]
+    machine: dict[str, str]
     commit: str
     comparisons: list[Comparison] = field(default_factory=list)
     scalings: list[Scaling] = field(default_factory=list)
@@ -109,20 +132,31 @@ def parse_benchmarks(data: dict[str, Any]) -> Benchmarks:
         else:
             others.append(benchmark["name"])
     commit = data.get("commit_info", {})
-    machine = data.get("machine_info", {})
-    cpu = machine.get("cpu", {})
     return Benchmarks(
         when=data.get("datetime", "")[:19].replace("T", " "),
-        machine={
-            "CPU": f"{cpu.get('brand_raw', 'unknown')}, {cpu.get('count', '?')} cores",
-            "system": f"{machine.get('system', '')} {machine.get('release', '')}".strip(),
-            "Python": machine.get("python_version", "unknown"),
-        },
+        machine=_machine(data.get("machine_info", {})),
         commit=f"{commit.get('id', 'unknown')}{', with changes' if commit.get('dirty') else ''}",
         comparisons=comparisons,
         scalings=scalings,
         others=others,
     )
+
+
+def _machine(info: dict[str, Any]) -> dict[str, str]:
+    """What a report says of the machine; not its name."""
+    cpu = info.get("cpu", {})
+    versions = {"Python": info.get("python_version", "unknown"), **info.get("versions", {})}
+    cores = info.get("cores", cpu.get("count", "?"))
+    facts = {
+        "CPU": f"{cpu.get('brand_raw', 'unknown')}, {cores} cores",
+        "system": f"{info.get('system', '')} {info.get('release', '')}".strip(),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+    if "memory_mb" in info:
+        facts["memory"] = f"{info['memory_mb'] / 1024:.1f} GiB"
+    if "kafka" in info:
+        facts["Kafka"] = str(info["kafka"])
+    return facts
 
 
 def _comparison(extra: dict[str, Any]) -> Comparison:
@@ -132,14 +166,20 @@ def _comparison(extra: dict[str, Any]) -> Comparison:
         records=extra.get("records"),
         sides=[Side(label, **_known(Side, side)) for label, side in extra["sides"].items()],
         ratios=[Ratio(**_known(Ratio, ratio)) for ratio in extra.get("ratios", [])],
+        limits=_limits(extra),
         apart=dict(extra.get("apart", {})),
+        disturbed_rounds=extra.get("disturbed_rounds", 0),
     )
 
 
 def _scaling(extra: dict[str, Any]) -> Scaling:
     points = [Point(**_known(Point, point)) for point in extra["points"]]
     points.sort(key=lambda point: point.x)
-    return Scaling(extra["scaling"], extra["step"], extra["title"], points)
+    return Scaling(extra["scaling"], extra["step"], extra["title"], points, _limits(extra))
+
+
+def _limits(extra: dict[str, Any]) -> list[Limit]:
+    return [Limit(**_known(Limit, limit)) for limit in extra.get("limits", [])]
 
 
 def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Benchmarks, Ratio
+from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Benchmarks, Limit, Ratio
 from reproduction.report.evidence import READERS
 from reproduction.report.sources import Sources
 
@@ -17,6 +18,7 @@ NOT_RUN = {
     "lag": "Not run. scripts/07_evaluate.py watches the lag; make reproduce runs it.",
     "roc": "Not run. scripts/10_predict.py draws the curve; make reproduce runs it.",
 }
+NO_FLOOR = "no floor"
 DEFAULT_COMMAND = "make reproduce && make test && make bench"
 
 
@@ -75,27 +77,72 @@ def benchmark_facts(benchmarks: Benchmarks | None) -> list[tuple[str, str]]:
     ]
 
 
-def ratios(benchmarks: Benchmarks) -> list[tuple[str, Ratio]]:
-    """(title, ratio) of all comparisons, those below their floor first."""
-    found = [(c.title, ratio) for c in benchmarks.comparisons for ratio in c.ratios]
-    order = {BELOW: 0, UNKNOWN: 1, HOLDS: 2}
-    return sorted(found, key=lambda pair: order.get(pair[1].verdict, 1))
+@dataclass(frozen=True)
+class Bound:
+    """A ratio and its floor, or a quantity and its limit, in words."""
+
+    title: str
+    what: str
+    median: str
+    rounds: str
+    bound: str
+    goal: str
+    verdict: str
 
 
-def floors_summary(benchmarks: Benchmarks) -> str:
-    """How many ratios keep their floor, in one line."""
-    held = [ratio for _, ratio in ratios(benchmarks) if ratio.floor is not None]
-    counts = {verdict: sum(r.verdict == verdict for r in held) for verdict in (HOLDS, BELOW)}
-    unknown = len(held) - sum(counts.values())
+def bounds(benchmarks: Benchmarks) -> list[Bound]:
+    """All of them, those that are broken first; ratios without a floor are told as well."""
+    found = [_floor(c.title, ratio) for c in benchmarks.comparisons for ratio in c.ratios]
+    for measured in (*benchmarks.comparisons, *benchmarks.scalings):
+        found += [_limit(measured.title, limit) for limit in measured.limits]
+    order = {BELOW: 0, UNKNOWN: 1, HOLDS: 2, NO_FLOOR: 3}
+    return sorted(found, key=lambda bound: order[bound.verdict])
+
+
+def count_bounds(benchmarks: Benchmarks) -> dict[str, int]:
+    """How many floors and limits have each verdict."""
+    verdicts = [bound.verdict for bound in bounds(benchmarks)]
+    return {verdict: verdicts.count(verdict) for verdict in (HOLDS, BELOW, UNKNOWN)}
+
+
+def bounds_summary(benchmarks: Benchmarks) -> str:
+    """The counts in one line."""
+    counts = count_bounds(benchmarks)
     return (
-        f"{counts[HOLDS]} of {len(held)} ratios are above their floor, {counts[BELOW]} below, "
-        f"{unknown} unknown (too much of the time went to the host)"
+        f"{counts[HOLDS]} of {sum(counts.values())} floors and limits held, "
+        f"{counts[BELOW]} broken, {counts[UNKNOWN]} unknown (too much of the time went to the host)"
     )
 
 
-def show_ratio(ratio: Ratio) -> tuple[str, str, str, str]:
-    """What is compared, the median, the lowest and highest round, the floor."""
-    rounds = f"{min(ratio.rounds):.3g} to {max(ratio.rounds):.3g}" if ratio.rounds else "-"
-    floor = "none" if ratio.floor is None else f"{ratio.floor:g}"
+def _floor(title: str, ratio: Ratio) -> Bound:
     measure = "" if ratio.measure == "throughput" else f" ({ratio.measure})"
-    return f"{ratio.of} / {ratio.to}{measure}", f"{ratio.median:.3g}", rounds, floor
+    has_floor = ratio.floor is not None
+    return Bound(
+        title,
+        f"{ratio.of} / {ratio.to}{measure}",
+        f"{ratio.median:.3g}",
+        _range(ratio.rounds),
+        f"at least {ratio.floor:g}" if has_floor else "none",
+        _goal(ratio.goal),
+        ratio.verdict if has_floor else NO_FLOOR,
+    )
+
+
+def _limit(title: str, limit: Limit) -> Bound:
+    return Bound(
+        title,
+        limit.what,
+        f"{limit.median:.3g} {limit.unit}",
+        _range(limit.rounds),
+        f"at most {limit.most:g}",
+        _goal(limit.goal),
+        limit.verdict,
+    )
+
+
+def _goal(goal: float | None) -> str:
+    return "-" if goal is None else f"{goal:g}"
+
+
+def _range(rounds: list[float]) -> str:
+    return f"{min(rounds):.3g} to {max(rounds):.3g}" if rounds else "-"

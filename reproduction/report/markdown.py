@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from reproduction.claims import FAILS, KNOWN_FALSE, show, show_tolerance
 from reproduction.report import evidence, facts
@@ -65,13 +66,9 @@ def _throughput(sources: Sources) -> list[str]:
     found = sources.benchmarks
     if found is None or not found.comparisons:
         return [facts.NOT_RUN["benchmarks"]]
-    rows = [
-        (_plain(title), *map(_plain, facts.show_ratio(ratio)),
-         ratio.verdict if ratio.floor is not None else "no floor")
-        for title, ratio in facts.ratios(found)
-    ]  # fmt: skip
-    heads = ("step", "compared", "median ratio", "rounds", "floor", "verdict")
-    return [f"{facts.floors_summary(found)}.", _table(heads, rows)]
+    rows = [[_plain(cell) for cell in asdict(bound).values()] for bound in facts.bounds(found)]
+    heads = ("step", "what", "median", "rounds", "must be", "goal", "verdict")
+    return [f"{facts.bounds_summary(found)}.", _table(heads, rows)]
 
 
 def _faults(sources: Sources) -> str:

@@ -32,9 +32,10 @@ MARKS = {
     NOT_COMPARED: ("\u2013 not compared", "quiet"),
 }
 FLOOR_MARKS = {
-    bench.HOLDS: ("\u2713 above", "good"),
-    bench.BELOW: ("\u2717 below", "bad"),
+    bench.HOLDS: ("\u2713 holds", "good"),
+    bench.BELOW: ("\u2717 broken", "bad"),
     bench.UNKNOWN: ("? unknown", "quiet"),
+    facts.NO_FLOOR: ("\u25cb no floor", "quiet"),
 }
 SIDE_HEADS = (
     "way", "kind", "records/s", "of the ceiling", "MB/s", "ms a step", "wall s", "CPU s",
@@ -83,9 +84,9 @@ def _glance(claims: list[Evidence], sources: Sources) -> str:
         (f"{counts[NOT_RUN]} not checked", f"{counts[SHOWN]} more only shown, not judged"),
     ]
     if sources.benchmarks and sources.benchmarks.comparisons:
-        floors = [r for _, r in facts.ratios(sources.benchmarks) if r.floor is not None]
-        held = sum(ratio.verdict == bench.HOLDS for ratio in floors)
-        items.append((f"{held} of {len(floors)} floors held", "of throughput, in turns"))
+        bounds = facts.count_bounds(sources.benchmarks)
+        held, all_of_them = bounds[bench.HOLDS], sum(bounds.values())
+        items.append((f"{held} of {all_of_them} floors held", "of throughput, time and memory"))
     if sources.faults:
         lost, twice = (sum(getattr(f, n) for f in sources.faults) for n in ("lost", "duplicated"))
         count = sum(fault.faults for fault in sources.faults)
@@ -159,8 +160,9 @@ def _throughput(found: bench.Benchmarks | None) -> str:
     )
     return "\n".join((
         figures.throughput(found.comparisons),
-        f"<h3>Held to their floors</h3>\n<p>{escape(facts.floors_summary(found))}.</p>",
-        _ratios(found),
+        "<h3>Floors and limits</h3>",
+        f"<p>{escape(facts.bounds_summary(found))}. A ratio is of throughputs, in turns.</p>",
+        _bounds(found),
         "<h3>All figures</h3>\n<p>Medians of rounds that took turns.</p>",
         *(_sides(comparison) for comparison in found.comparisons),
         _apart(found.comparisons),
@@ -168,20 +170,20 @@ def _throughput(found: bench.Benchmarks | None) -> str:
     ))  # fmt: skip
 
 
-def _ratios(found: bench.Benchmarks) -> str:
+def _bounds(found: bench.Benchmarks) -> str:
     rows = [
-        (text(title), *map(text, facts.show_ratio(ratio)[:1]),
-         *map(number, facts.show_ratio(ratio)[1:]),
-         marked(*FLOOR_MARKS.get(ratio.verdict, (ratio.verdict, "quiet")))
-         if ratio.floor is not None else marked("no floor", "quiet"))
-        for title, ratio in facts.ratios(found)
+        (text(bound.title), text(bound.what), number(bound.median), number(bound.rounds),
+         number(bound.bound), number(bound.goal), marked(*FLOOR_MARKS[bound.verdict]))
+        for bound in facts.bounds(found)
     ]  # fmt: skip
-    heads = ("step", "compared", "median ratio", "lowest to highest round", "floor", "verdict")
+    heads = ("step", "what", "median", "lowest to highest round", "must be", "goal", "verdict")
     return table(heads, rows, "cards")
 
 
 def _sides(comparison: bench.Comparison) -> str:
     records = f", {comparison.records:,} records" if comparison.records else ""
+    if comparison.disturbed_rounds:
+        records += f"; rounds that the host disturbed: {comparison.disturbed_rounds}"
     rows = [_side(comparison, side) for side in comparison.sides]
     return f"<h4>{escape(comparison.title)}{records}</h4>\n{table(SIDE_HEADS, rows)}"
 

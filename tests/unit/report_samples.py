@@ -75,7 +75,11 @@ BENCHMARKS: dict[str, Any] = {
                 ratio("bare loop", 0.8, 0.5, "holds"), ratio(ODD, 80.0, 90.0, "below"),
                 ratio("x", 1.0, 0.9, "unknown"), ratio("y", 1.0, None, "holds"),
             ],
-            apart={"first rebalance": 3.0},
+            apart={"first rebalance": 3.0}, disturbed_rounds=2,
+            limits=[{
+                "what": "seconds to the first", "unit": "s", "median": 1.0, "rounds": [1.0],
+                "most": 2.0, "verdict": "holds", "goal": 0.5,
+            }],
         ),
         benchmark(
             step="memory", title="Memory", records=1000, ratios=[],
