@@ -71,10 +71,10 @@ class Membership:
                 session.commit(self.ledger.positions(), wait=True)
             ended = True
         finally:
-            session.unused.set()
             self.has_ended = ended
             if self.auto_commit or not ended:
                 session.close()
+            session.unused.set()
 
     def mini_datasets(self, records: int) -> Iterator[Chunk]:
         """The same in chunks of exactly so many records, or fewer when the stream goes quiet."""
@@ -87,8 +87,8 @@ class Membership:
                     self.ledger.use_all()
                     session.commit(self.ledger.positions(), wait=True)
         finally:
-            session.unused.set()
             session.close()
+            session.unused.set()
 
     def commit(self, wait: bool) -> None:
         """Commit what the ledger says is used."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, noticed outside of the main thread.
+"""Ctrl-C, noticed outside of the main thread, and kept out of TensorFlow's C++.
 
 While TensorFlow waits for an element, the main thread is in C++ and Python's signal handlers
 do not run. The wake-up file descriptor is written to by the C handler, at once.
@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
+from types import FrameType
 
 from tfkafka.errors import ReadError
 
+# The functions of TensorFlow's that call C++ for an element, and for a step of a model.
+CALLS_OF_CPP = {"iterator_get_next", "quick_execute"}
 _lock = threading.Lock()
 _reader: int | None = None
 _count = 0
@@ -21,12 +25,14 @@ _count = 0
 def watch() -> None:
     """Begin to notice Ctrl-C. Does nothing outside of the main thread, or where already done.
 
-    A wake-up descriptor that somebody else has set is left alone: Ctrl-C then ends a wait when
-    the next record arrives.
+    A wake-up descriptor or a handler that somebody else has set is left alone. Without the
+    descriptor Ctrl-C ends a wait when the next record arrives.
     """
     global _reader
     if threading.current_thread() is not threading.main_thread():
         return
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _on_interrupt)
     with _lock:
         if _reader is not None:
             return
@@ -49,10 +55,8 @@ class Interrupts:
         self._before = _interrupts()
 
     def check(self) -> None:
-        """Raise ReadError if it was.
-
-        TensorFlow's call then returns, and the main thread raises KeyboardInterrupt, unless the
-        signal found TensorFlow at work, which swallows that: then the error is what is raised.
+        """Raise ReadError if it was: TensorFlow's call then returns to the main thread, which
+        raises KeyboardInterrupt.
         """
         if _interrupts() > self._before:
             raise ReadError("reading was interrupted by Ctrl-C")
@@ -65,3 +69,31 @@ def _interrupts() -> int:
             with contextlib.suppress(BlockingIOError):
                 _count += os.read(_reader, 4096).count(bytes([signal.SIGINT]))
         return _count
+
+
+def _on_interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but not in what TensorFlow's C++ has called.
+
+    There, for example while the error of a call is made into an exception, TensorFlow 2.16 takes
+    a KeyboardInterrupt for a fault of its own: a RuntimeError about a "mismatch", or a crash. So
+    it is raised where that call ends.
+    """
+    caller = _caller_of_cpp(frame)
+    if caller is None:
+        signal.default_int_handler(number, frame)
+    caller.f_trace = _raise
+    sys.settrace(lambda *_: None)  # without a function here, no frame's f_trace is called
+
+
+def _caller_of_cpp(frame: FrameType | None) -> FrameType | None:
+    """The function of TensorFlow's whose call of C++ has led to this frame, or None."""
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name in CALLS_OF_CPP:
+            return frame
+    return None
+
+
+def _raise(_frame: FrameType, _event: str, _argument: object) -> None:
+    sys.settrace(None)
+    raise KeyboardInterrupt

@@ -30,7 +30,7 @@ from tfkafka.testing.brokers.processes import (
 from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag, write_settings
 from tfkafka.waiting import wait_for
 
-READY_DEADLINE_S = 60.0
+READY_DEADLINE_S = 120.0
 STARTS_ON_FREE_PORTS = 3
 # Serial collector and first compiler only: the quickest start on a small machine.
 JVM = ["-Xmx512M", "-Xms512M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +17,9 @@ from pathlib import Path
 import psutil
 
 STOP_DEADLINE_S = 20.0
+SERVER_PORTS = range(20_000, 32_000)
+# Not seeded by anybody: two test runs side by side must not choose alike.
+_RANDOM = random.SystemRandom()
 TIED = Path(__file__).with_name("tied_to_parent.py")
 
 
@@ -121,9 +125,14 @@ def port_is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of 127.0.0.1 that nobody uses now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
+    """Different ports of 127.0.0.1 that nobody uses now, `count` of them.
+
+    None is of the range from which the system gives ports to connections that go out (Linux: from
+    32768): one of those could take a broker's port while it restarts.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = _RANDOM.choice(SERVER_PORTS)
+        if port not in ports and port_is_free(port):
+            ports.append(port)
+    return ports

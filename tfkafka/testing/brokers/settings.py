@@ -1,7 +1,8 @@
 """Configuration files of an embedded broker.
 
 The values are those of the configuration that Apache Kafka ships (`config/server.properties`,
-`config/zookeeper.properties`), as the tutorial uses it; only addresses and folders are ours.
+`config/zookeeper.properties`), as the tutorial uses it; only addresses, folders and a timeout are
+ours.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def _server_properties(data: Path, lock: Lock, ports: Ports) -> dict[str, object
             "broker.id": 0,
             "listeners": listener,
             "zookeeper.connect": f"{HOST}:{ports.metadata}",
-            "zookeeper.connection.timeout.ms": 18000,
+            # Apache's 18 s are too short for a machine on which much else starts.
+            "zookeeper.connection.timeout.ms": 120_000,
         }
     return properties | {
         "process.roles": "broker,controller",
