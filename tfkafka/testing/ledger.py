@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tfkafka.errors import OffsetError
+from tfkafka.errors import OffsetError, TopicError
 from tfkafka.intake import Limits
-from tfkafka.read import Span, read
+from tfkafka.read import pin, read
 from tfkafka.testing.evidence import Evidence
 from tfkafka.testing.operations import (
     UNKNOWN,
@@ -79,9 +79,11 @@ def judge(
 
 def is_in_kafka(finding: Finding, servers: str, configuration: Mapping[str, object]) -> bool:
     """Whether the broker has this record, committed or not."""
-    span = Span(finding.topic, finding.partition, finding.offset, finding.offset + 1)
-    fixed = {"bootstrap.servers": servers, "isolation.level": "read_uncommitted"}
+    settings = {
+        **configuration, "bootstrap.servers": servers, "isolation.level": "read_uncommitted",
+    }  # fmt: skip
+    place = (finding.topic, [finding.partition], finding.offset, finding.offset + 1)
     try:
-        return any(len(chunk) for chunk in read([span], {**configuration, **fixed}, Limits()))
-    except OffsetError:
+        return any(map(len, read(pin(settings, Limits(), *place), settings, Limits())))
+    except (OffsetError, TopicError):
         return False
