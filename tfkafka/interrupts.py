@@ -25,14 +25,13 @@ _count = 0
 def watch() -> None:
     """Begin to notice Ctrl-C. Does nothing outside of the main thread, or where already done.
 
-    A wake-up descriptor or a handler that somebody else has set is left alone. Without the
-    descriptor Ctrl-C ends a wait when the next record arrives.
+    A wake-up descriptor that somebody else has set is left alone: Ctrl-C then ends a wait when
+    the next record arrives.
     """
     global _reader
     if threading.current_thread() is not threading.main_thread():
         return
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _on_interrupt)
+    _guard_handler()
     with _lock:
         if _reader is not None:
             return
@@ -71,18 +70,31 @@ def _interrupts() -> int:
         return _count
 
 
-def _on_interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, but not in what TensorFlow's C++ has called.
+def _guard_handler() -> None:
+    """Call the present handler of SIGINT, Python's own one in most cases, only where it may raise.
 
-    There, for example while the error of a call is made into an exception, TensorFlow 2.16 takes
-    a KeyboardInterrupt for a fault of its own: a RuntimeError about a "mismatch", or a crash. So
-    it is raised where that call ends.
+    In what TensorFlow's C++ has called, for example while the error of a call is made into an
+    exception, TensorFlow 2.16 takes a KeyboardInterrupt for a fault of its own: a RuntimeError
+    about a "mismatch", or a crash. So the handler is called where that call ends.
     """
-    caller = _caller_of_cpp(frame)
-    if caller is None:
-        signal.default_int_handler(number, frame)
-    caller.f_trace = _raise
-    sys.settrace(lambda *_: None)  # without a function here, no frame's f_trace is called
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or getattr(handler, "guards_cpp", False):
+        return
+
+    def guarded(number: int, frame: FrameType | None) -> None:
+        caller = _caller_of_cpp(frame)
+        if caller is None:
+            handler(number, frame)
+        else:
+            caller.f_trace = when_it_ends
+            sys.settrace(lambda *_: None)  # without a function here, no f_trace is called
+
+    def when_it_ends(frame: FrameType, _event: str, _argument: object) -> None:
+        sys.settrace(None)
+        handler(signal.SIGINT, frame)
+
+    guarded.guards_cpp = True
+    signal.signal(signal.SIGINT, guarded)
 
 
 def _caller_of_cpp(frame: FrameType | None) -> FrameType | None:
@@ -92,8 +104,3 @@ def _caller_of_cpp(frame: FrameType | None) -> FrameType | None:
         if frame.f_code.co_name in CALLS_OF_CPP:
             return frame
     return None
-
-
-def _raise(_frame: FrameType, _event: str, _argument: object) -> None:
-    sys.settrace(None)
-    raise KeyboardInterrupt
