@@ -124,6 +124,11 @@ class BatchReader:
             self._is_paused = True
         self._take(_POLL_S, 1)
 
+    def is_idle(self) -> bool:
+        """Whether the broker answers and has no further records."""
+        is_read = self._was_assigned and not self._messages
+        return is_read and self._at_end() and self._intake.is_alive()
+
     def rewind(self) -> None:
         """Forget what was read and not committed: go on at the committed offsets."""
         self._assign(self._intake.consumer, self._intake.consumer.assignment())
@@ -177,8 +182,10 @@ class BatchReader:
             return all(progress.reached >= progress.goal for progress in self._progress.values())
         # Silence of a broker that is away is no end of the stream.
         is_silent = self._silence_s * 1000 >= self._extent.stream_timeout
-        at_end = all(progress.at_end for progress in self._progress.values())
-        return is_silent and at_end and self._intake.is_alive()
+        return is_silent and self._at_end() and self._intake.is_alive()
+
+    def _at_end(self) -> bool:
+        return all(progress.at_end for progress in self._progress.values())
 
     def _refuse_stuck(self, now: float) -> None:
         """Raise where the broker has records, and this client does not get them."""

@@ -135,7 +135,7 @@ class ExactlyOnceInference:
         self.restarts = self.rebalances = 0
         self.counts = poison.Poison(job.on_poison, job.quarantine_topic, {}).counts
         self._on_commit = on_commit
-        self._patience = _Patience(broker_timeout / 1000, self.stopped)
+        self.patience = _Patience(broker_timeout / 1000, self.stopped)
 
     def run(self) -> poison.Counts:
         """Work until the stream ends or `stop` is called, then leave the group.
@@ -174,7 +174,7 @@ class ExactlyOnceInference:
 
     def committed(self, read: int, faults: int) -> None:
         """Note a transaction."""
-        self._patience.reset()
+        self.patience.reset()
         self.counts.read += read
         self.counts.used += read - faults
         if self.job.on_poison == "quarantine":
@@ -189,7 +189,7 @@ class ExactlyOnceInference:
         self.restarts += 1
         _log.warning("group %s, worker %s: %s; going on from the committed offsets",
                      self.job.group_id, self.job.worker, error)  # fmt: skip
-        self._patience.failed(error)
+        self.patience.failed(error)
 
     def _is_replaced(self) -> bool:
         """Whether the group has a member of this worker's name that is not this process."""
@@ -263,7 +263,10 @@ class _Attempt:
         chunk = self._reader.next_batch()
         if chunk is None:
             self._ended = True
-        elif len(chunk):
+        elif not len(chunk):
+            if not self._work and self._reader.is_idle():
+                self._worker.patience.reset()
+        else:
             predicted = self._predictor.submit(_predict, self._job, chunk)
             membership = self._reader.membership()
             self._work.append(self._writer.submit(self._write, predicted, self._epoch, membership))
@@ -360,15 +363,14 @@ class _Patience:
         self.reset()
 
     def reset(self) -> None:
-        self._first_s = self._last_s = -float("inf")
+        """A transaction was committed, or there is nothing to be committed."""
+        self._first_s = None
         self._pause_s = 0.1
 
     def failed(self, error: Exception) -> None:
         now = time.monotonic()
-        if now - self._last_s > self._limit_s:
-            self.reset()
+        if self._first_s is None:
             self._first_s = now
-        self._last_s = now
         if now - self._first_s > self._limit_s:
             raise TransactionError(
                 f"nothing could be committed for {self._limit_s:.0f} s: {error}"

@@ -143,6 +143,7 @@ class TransactionalProducer:
             except KafkaException as exception:
                 if failure := _judge(what, exception.args[0]):
                     raise failure from exception
+                self._producer.poll(0)  # lets it tell what is wrong with the connection
                 if time.monotonic() > deadline:
                     raise UnusableError(
                         f"{what} did nothing for {PROGRESS_S:.0f} s ({self._reason})"

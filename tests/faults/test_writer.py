@@ -1,0 +1,52 @@
+"""A writer that is killed in the middle and run again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+from tests.faults.harness import DEADLINE_S, ROOT
+from tests.integration.tfkafka.records import ints
+from tfkafka import KafkaDataset
+
+RECORDS = 20_000
+WRITER = """
+import os, signal, sys
+from tfkafka.admin import Admin
+from tfkafka.waiting import wait_for
+from tfkafka.write import write
+
+servers, topic, records, killed = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "killed"
+
+def values():
+    for number in range(records):
+        if killed and number == records // 2:
+            wait_for(lambda: Admin(servers).record_count(topic) > 0, "the first records")
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield str(number)
+
+write(servers, topic, values())
+"""
+
+
+def _write(servers: str, topic: str, how: str) -> int:
+    command = [sys.executable, "-c", WRITER, servers, topic, str(RECORDS), how]
+    return subprocess.run(command, cwd=ROOT, timeout=DEADLINE_S).returncode
+
+
+def test_a_second_run_writes_all_once_more(kafka, topic):
+    """Idempotence is of one producer: what the killed one wrote stays, and comes again.
+
+    So scripts/05_write_to_kafka.py refuses a topic that has records
+    (tests/integration/test_scripts_bad_input.py).
+    """
+    servers = kafka.bootstrap_servers
+    assert _write(servers, topic, "killed") == -signal.SIGKILL
+    first = ints(KafkaDataset(topic, servers=servers))
+    assert 0 < len(first) < RECORDS
+    assert first == [*range(len(first))]
+    assert _write(servers, topic, "whole") == 0
+    counts = Counter(ints(KafkaDataset(topic, servers=servers)))
+    assert counts == Counter(range(RECORDS)) + Counter(first)
