@@ -18,7 +18,7 @@ class Side:
     """One way to do a step: medians of its rounds; None where it was not measured.
 
     Rates in records/s and MB/s (10^6 bytes), ms a training step, seconds of wall clock, CPU and
-    stolen time, peak memory in MB.
+    stolen time, peak memory in MB; throughput against the first ceiling's, median of the rounds.
     """
 
     label: str
@@ -30,6 +30,7 @@ class Side:
     cpu_s: float | None = None
     stolen_s: float | None = None
     peak_mb: float | None = None
+    share_of_ceiling: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Limit:
 class Comparison:
     """A step of the tutorial done in several ways; `apart` has seconds that no side includes.
 
-    `disturbed_rounds` lost more than a tenth of their time to the host.
+    `disturbed_rounds` lost more than a tenth of their time to the host; `load` is the machine's
+    load average over a minute, at the end.
     """
 
     step: str
@@ -77,13 +79,7 @@ class Comparison:
     limits: list[Limit]
     apart: dict[str, float]
     disturbed_rounds: int
-
-    def share_of_ceiling(self, side: Side) -> float | None:
-        """Throughput of a side against the fastest ceiling; None where either is not known."""
-        ceilings = [s.records_per_s for s in self.sides if s.kind == CEILING and s.records_per_s]
-        if not ceilings or side.records_per_s is None:
-            return None
-        return side.records_per_s / max(ceilings)
+    load: float | None
 
 
 @dataclass(frozen=True)
@@ -169,6 +165,7 @@ def _comparison(extra: dict[str, Any]) -> Comparison:
         limits=_limits(extra),
         apart=dict(extra.get("apart", {})),
         disturbed_rounds=extra.get("disturbed_rounds", 0),
+        load=extra.get("load"),
     )
 
 

@@ -39,8 +39,8 @@ def roc(seen: dict[str, Any]) -> str:
     drawn = svg(lambda figure: plots.roc(figure, curve), (8.5, 3.6), "roc")
     caption = (
         "ROC curve of the saved model on susy-test, and the areas that Baldi, Sadowski and "
-        "Whiteson published for SUSY (Nature Communications 5, 2014, 4308): they trained on 4.5 "
-        "million rows and larger networks, so this run is to come near them, not to reach them."
+        "Whiteson published for SUSY (Nature Communications 5, 2014, 4308). They trained on 4.5 "
+        "million rows, so this run is to come near them, not to reach them."
     )
     return pages.figure(drawn, caption)
 

@@ -71,6 +71,7 @@ def _lead(sources: Sources) -> str:
         return "The tutorial has not been run here yet."
     parts = [f"Kafka {run['Kafka']}" if "Kafka" in run else "", run.get("reader", "")]
     parts += [f"{run[name]} {name}" for name in ("rows", "epochs") if name in run]
+    parts += [f"data: {run['data']}"] if "data" in run else []
     return f"The tutorial was run here with {', '.join(filter(None, parts))}."
 
 
@@ -163,7 +164,7 @@ def _throughput(found: bench.Benchmarks | None) -> str:
         "<h3>Floors and limits</h3>",
         f"<p>{escape(facts.bounds_summary(found))}. A ratio is of throughputs, in turns.</p>",
         _bounds(found),
-        "<h3>All figures</h3>\n<p>Medians of rounds that took turns.</p>",
+        "<h3>All figures</h3>\n<p>Medians of rounds that took turns; memory is the largest.</p>",
         *(_sides(comparison) for comparison in found.comparisons),
         _apart(found.comparisons),
         others,
@@ -181,19 +182,20 @@ def _bounds(found: bench.Benchmarks) -> str:
 
 
 def _sides(comparison: bench.Comparison) -> str:
-    records = f", {comparison.records:,} records" if comparison.records else ""
+    remarks = [comparison.title]
     if comparison.disturbed_rounds:
-        records += f"; rounds that the host disturbed: {comparison.disturbed_rounds}"
-    rows = [_side(comparison, side) for side in comparison.sides]
-    return f"<h4>{escape(comparison.title)}{records}</h4>\n{table(SIDE_HEADS, rows)}"
+        remarks.append(f"rounds that the host disturbed: {comparison.disturbed_rounds}")
+    if comparison.load is not None:
+        remarks.append(f"load {comparison.load:.1f}")
+    rows = [_side(side) for side in comparison.sides]
+    return f"<h4>{escape('; '.join(remarks))}</h4>\n{table(SIDE_HEADS, rows)}"
 
 
-def _side(comparison: bench.Comparison, side: bench.Side) -> Sequence[str]:
-    share = comparison.share_of_ceiling(side)
+def _side(side: bench.Side) -> Sequence[str]:
     figures_of_side = (
-        _show(side.records_per_s, ",.0f"), _show(share, ".1%"), _show(side.mb_per_s, ",.1f"),
-        _show(side.ms_per_step, ".3g"), _show(side.wall_s, ".3g"), _show(side.cpu_s, ".3g"),
-        _show(side.stolen_s, ".2f"), _show(side.peak_mb, ",.0f"),
+        _show(side.records_per_s, ",.0f"), _show(side.share_of_ceiling, ".1%"),
+        _show(side.mb_per_s, ",.1f"), _show(side.ms_per_step, ".3g"), _show(side.wall_s, ".3g"),
+        _show(side.cpu_s, ".3g"), _show(side.stolen_s, ".2f"), _show(side.peak_mb, ",.0f"),
     )  # fmt: skip
     return (text(side.label), text(side.kind), *map(number, figures_of_side))
 

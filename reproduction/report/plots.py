@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from reproduction.report.benchmarks import ALTERNATIVE, CEILING, SUBJECT, Comparison, Scaling, Side
@@ -117,8 +118,9 @@ def throughput(figure: Figure, comparisons: Sequence[Comparison]) -> None:
     for axis, comparison in zip(panels, comparisons, strict=True):
         _bars(axis, comparison)
     panels[-1].set_xlabel("records/s")
+    kinds = {side.kind for comparison in comparisons for side in comparison.sides}
     handles = [
-        panels[0].bar(0, 0, label=BAR_NAMES[kind], **style) for kind, style in BAR_STYLES.items()
+        Patch(label=BAR_NAMES[kind], **style) for kind, style in BAR_STYLES.items() if kind in kinds
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3)
 
@@ -128,10 +130,9 @@ def _bars(axis, comparison: Comparison) -> None:
     for place, side in enumerate(sides):
         style = BAR_STYLES[side.kind]
         axis.barh(place, side.records_per_s, 0.72, **style)
-        share = comparison.share_of_ceiling(side)
         text = f"{side.records_per_s:,.0f}"
-        if share is not None and side.kind != CEILING:
-            text += f" ({_percent(share)} of the ceiling)"
+        if side.share_of_ceiling is not None:
+            text += f" ({_percent(side.share_of_ceiling)} of the ceiling)"
         axis.annotate(
             text, (side.records_per_s, place), (4, 0), textcoords="offset points", va="center",
             fontsize=7,

@@ -67,7 +67,7 @@ BENCHMARKS: dict[str, Any] = {
         benchmark(
             step="read", title=f"Read {ODD}", records=1000, bytes=300_000,
             sides={
-                "tfkafka": side("subject", 800.0, peak_mb=400.0),
+                "tfkafka": side("subject", 800.0, peak_mb=400.0, share_of_ceiling=0.8),
                 ODD: side("alternative", 10.0),
                 "bare loop": side("ceiling", 1000.0),
             },
@@ -75,7 +75,7 @@ BENCHMARKS: dict[str, Any] = {
                 ratio("bare loop", 0.8, 0.5, "holds"), ratio(ODD, 80.0, 90.0, "below"),
                 ratio("x", 1.0, 0.9, "unknown"), ratio("y", 1.0, None, "holds"),
             ],
-            apart={"first rebalance": 3.0}, disturbed_rounds=2,
+            apart={"first rebalance": 3.0}, disturbed_rounds=2, load=1.5,
             limits=[{
                 "what": "seconds to the first", "unit": "s", "median": 1.0, "rounds": [1.0],
                 "most": 2.0, "verdict": "holds", "goal": 0.5,

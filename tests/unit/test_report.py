@@ -161,11 +161,12 @@ def test_command_says_where_the_report_is_or_what_is_wrong(tmp_path):
     assert str(artifacts / "observations.json") in done.stderr
 
 
-def test_share_of_ceiling_is_of_the_fastest(tmp_path):
+def test_benchmarks_keep_what_was_measured(tmp_path):
     artifacts, reports = fill(tmp_path)
     read, memory = read_sources(artifacts, reports).benchmarks.comparisons
-    assert [read.share_of_ceiling(side) for side in read.sides] == [0.8, 0.01, 1.0]
-    assert memory.share_of_ceiling(memory.sides[0]) is None
+    assert [side.share_of_ceiling for side in read.sides] == [0.8, None, None]
+    assert (read.disturbed_rounds, read.load, read.apart) == (2, 1.5, {"first rebalance": 3.0})
+    assert memory.sides[0].records_per_s is None
 
 
 def test_machine_is_described():
