@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from reproduction.report.benchmarks import ALTERNATIVE, CEILING, SUBJECT, Comparison, Scaling, Side
 
@@ -143,7 +143,7 @@ def _bars(axis, comparison: Comparison) -> None:
     if max(rates) > LOG_FROM * min(rates):
         axis.set_xscale("log")
         axis.set_xlim(min(rates) / 3, max(rates) * 10)
-        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_minor_locator(NullLocator())
     else:
         axis.set_xlim(0, max(rates) * 1.5)
     axis.xaxis.set_major_formatter(FuncFormatter(_thousands))
