@@ -36,15 +36,15 @@ def times() -> Callable[[int, int], int]:
 
 
 @pytest.fixture
-def make_stage(kafka, make_topic, group) -> Callable[..., Stage]:
+def make_stage(kafka, make_topic, group, tmp_path) -> Callable[..., Stage]:
     """make_stage(records) -> Stage."""
 
     def make(records: int) -> Stage:
         stage = Stage(
             kafka.bootstrap_servers, make_topic(PARTITIONS), make_topic(PARTITIONS),
-            group, records,
+            group, records, tmp_path,
         )  # fmt: skip
-        stage.fill(0, records)
+        stage.fill()
         return stage
 
     return make

@@ -19,6 +19,7 @@ from tfkafka import predictions
 from tfkafka.admin import Admin
 from tfkafka.intake import Limits
 from tfkafka.read import pin, read
+from tfkafka.testing.ledger import Kind, Recorder, judge
 from tfkafka.waiting import wait_for
 from tfkafka.write import write
 
@@ -102,33 +103,39 @@ class Stage:
     predictions: str
     group: str
     records: int
+    folder: Path
 
     def options(self, servers: str | None = None, **chosen) -> Options:
         where = (servers or self.servers, self.topic, self.predictions, self.group)
         return Options(*where, **chosen)
 
-    def fill(self, first: int, count: int) -> None:
-        """Records in turn in each partition: the number as a probability, and the number."""
-        for partition in range(PARTITIONS):
-            numbers = range(first + partition, first + count, PARTITIONS)
-            write(
-                self.servers, self.topic,
-                [f"{(number % 1000) / 1000},{number}" for number in numbers],
-                [f"{float(number % 2)}" for number in numbers], partition=partition,
-            )  # fmt: skip
+    def fill(self) -> None:
+        """Records in turn in each partition: a probability, and the record's number."""
+        with Recorder(self.folder, self.topic) as recorder:
+            for partition in range(PARTITIONS):
+                numbers = np.arange(partition, self.records, PARTITIONS)
+                recorder.sent(numbers)
+                write(
+                    self.servers, self.topic,
+                    [f"{number % 1000 / 1000},{number}" for number in numbers.tolist()],
+                    [f"{number % 2}.0" for number in numbers.tolist()], partition=partition,
+                )  # fmt: skip
+                recorder.acknowledged(partition, np.arange(len(numbers)), numbers)
 
     def judge(self) -> None:
         """Each input has exactly one committed prediction, that of its own features."""
         found = predictions.read_predictions(self.servers, self.predictions)
-        for partition in range(PARTITIONS):
-            expected = np.arange(partition, self.records, PARTITIONS)
-            offsets, values = found[self.topic, partition]
-            lost = np.setdiff1d(np.arange(len(expected)), offsets)
-            double = offsets[1:][np.diff(offsets) == 0]
-            verdict = f"partition {partition}: lost {lost[:20]}, duplicated {double[:20]}"
-            assert not len(lost) and not len(double), verdict
-            features = (expected % 1000 / 1000).astype(np.float32)[:, np.newaxis]
-            assert len(offsets) == len(expected), verdict
+        with Recorder(self.folder, self.topic) as recorder:
+            for (_, partition), (offsets, _) in found.items():
+                recorder.predicted(partition, offsets)
+            for row in Admin(self.servers).describe_group(self.group):
+                recorder.committed(row.partition, row.committed)
+        verdict = judge(self.folder, Kind.PREDICTED, self.servers)
+        assert verdict.is_clean(), verdict
+        assert verdict.used == verdict.acknowledged == self.records
+        for (_, partition), (_, values) in found.items():
+            numbers = np.arange(partition, self.records, PARTITIONS)
+            features = (numbers % 1000 / 1000).astype(np.float32)[:, np.newaxis]
             assert np.array_equal(values, stand_in(features))
 
     def rejected(self) -> int:

@@ -18,7 +18,8 @@ from tfkafka.admin import Admin
 from tfkafka.waiting import wait_for
 from tfkafka.write import write
 
-servers, topic, records, killed = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "killed"
+servers, topic, records = sys.argv[1], sys.argv[2], int(sys.argv[3])
+killed = sys.argv[4] == "killed"
 
 def values():
     for number in range(records):
