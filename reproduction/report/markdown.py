@@ -27,7 +27,7 @@ def markdown(claims: list[Evidence], sources: Sources, written: str) -> str:
         "## Delivery under faults",
         _faults(sources),
         "## The machine",
-        f"Again: `{facts.command(sources)}`",
+        f"Again, as it was run:\n\n    {facts.command(sources)}",
         _machine(sources),
     ]
     return "\n\n".join(parts) + "\n"
