@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from tfkafka.errors import ReadError, TfkafkaError, TopicError
+from tfkafka.errors import ConfigurationError, ReadError, TfkafkaError, TopicError
 from tfkafka.intake import Intake, Limits
 from tfkafka.offsets import FIXED
 from tfkafka.records import Chunk
@@ -22,6 +22,7 @@ from tfkafka.transactions import (
 )
 
 FOR_EVER = -1
+_LEAST = (("transaction_records", 1), ("transaction_wait", 0), ("stream_timeout", FOR_EVER))
 _POLL_S = 0.1
 _ASK_S = 2.0
 _LEAVE_S = 5.0
@@ -42,20 +43,22 @@ class Extent:
     """How much a batch is, and when the stream ends.
 
     Args:
-        records: of a batch at most.
-        wait_ms: that the first record of a batch waits for others at most.
+        transaction_records: of a batch at most.
+        transaction_wait: ms that the first record of a batch waits for others at most.
         stream_timeout: ms of silence after which the stream ends; 0: it ends where the partitions
             ended when they were assigned; -1: never.
     """
 
-    records: int
-    wait_ms: int
+    transaction_records: int
+    transaction_wait: int
     stream_timeout: int
 
     def __post_init__(self) -> None:
-        for name, least in (("records", 1), ("wait_ms", 0), ("stream_timeout", FOR_EVER)):
+        for name, least in _LEAST:
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)}, must be at least {least}"
+                )
 
 
 class BatchReader:
@@ -102,7 +105,7 @@ class BatchReader:
             self._intake.consumer.resume(self._intake.consumer.assignment())
             self._is_paused = False
         began = time.monotonic()
-        missing = self._extent.records - len(self._messages)
+        missing = self._extent.transaction_records - len(self._messages)
         count = self._take(_POLL_S, missing)
         now = time.monotonic()
         if count:
@@ -112,7 +115,7 @@ class BatchReader:
             self._refuse_stuck(now)
         is_over = not count and self._is_over()
         waited_ms = (now - self._first_s) * 1000
-        if self._messages and (count == missing or waited_ms >= self._extent.wait_ms or is_over):
+        if self._messages and (count == missing or waited_ms >= self._extent.transaction_wait or is_over):
             chunk, self._messages = Chunk(self._messages), []
             return chunk
         return None if is_over and not self._messages else Chunk([])

@@ -11,22 +11,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars
-from confluent_kafka import OFFSET_END, Producer
+from confluent_kafka import Producer
 
 from tfkafka import config
 from tfkafka.admin import Admin
 from tfkafka.decode import CsvDecoder, parse_rows
 from tfkafka.errors import TfkafkaError
 from tfkafka.intake import Limits
-from tfkafka.read import pin, read
+from tfkafka.read import Span, pin, read
 from tfkafka.records import Chunk, Position
 from tfkafka.transactions import room_for
+from tfkafka.waiting import wait_for
 
 TOPIC, PARTITION, OFFSET = "tfkafka.topic", "tfkafka.partition", "tfkafka.offset"
 MODEL = "tfkafka.model"
 NAMED_RECORDS = 20
 # Keeps log loss finite where a probability is exactly 0 or 1, as Keras does.
 EPSILON = 1e-7
+
+# Longer than the broker takes to abort what a dead worker has left open.
+SETTLED_S = 60.0
+_NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -90,7 +95,9 @@ def read_predictions(
         PredictionsError: a record is not a prediction. ReadError, TopicError: see `read`.
     """
     found: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray]]] = {}
-    for chunk in _chunks(servers, topic, configuration):
+    settings = config.consumer_settings(servers, configuration)
+    settings["isolation.level"] = "read_committed"
+    for chunk in read(_spans(settings, topic), settings, Limits()):
         probabilities, bad = parse_rows(chunk.values, 1)
         if bad:
             raise PredictionsError(f"{chunk.position(bad[0])}: the value is not a probability")
@@ -99,10 +106,7 @@ def read_predictions(
             mine = [index for index, source in enumerate(sources) if source[:2] == key]
             offsets = np.array([sources[index][2] for index in mine], np.int64)
             found.setdefault(key, []).append((offsets, probabilities[mine, 0]))
-    joined = {
-        key: tuple(map(np.concatenate, zip(*parts, strict=True))) for key, parts in found.items()
-    }
-    return {key: _sorted(*columns) for key, columns in joined.items()}
+    return {key: _sorted(parts) for key, parts in found.items()}
 
 
 def evaluate(
@@ -115,7 +119,8 @@ def evaluate(
 ) -> Evaluation:
     """Accuracy, loss and AUC over all that a group has read, from the committed predictions.
 
-    Each input that `decode` accepts must have exactly one prediction, up to where the group is.
+    Each input that `decode` accepts must have exactly one prediction, up to where the group is. For
+    a group whose workers have ended, or died: it waits for the broker to end their transactions.
 
     Args:
         decode: the worker's, with a label.
@@ -123,43 +128,61 @@ def evaluate(
     Raises:
         PredictionsError: predictions are missing, double, or of no input; names the first of them.
     """
-    admin = Admin(servers, config.connection_settings(config.parse(configuration)))
+    settings = config.consumer_settings(servers, configuration)
+    settings["isolation.level"] = "read_committed"
+    _wait_until_settled(settings, predictions_topic)
+    admin = Admin(servers, config.connection_settings(settings))
     ends = {
         row.partition: row.committed for row in admin.describe_group(group_id)
         if row.topic == topic and row.committed is not None
     }  # fmt: skip
     predicted = read_predictions(servers, predictions_topic, configuration)
+    ends = {partition: 0 for name, partition in predicted if name == topic} | ends
     labels, probabilities = [], []
-    for partition in range(len(admin.end_offsets(topic))):
-        offsets, truth = _inputs(
-            servers, topic, partition, ends.get(partition, 0), decode, configuration
-        )
-        found, values = predicted.get((topic, partition), (np.array([], np.int64), np.array([])))
+    for partition, end in sorted(ends.items()):
+        offsets, truth = _inputs(settings, topic, partition, end, decode)
+        found, values = predicted.get((topic, partition), _NONE)
         _refuse_wrong(topic, partition, offsets, found, predictions_topic)
         labels.append(truth)
         probabilities.append(values)
+    if not sum(map(len, labels)):
+        raise PredictionsError(f"group {group_id} has not read from topic {topic} yet")
     return _measure(np.concatenate(labels), np.concatenate(probabilities))
 
 
+def _wait_until_settled(settings: config.Settings, topic: str) -> None:
+    """Wait until no transaction is open, behind which committed predictions cannot be read."""
+
+    def is_settled() -> bool:
+        committed, all_records = (
+            _spans({**settings, "isolation.level": level}, topic)
+            for level in ("read_committed", "read_uncommitted")
+        )
+        return committed == all_records
+
+    wait_for(
+        is_settled, f"the end of a transaction on {topic}; is a worker running?", SETTLED_S,
+        PredictionsError,
+    )  # fmt: skip
+
+
 def _inputs(
-    servers, topic, partition, stop, decode, configuration
+    settings: config.Settings, topic: str, partition: int, stop: int, decode: CsvDecoder
 ) -> tuple[np.ndarray, np.ndarray]:
-    offsets, labels = [np.array([], np.int64)], [np.array([], np.float32)]
-    for chunk in _chunks(servers, topic, configuration, partition, stop):
-        decoded = decode.decode(chunk)
-        offsets.append(chunk.offsets[decoded.kept])
-        labels.append(decoded.labels)
+    """Offsets and labels of the records that have been read and could be decoded."""
+    offsets, labels = [_NONE[0]], [_NONE[1]]
+    for span in pin(settings, Limits(), topic, [partition], 0, stop):
+        for chunk in read([span], settings, Limits()):
+            decoded = decode.decode(chunk)
+            offsets.append(chunk.offsets[decoded.kept])
+            labels.append(decoded.labels)
     return np.concatenate(offsets), np.concatenate(labels)
 
 
-def _chunks(servers, topic, configuration, partition: int | None = None, stop: int = OFFSET_END):
-    settings = config.consumer_settings(servers, configuration)
-    settings["isolation.level"] = "read_committed"
-    limits = Limits()
-    partitions = [partition]
-    if partition is None:
-        partitions = list(Admin(servers).end_offsets(topic))
-    yield from read(pin(settings, limits, topic, partitions, 0, stop), settings, limits)
+def _spans(settings: Mapping[str, object], topic: str) -> list[Span]:
+    servers = settings["bootstrap.servers"]
+    partitions = Admin(servers, config.connection_settings(settings)).end_offsets(topic)
+    return pin(settings, Limits(), topic, sorted(partitions))
 
 
 def _source(chunk: Chunk, index: int) -> tuple[str, int, int]:
@@ -173,7 +196,8 @@ def _source(chunk: Chunk, index: int) -> tuple[str, int, int]:
         ) from None
 
 
-def _sorted(offsets: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sorted(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    offsets, values = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(offsets, kind="stable")
     return offsets[order], values[order]
 
@@ -194,8 +218,6 @@ def _refuse_wrong(
 
 
 def _measure(labels: np.ndarray, probabilities: np.ndarray) -> Evaluation:
-    if not len(labels):
-        raise PredictionsError("there are no predictions yet")
     clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
     positive = labels > 0.5
     loss = -np.mean(np.where(positive, np.log(clipped), np.log1p(-clipped)))
