@@ -115,7 +115,9 @@ class BatchReader:
             self._refuse_stuck(now)
         is_over = not count and self._is_over()
         waited_ms = (now - self._first_s) * 1000
-        if self._messages and (count == missing or waited_ms >= self._extent.transaction_wait or is_over):
+        if self._messages and (
+            count == missing or waited_ms >= self._extent.transaction_wait or is_over
+        ):
             chunk, self._messages = Chunk(self._messages), []
             return chunk
         return None if is_over and not self._messages else Chunk([])

@@ -236,7 +236,7 @@ def _format_storage(home: BrokerFolder, flags: list[str]) -> None:
     """KRaft wants its data folder formatted once, with an id for the cluster."""
     if (home.data / "kafka" / "meta.properties").exists():
         return
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster_id = _new_cluster_id()
     settings = str(home.config / "server.properties")
     command = [java_executable(), *flags, STORAGE_MAIN, "format", "-t", cluster_id, "-c", settings]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -244,6 +244,14 @@ def _format_storage(home: BrokerFolder, flags: list[str]) -> None:
         with home.log.open("a") as log:
             log.write(done.stdout + done.stderr)
         raise BrokerError(f"Kafka could not format {home.data}:\n{home.log_tail()}")
+
+
+def _new_cluster_id() -> str:
+    """Like Kafka's own: none that begins with "-", which its tool would take for a flag."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def _wait_until_ready(home: BrokerFolder, state: State) -> None:

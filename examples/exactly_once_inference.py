@@ -1,0 +1,106 @@
+"""Exactly-once inference: one prediction for each record of a topic, whatever is killed and when.
+
+    python examples/exactly_once_inference.py                      # predict what is there, evaluate
+    python examples/exactly_once_inference.py --stream-timeout -1  # and go on for ever
+    python examples/exactly_once_inference.py --worker 2           # in another terminal: share
+
+Kill it at any moment, kill Kafka, start the same command again: the predictions topic, read with
+isolation.level=read_committed, has each record exactly once. The tutorial's steps 2 to 6 come
+before this.
+"""
+
+import hashlib
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+import _common
+import tensorflow as tf
+
+from tfkafka import CsvDecoder
+from tfkafka.admin import Admin
+from tfkafka.exactly_once import ExactlyOnceInference, Job
+from tfkafka.predictions import evaluate, keras_predict
+
+arguments = _common.parse(
+    __doc__,
+    "--bootstrap-servers",
+    topic={"default": "susy-test"},
+    predictions={"default": "susy-predictions", "help": "topic; made if it is not there"},
+    group_id={"default": "susy-exactly-once"},
+    worker={"default": "1", "help": "its name; each worker of a group needs its own"},
+    model={"help": "a saved model; default: susy.keras of 06_train.py"},
+    transaction_records={"type": int, "default": 10_000, "help": "of a transaction at most"},
+    transaction_wait={"type": int, "default": 1000, "help": "ms until one that is not full"},
+    stream_timeout={"type": int, "default": 0, "help": "0: to the present end; ms; -1: for ever"},
+)
+servers = _common.find_kafka(arguments)
+_common.require_topic(servers, arguments.topic)
+model_path = Path(
+    arguments.model or _common.require_file(arguments.artifacts / "susy.keras", "06_train.py")
+)
+NUM_COLUMNS = 18
+
+# Who reads predictions later wants to know what made them: the model's id goes into a header of
+# each, and names this very file.
+model = tf.keras.models.load_model(model_path)
+model_id = hashlib.sha256(model_path.read_bytes()).hexdigest()[:12]
+
+admin = Admin(servers)
+if arguments.predictions not in admin.topics():
+    admin.create_topic(arguments.predictions, 2)
+
+# A worker reads a batch, predicts it, and writes the predictions and the offsets of what it read in
+# one Kafka transaction: both count, or neither. So there is no moment at which a kill could part
+# them. Its name makes it the same worker after a restart: Kafka gives it the partitions that it had
+# and refuses what its former self may still try to do.
+shown = [time.monotonic()]
+
+
+def show(counts):
+    """A line every two seconds."""
+    if time.monotonic() - shown[0] > 2:
+        shown[0] = time.monotonic()
+        print(f"{counts.used:,} predicted", flush=True)
+
+
+worker = ExactlyOnceInference(
+    Job(
+        keras_predict(model),
+        CsvDecoder(NUM_COLUMNS),
+        [arguments.topic],
+        arguments.predictions,
+        arguments.group_id,
+        arguments.worker,
+        model_id,
+    ),
+    servers,
+    transaction_records=arguments.transaction_records,
+    transaction_wait=arguments.transaction_wait,
+    stream_timeout=arguments.stream_timeout,
+    on_commit=show,
+)
+
+# Ctrl-C and SIGTERM let the transaction in work end, and leave the group, so that other workers
+# have the partitions at once.
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: worker.stop())
+counts = worker.run()
+print(f"Predicted {counts.used:,} records of {arguments.topic} into {arguments.predictions}.")
+
+# What all workers of all runs have predicted, from the predictions themselves. That works only with
+# one prediction for each record: missing and double ones are an error that names them.
+if worker.stopped.is_set():
+    print("Stopped: the same command goes on from here.")
+elif admin.has_members(arguments.group_id):
+    print("Other workers of the group are at work: the last one to end evaluates.")
+else:
+    decode = CsvDecoder(NUM_COLUMNS, label="key")
+    result = evaluate(servers, arguments.topic, arguments.predictions, arguments.group_id, decode)
+    print(
+        f"All {result.records:,} records that the group has read have one prediction each: "
+        f"accuracy {result.accuracy:.4f}, loss {result.loss:.4f}, AUC {result.auc:.4f}"
+    )

@@ -1,0 +1,82 @@
+"""Inference from a topic into another, with and without transactions.
+
+Both sides are the same worker, with the same batches and the same threads, the tutorial's model,
+and a new group in each round. Measured from the first commit to the last, so without joining the
+group.
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import Producer, TopicPartition
+
+from tests.benchmarks.meter import Sample
+from tests.benchmarks.sides.models import Window, seeded_model
+from tests.benchmarks.worker import Round
+from tfkafka import CsvDecoder, config, exactly_once
+from tfkafka.batches import BatchReader
+from tfkafka.exactly_once import ExactlyOnceInference, Job
+from tfkafka.predictions import keras_predict
+from tfkafka.transactions import TransactionalProducer
+
+COLUMNS = 18
+FLUSH_S = 60.0
+
+
+class PlainProducer(TransactionalProducer):
+    """At least once: predictions first, and when all are acknowledged the offsets."""
+
+    def __init__(self, settings, _transactional_id, _timeout_ms):
+        batching = {"linger.ms": 5, "batch.size": 1_000_000, "enable.idempotence": True}
+        self._producer = config.make_client(
+            Producer,
+            {"queue.buffering.max.messages": 1_000_000, **batching, "log_level": 0, **settings},
+        )
+
+    def connect(self) -> None:
+        pass
+
+    def transact(self, produce, positions, membership) -> None:
+        produce(self._producer)
+        assert self._producer.flush(FLUSH_S) == 0
+        offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
+        membership.commit(offsets=offsets, asynchronous=True)
+
+
+class CommittingReader(BatchReader):
+    """Lets the producer commit the offsets by the consumer."""
+
+    def membership(self):
+        return self._intake.consumer
+
+
+def transactions(**place) -> Round:
+    """Exactly once."""
+    return _rounds(**place)
+
+
+def plain(**place) -> Round:
+    """At least once; for a process of its own."""
+    exactly_once.TransactionalProducer = PlainProducer
+    exactly_once.BatchReader = CommittingReader
+    return _rounds(**place)
+
+
+def _rounds(
+    servers: str, topic: str, predictions: str, group: str, records: int, per_transaction: int
+) -> Round:
+    predict = keras_predict(seeded_model())
+
+    def once(number: int) -> Sample:
+        window = Window(records // per_transaction)
+        job = Job(predict, CsvDecoder(COLUMNS), [topic], predictions, f"{group}-{number}")
+        worker = ExactlyOnceInference(
+            job, servers, transaction_records=per_transaction, stream_timeout=0,
+            on_commit=lambda _counts: window.count(),
+        )  # fmt: skip
+        counts = worker.run()
+        assert counts.used == records and worker.restarts == 0
+        assert window.sample is not None, "there were more or fewer transactions"
+        return window.sample
+
+    once(-1)  # warm-up: TensorFlow traces
+    return once

@@ -1,0 +1,44 @@
+"""What exactly-once costs: the same inference with and without transactions, in turns."""
+
+import pytest
+
+from tests.benchmarks.topics import Topic
+from tests.benchmarks.worker import Side
+
+ROUNDS = 7
+TRANSACTIONS = 20
+
+
+@pytest.fixture
+def measure(compare, make_filled, make_topic, group):
+    """measure(name, per_transaction, transactions, rounds)"""
+
+    def run(name: str, per_transaction: int, transactions: int, rounds: int) -> None:
+        records = per_transaction * transactions
+        source = make_filled(records)
+        place = {
+            **source.place, "predictions": make_topic(2), "per_transaction": per_transaction,
+        }  # fmt: skip
+        sides = [
+            Side("transactions", "subject", "inference:transactions",
+                 {**place, "group": f"{group}-exactly-once"}),
+            Side("at least once", "alternative", "inference:plain",
+                 {**place, "group": f"{group}-at-least-once"}),
+        ]  # fmt: skip
+        # The first transaction is before the clock starts.
+        counted = records - per_transaction
+        topic = Topic(source.servers, source.name, counted, source.size * counted // records)
+        title = f"Predict {counted:,} records, {per_transaction:,} a transaction"
+        compare(name, "predict", title, topic, sides, rounds)
+
+    return run
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("per_transaction", [10_000, 2_000])
+def test_transactions_against_at_least_once(measure, per_transaction):
+    measure(f"exactly-once-{per_transaction}", per_transaction, TRANSACTIONS, ROUNDS)
+
+
+def test_short(measure):
+    measure("short-exactly-once", 1_000, 10, 3)
