@@ -35,5 +35,9 @@ class CommitError(TfkafkaError):
     """The broker did not take a consumer group's offsets."""
 
 
+class CheckpointError(TfkafkaError):
+    """A checkpoint could not be saved or read, or its folder is in use or of another training."""
+
+
 class PoisonedRecordError(TfkafkaError):
     """A record could not be decoded."""

@@ -1,0 +1,189 @@
+"""A process that learns online, and is killed -9 where its test says so.
+
+All of them are forks of one server that has imported TensorFlow, which takes far longer than they
+live.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections import Counter
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+COLUMNS = 4
+MINI_DATASET = 200
+BATCH_SIZE = 16
+SEED = 7
+DEADLINE_S = 120.0
+
+_context = get_context("forkserver")
+_context.set_forkserver_preload(["tensorflow", "keras", "tfkafka.online"])
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a learner is to do.
+
+    Attributes:
+        die_at: (point, n): the n-th time that it comes to this point; points are "before plan",
+            "behind plan", "batch", "before rename", "behind rename", "behind save", and "any".
+        full_from: the mini dataset from which on a file can have no more than 1,000 bytes.
+        slow_s: seconds that each mini dataset takes at least.
+    """
+
+    servers: str
+    topic: str
+    folder: Path
+    group: str | None = None
+    die_at: tuple[str, int] | None = None
+    full_from: int | None = None
+    slow_s: float = 0.0
+    stream_timeout: int = 1000
+    export_s: float = 60.0
+
+    def but(self, **changes) -> Options:
+        return replace(self, **changes)
+
+
+def start(options: Options):
+    """The process, started; what it says is in its folder's `said`."""
+    process = _context.Process(target=_learn, args=(options,), daemon=True)
+    process.start()
+    return process
+
+
+def run(options: Options) -> int:
+    """Its exit status, negative for a signal's number."""
+    return end(start(options))
+
+
+def end(process) -> int:
+    process.join(DEADLINE_S)
+    assert process.exitcode is not None, f"a learner did not end within {DEADLINE_S:.0f} s"
+    return process.exitcode
+
+
+def said(options: Options) -> str:
+    path = options.folder / "said"
+    return path.read_text() if path.exists() else ""
+
+
+def load_again_and_again(path: Path, done) -> None:
+    """Load a saved model and use it, until told that it is enough; at least once more after that."""
+    import keras
+    import numpy as np
+
+    enough = False
+    while not enough:
+        enough = done.is_set()
+        model = keras.models.load_model(path)
+        assert model.predict(np.zeros((1, COLUMNS), np.float32), verbose=0).shape == (1, 1)
+
+
+def start_reader(path: Path):
+    """A process that loads a model, and the event that tells it to end."""
+    done = _context.Event()
+    process = _context.Process(target=load_again_and_again, args=(path, done), daemon=True)
+    process.start()
+    return process, done
+
+
+class _Points:
+    """Kills this process at one of them."""
+
+    def __init__(self, die_at: tuple[str, int] | None):
+        self._die_at = die_at
+        self._passed: Counter[str] = Counter()
+
+    def pass_by(self, point: str) -> None:
+        self._passed.update([point, "any"])
+        if self._die_at and self._passed[self._die_at[0]] == self._die_at[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _learn(options: Options) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow as tf
+
+    from tfkafka import CsvDecoder, online
+    from tfkafka.errors import TfkafkaError
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    points = _Points(options.die_at)
+    _mark(points)
+
+    def notify(line: str) -> None:
+        with (options.folder / "said").open("a") as file:
+            file.write(line + "\n")
+
+    stream = online.Stream(
+        options.topic, CsvDecoder(COLUMNS, label="key"), options.servers,
+        mini_dataset=MINI_DATASET, stream_timeout=options.stream_timeout, group_id=options.group,
+    )  # fmt: skip
+    train = _train(points, options)
+    try:
+        online.learn(
+            options.folder / "learner", stream, _build, train, seed=SEED, notify=notify,
+            export_s=options.export_s,
+        )  # fmt: skip
+    except TfkafkaError as error:
+        notify(f"error: {error}")
+        raise SystemExit(1) from None
+
+
+def _build():
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.layers.Input((COLUMNS,)), keras.layers.Dense(8, "relu"),
+            keras.layers.Dropout(0.2), keras.layers.Dense(1, "sigmoid"),
+        ]
+    )  # fmt: skip
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
+def _train(points: _Points, options: Options):
+    import time
+
+    import keras
+
+    marker = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: points.pass_by("batch"))
+    trained = []
+
+    def train(model, features, labels) -> None:
+        time.sleep(options.slow_s)
+        model.fit(features, labels, batch_size=BATCH_SIZE, epochs=2, verbose=0, callbacks=[marker])
+        trained.append(len(features))
+        if options.full_from == len(trained):
+            # As a full disk does; Python has SIGXFSZ ignored.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+    return train
+
+
+def _mark(points: _Points) -> None:
+    """Put points around what brings plans and states to the disk."""
+    from tfkafka import online
+
+    save, rename = online.save, os.replace
+
+    def marked_save(path, header, arrays) -> None:
+        name = path.name.partition("-")[0]
+        points.pass_by(f"before {name}")
+        save(path, header, arrays)
+        points.pass_by("behind save" if name == "state" else f"behind {name}")
+
+    def marked_rename(source, target) -> None:
+        points.pass_by("before rename")
+        rename(source, target)
+        points.pass_by("behind rename")
+
+    online.save, os.replace = marked_save, marked_rename

@@ -1,0 +1,294 @@
+"""Online learning that survives kill -9: model, optimizer and next offsets are saved as one.
+
+Before a mini dataset is trained on, its offset ranges are brought to the disk; after it, the state.
+So a process that was killed trains on the same records again, from the same state and with the same
+random numbers: the weights are those of a run that was never killed, bit by bit.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfkafka import config
+from tfkafka.checkpoints import Checkpoint, Series, load, locked, replace, save
+from tfkafka.decode import CsvDecoder
+from tfkafka.errors import CheckpointError
+from tfkafka.intake import BROKER_TIMEOUT_MS, Limits
+from tfkafka.plans import FOR_EVER, Tail, next_plan
+from tfkafka.poison import Poison
+from tfkafka.read import Span, read
+from tfkafka.records import Chunk
+
+MODEL = "model.keras"
+KEPT = 3
+EXPORT_S = 60.0
+
+Train = Callable[[keras.Model, np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is learnt from.
+
+    Args:
+        topic: all its partitions are read, from their beginning on.
+        decode: makes a float32 matrix and labels of the records.
+        servers: `HOST:PORT[,HOST:PORT]`.
+        mini_dataset: offsets of a mini dataset at most.
+        stream_timeout: ms without a new record after which learning ends; -1: never.
+        configuration: librdkafka's settings.
+        group_id: a group that is told after each save how far learning is, for monitoring; what it
+            says is never read, and it must have no members. None: nobody is told.
+        on_poison: "fail", "skip" or "quarantine", with quarantine_topic: see `Poison`.
+        broker_timeout: ms without an answer of a broker after which learning fails.
+    """
+
+    topic: str
+    decode: CsvDecoder
+    servers: str | Sequence[str] | None = None
+    mini_dataset: int = 10_000
+    stream_timeout: int = FOR_EVER
+    configuration: config.Configuration = None
+    group_id: str | None = None
+    on_poison: str = "fail"
+    quarantine_topic: str | None = None
+    broker_timeout: int = BROKER_TIMEOUT_MS
+
+    def __post_init__(self) -> None:
+        if self.decode.label is None:
+            raise ValueError('decode has no label: give CsvDecoder(..., label="key")')
+        if self.mini_dataset < 1:
+            raise ValueError(f"mini_dataset is {self.mini_dataset}, must be at least 1")
+        if self.stream_timeout < 0 and self.stream_timeout != FOR_EVER:
+            raise ValueError(f"stream_timeout is {self.stream_timeout}, must be >= 0, or -1")
+
+
+@dataclass
+class Progress:
+    """How far learning is.
+
+    Attributes:
+        mini_datasets: trained on so far, of all processes together.
+        records: in them.
+        positions: for each partition the next offset.
+        training_s, saving_s: seconds that this process took for either.
+    """
+
+    mini_datasets: int = 0
+    records: int = 0
+    positions: dict[int, int] = field(default_factory=dict)
+    training_s: float = 0.0
+    saving_s: float = 0.0
+
+
+def learn(
+    folder: Path | str,
+    stream: Stream,
+    build: Callable[[], keras.Model],
+    train: Train,
+    *,
+    seed: int,
+    keep: int = KEPT,
+    export_s: float = EXPORT_S,
+    notify: Callable[[str], None] = print,
+) -> Progress:
+    """Train on a stream, mini dataset by mini dataset, going on where the last process ended.
+
+    Turns TensorFlow's op determinism on. Before each mini dataset the random state of Python,
+    NumPy and TensorFlow is set from `seed` and its number; seed generators inside the model
+    (Keras' own layers have them) are saved with the weights. The same machine and the same
+    versions give the same weights, bit by bit, wherever processes were killed in between.
+
+    Returns at the end of the stream, or on SIGTERM (in the main thread) behind the mini dataset
+    under way, with all saved.
+
+    Args:
+        folder: holds the state, `model.keras` for others to read, and the plans.
+        stream: what to train on.
+        build: makes the compiled model; called once.
+        train: called with the model, features (float32 [n, columns]) and labels (float32 [n]) of a
+            mini dataset, its partitions one behind the other, each in its order: shuffle them.
+        seed: of everything random.
+        keep: saved states that are kept, at least 1; the older ones are there for the case that
+            the newest is damaged.
+        export_s: seconds between two times that `model.keras` is written; it is at the end too.
+        notify: called with a line about each mini dataset and each damaged file.
+
+    Raises:
+        CheckpointError: another process learns in this folder; the folder is of another topic,
+            seed or model; each state is damaged; the disk is full. What was saved is valid.
+        TopicError, OffsetError, ReadError, PoisonedRecordError: see `tfkafka.read`.
+    """
+    tf.config.experimental.enable_op_determinism()
+    folder = Path(folder)
+    with locked(folder), _sigterm() as is_stopped:
+        learner = _Learner(folder, stream, build, train, seed, keep, notify)
+        exported = -export_s
+        while (plan := learner.plan(is_stopped)) is not None:
+            learner.train_on(plan)
+            if time.monotonic() - exported >= export_s:
+                learner.export()
+                exported = time.monotonic()
+        learner.export()
+        learner.end()
+        return learner.progress
+
+
+class _Learner:
+    """The model and how far it is, in memory and in the folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        stream: Stream,
+        build: Callable[[], keras.Model],
+        train: Train,
+        seed: int,
+        keep: int,
+        notify: Callable[[str], None],
+    ):
+        self._folder, self._stream, self._train = folder, stream, train
+        self._seed, self._keep, self._notify = seed, keep, notify
+        self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
+        self._settings = config.consumer_settings(stream.servers, stream.configuration)
+        self._limits = Limits(broker_timeout=stream.broker_timeout)
+        connection = config.connection_settings(self._settings)
+        self._poison = Poison(stream.on_poison, stream.quarantine_topic, connection)
+        self._tail = Tail(self._settings, stream.topic, stream.broker_timeout)
+        keras.utils.set_random_seed(seed)
+        self._model = build()
+        self._model.optimizer.build(self._model.trainable_variables)
+        self.progress = Progress()
+        found = self._states.newest(notify)
+        if found is None:
+            self.progress.positions = self._tail.begins()
+            self._save()
+        else:
+            self._restore(*found)
+
+    def plan(self, is_stopped: Callable[[], bool]) -> list[Span] | None:
+        """The next mini dataset: as it was planned before a crash, else anew; None: no more."""
+        path = self._plans.path(self.progress.mini_datasets + 1)
+        if is_stopped():
+            return None
+        if path.exists():
+            try:
+                return [Span(*span) for span in load(path).header["spans"]]
+            except CheckpointError as error:
+                self._notify(f"{error}: planned anew")
+        stream = self._stream
+        spans = next_plan(
+            self._tail, self.progress.positions, stream.mini_dataset, stream.stream_timeout,
+            is_stopped,
+        )  # fmt: skip
+        if spans is not None:
+            rows = [(span.topic, span.partition, span.start, span.stop) for span in spans]
+            save(path, {"spans": rows}, {})
+        return spans
+
+    def train_on(self, plan: list[Span]) -> None:
+        """Train on a mini dataset, and save."""
+        progress = self.progress
+        features, labels = self._read(plan)
+        begun = time.monotonic()
+        mixed = np.random.SeedSequence([self._seed, progress.mini_datasets + 1])
+        keras.utils.set_random_seed(int(mixed.generate_state(1)[0]))
+        if len(features):
+            self._train(self._model, features, labels)
+        progress.training_s += time.monotonic() - begun
+        progress.mini_datasets += 1
+        progress.records += len(features)
+        progress.positions |= {span.partition: span.stop for span in plan}
+        self._save()
+        self._notify(
+            f"mini dataset {progress.mini_datasets:,}: {len(features):,} records, "
+            f"{progress.records:,} in all"
+        )
+
+    def export(self) -> None:
+        """Write the model for others; they see the former one or this one, never a half."""
+        replace(self._folder / MODEL, self._model.save)
+
+    def end(self) -> None:
+        """Wait until the group has been told."""
+        refused = self._tail.last_report()
+        if refused is not None:
+            self._notify(
+                f"group {self._stream.group_id} was not told how far learning is: {refused}"
+            )
+
+    def _read(self, plan: list[Span]) -> tuple[np.ndarray, np.ndarray]:
+        """Features and labels of the planned records, in an order that does not vary."""
+        partitions = defaultdict(list)
+        for chunk in read(plan, self._settings, self._limits):
+            for message in chunk.messages:
+                partitions[message.partition()].append(message)
+        chunk = Chunk([message for key in sorted(partitions) for message in partitions[key]])
+        decoded = self._stream.decode.decode(chunk)
+        self._poison.handle(chunk, decoded.faults)
+        return decoded.features, decoded.labels
+
+    def _save(self) -> None:
+        begun = time.monotonic()
+        progress = self.progress
+        header = {
+            **self._identity(), "records": progress.records,
+            "positions": list(progress.positions.items()),
+        }  # fmt: skip
+        arrays = {f"{i:05}": variable.numpy() for i, variable in enumerate(self._variables())}
+        save(self._states.path(progress.mini_datasets), header, arrays)
+        self._states.forget_before(progress.mini_datasets - self._keep + 1)
+        self._plans.forget_before(min(self._states.numbers()) + 1)
+        progress.saving_s += time.monotonic() - begun
+        if self._stream.group_id is not None:
+            self._tail.report(self._stream.group_id, progress.positions)
+
+    def _restore(self, number: int, state: Checkpoint) -> None:
+        for name, value in self._identity().items():
+            if state.header[name] != value:
+                raise CheckpointError(
+                    f"{self._folder}: was begun with {name} {state.header[name]}, and this is "
+                    f"{value}: give the same, or another folder"
+                )
+        for variable, value in zip(self._variables(), state.arrays.values(), strict=True):
+            variable.assign(value)
+        self.progress.mini_datasets = number
+        self.progress.records = state.header["records"]
+        self.progress.positions = dict(map(tuple, state.header["positions"]))
+
+    def _variables(self) -> list[keras.Variable]:
+        """Weights, seed generators' states and the optimizer's variables."""
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+    def _identity(self) -> Mapping[str, object]:
+        """What must not change between processes."""
+        shapes = [f"{v.dtype}{list(v.shape)}" for v in self._variables()]
+        return {
+            "topic": self._stream.topic, "mini_dataset": self._stream.mini_dataset,
+            "seed": self._seed, "model": " ".join(shapes),
+        }  # fmt: skip
+
+
+@contextmanager
+def _sigterm() -> Iterator[Callable[[], bool]]:
+    """Take SIGTERM for a wish that can wait; gives a function that tells whether there was one."""
+    noted = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    former = signal.signal(signal.SIGTERM, lambda number, _frame: noted.append(number))
+    try:
+        yield lambda: bool(noted)
+    finally:
+        signal.signal(signal.SIGTERM, former)
