@@ -29,9 +29,10 @@ class Options:
     """What a learner is to do.
 
     Attributes:
-        die_at: (point, n): the n-th time that it comes to this point; points are "before plan",
-            "behind plan", "batch", "before rename", "behind rename", "behind save", and "any".
-        full_from: the mini dataset from which on a file can have no more than 1,000 bytes.
+        signal_at: (point, n): it sends itself `signal` when it comes to this point for the n-th
+            time; points are "before plan", "behind plan", "batch", "before state",
+            "before rename", "behind rename", "behind state", and "any" of these.
+        full_from: the mini dataset from which on a file can have no more than 2,000 bytes.
         slow_s: seconds that each mini dataset takes at least.
     """
 
@@ -39,7 +40,8 @@ class Options:
     topic: str
     folder: Path
     group: str | None = None
-    die_at: tuple[str, int] | None = None
+    signal_at: tuple[str, int] | None = None
+    signal: signal.Signals = signal.SIGKILL
     full_from: int | None = None
     slow_s: float = 0.0
     stream_timeout: int = 1000
@@ -73,7 +75,7 @@ def said(options: Options) -> str:
 
 
 def load_again_and_again(path: Path, done) -> None:
-    """Load a saved model and use it, until told that it is enough; at least once more after that."""
+    """Load a saved model and use it until told that it is enough, and once more after that."""
     import keras
     import numpy as np
 
@@ -93,16 +95,17 @@ def start_reader(path: Path):
 
 
 class _Points:
-    """Kills this process at one of them."""
+    """Where this process may send itself a signal."""
 
-    def __init__(self, die_at: tuple[str, int] | None):
-        self._die_at = die_at
+    def __init__(self, options: Options):
+        self._options = options
         self._passed: Counter[str] = Counter()
 
     def pass_by(self, point: str) -> None:
         self._passed.update([point, "any"])
-        if self._die_at and self._passed[self._die_at[0]] == self._die_at[1]:
-            os.kill(os.getpid(), signal.SIGKILL)
+        name, count = self._options.signal_at or ("", 1)
+        if name in (point, "any") and self._passed[name] == count:
+            os.kill(os.getpid(), self._options.signal)
 
 
 def _learn(options: Options) -> None:
@@ -115,7 +118,7 @@ def _learn(options: Options) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
-    points = _Points(options.die_at)
+    points = _Points(options)
     _mark(points)
 
     def notify(line: str) -> None:
@@ -155,16 +158,18 @@ def _train(points: _Points, options: Options):
 
     import keras
 
-    marker = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: points.pass_by("batch"))
+    marker = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: points.pass_by("batch")
+    )
     trained = []
 
     def train(model, features, labels) -> None:
         time.sleep(options.slow_s)
-        model.fit(features, labels, batch_size=BATCH_SIZE, epochs=2, verbose=0, callbacks=[marker])
+        model.fit(features, labels, batch_size=BATCH_SIZE, verbose=0, callbacks=[marker])
         trained.append(len(features))
         if options.full_from == len(trained):
             # As a full disk does; Python has SIGXFSZ ignored.
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 
     return train
 
@@ -179,7 +184,7 @@ def _mark(points: _Points) -> None:
         name = path.name.partition("-")[0]
         points.pass_by(f"before {name}")
         save(path, header, arrays)
-        points.pass_by("behind save" if name == "state" else f"behind {name}")
+        points.pass_by(f"behind {name}")
 
     def marked_rename(source, target) -> None:
         points.pass_by("before rename")

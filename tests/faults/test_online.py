@@ -1,0 +1,217 @@
+"""Online learning under faults ends with the weights of a run without any, bit by bit."""
+
+from __future__ import annotations
+
+import random
+import signal
+from dataclasses import dataclass
+from multiprocessing import Process
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults import learner_child
+from tests.faults.learner_child import COLUMNS, Options, said
+from tfkafka.admin import Admin
+from tfkafka.checkpoints import Checkpoint, Series
+from tfkafka.plans import FOR_EVER, Tail
+from tfkafka.waiting import wait_for
+from tfkafka.write import write
+
+RECORDS = 1_250
+MINI_DATASETS = 7  # six of 200, and a rest
+PARTITIONS = 2
+DEADLINE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Story:
+    """A topic full of records, and how a learner ends that met no fault."""
+
+    options: Options
+    end: Checkpoint
+
+
+@pytest.fixture(scope="module")
+def story(kafka, admin: Admin, topic_prefix: str, tmp_path_factory):
+    """Learnt from once, without a fault."""
+    topic = f"{topic_prefix}online-faults"
+    admin.create_topic(topic, PARTITIONS)
+    fill(kafka.bootstrap_servers, topic, RECORDS)
+    options = Options(kafka.bootstrap_servers, topic, tmp_path_factory.mktemp("no-fault"))
+    assert learner_child.run(options) == 0, said(options)
+    number, end = newest(options)
+    assert end.header["records"] == RECORDS and number == MINI_DATASETS
+    yield Story(options, end)
+    admin.delete_topic(topic)
+
+
+@pytest.fixture
+def options(story: Story, tmp_path: Path) -> Options:
+    return story.options.but(folder=tmp_path)
+
+
+def fill(servers: str, topic: str, count: int) -> None:
+    """Rows whose class is the sign of their sum, in turns in the partitions."""
+    rows = np.random.default_rng(3).normal(size=(count, COLUMNS))
+    for partition in range(PARTITIONS):
+        mine = rows[partition::PARTITIONS]
+        values = (",".join(map(repr, row)) for row in mine.tolist())
+        keys = (repr(float(row.sum() > 0)) for row in mine)
+        write(servers, topic, values, keys, partition=partition)
+
+
+def states(options: Options) -> Series:
+    return Series(options.folder / "learner", "state")
+
+
+def newest(options: Options) -> tuple[int, Checkpoint]:
+    """Number and content of the last state; a damaged one fails the test."""
+    found = states(options).newest(pytest.fail)
+    assert found is not None
+    return found
+
+
+def finish(options: Options, story: Story) -> None:
+    """Run once more, to the end: all is as in the story, bit by bit."""
+    assert learner_child.run(options) == 0, said(options)
+    number, end = newest(options)
+    assert number == MINI_DATASETS
+    assert end.header == story.end.header
+    assert end.arrays.keys() == story.end.arrays.keys()
+    for name, array in story.end.arrays.items():
+        assert array.tobytes() == end.arrays[name].tobytes(), name
+
+
+def wait_until_said(options: Options, what: str, process: Process) -> None:
+    def is_said() -> bool:
+        assert process.is_alive() or what in said(options), said(options)
+        return what in said(options)
+
+    wait_for(is_said, f"a learner to say: {what}", DEADLINE_S)
+
+
+def test_killed_at_each_marked_point(options, story):
+    points = [
+        ("before plan", 1), ("behind plan", 2), ("batch", 20), ("before rename", 4),
+        ("behind rename", 4), ("behind state", 1),
+    ]  # fmt: skip
+    reached = []
+    for point in points:
+        assert learner_child.run(options.but(signal_at=point)) == -signal.SIGKILL
+        reached.append(newest(options)[0])
+    # A life from state n makes plan n + 1, trains, saves: so far came each of them.
+    assert reached == [0, 1, 2, 3, 5, 6]
+    finish(options, story)
+
+
+def test_killed_at_random_points(options, story, times):
+    rng, kills, runs, wanted = random.Random(11), 0, 0, times(2, 50)
+    while True:
+        run = options.but(folder=options.folder / str(runs))
+        while kills < wanted:
+            status = learner_child.run(run.but(signal_at=("any", rng.randint(1, 60))))
+            if status == 0:
+                break
+            assert status == -signal.SIGKILL, said(run)
+            kills += 1
+        finish(run, story)
+        runs += 1
+        if kills == wanted:
+            break
+    print(f"{kills} kills in {runs} runs, each with the same weights at its end, bit by bit")
+
+
+def test_killed_at_random_times(options, story, times):
+    if not (wanted := times(0, 20)):
+        pytest.skip("make faults-full has it: as test_killed_at_random_points, by the clock")
+    rng, kills, runs = random.Random(13), 0, 0
+    while kills < wanted:
+        run = options.but(folder=options.folder / str(runs))
+        alive = True
+        while alive and kills < wanted:
+            process = learner_child.start(run)
+            process.join(rng.uniform(0.2, 5.0))
+            alive = process.is_alive()
+            process.kill()
+            kills += learner_child.end(process) == -signal.SIGKILL
+        finish(run, story)
+        runs += 1
+    print(f"{kills} kills in {runs} runs, each with the same weights at its end, bit by bit")
+
+
+def test_broker_killed_and_restarted(kafka, options, story):
+    pid = kafka.state.kafka.pid
+    slow = options.but(slow_s=0.3)
+    learner = learner_child.start(slow)
+    wait_until_said(options, "mini dataset 2", learner)
+    kafka.kill()
+    kafka.restart()
+    assert kafka.state.kafka.pid != pid
+    assert learner_child.end(learner) == 0, said(options)
+    finish(options, story)
+
+
+def test_sigterm_finishes_the_mini_dataset(kafka, options, story, group):
+    stopped = options.but(group=group, signal_at=("batch", 20), signal=signal.SIGTERM)
+    assert learner_child.run(stopped) == 0, said(options)
+    number, state = newest(options)
+    assert number == 2
+    rows = Admin(kafka.bootstrap_servers).describe_group(group)
+    assert [[row.partition, row.committed] for row in rows] == state.header["positions"]
+    assert all(row.consumer_id is None for row in rows)
+    # What the group says is for people: nobody goes by it.
+    tail = Tail({"bootstrap.servers": kafka.bootstrap_servers}, options.topic, 30_000)
+    tail.report(group, {0: 1, 1: 2})
+    assert tail.last_report() is None
+    finish(options, story)
+
+
+def test_for_ever_means_until_sigterm(kafka, make_topic, tmp_path):
+    topic = make_topic(PARTITIONS)
+    fill(kafka.bootstrap_servers, topic, 250)
+    options = Options(kafka.bootstrap_servers, topic, tmp_path, stream_timeout=FOR_EVER)
+    learner = learner_child.start(options)
+    wait_until_said(options, "250 in all", learner)
+    fill(kafka.bootstrap_servers, topic, 50)
+    wait_until_said(options, "300 in all", learner)
+    learner.terminate()
+    assert learner_child.end(learner) == 0, said(options)
+    assert newest(options)[1].header["records"] == 300
+
+
+def test_a_damaged_state_is_noticed_and_the_one_before_used(options, story):
+    stopped = options.but(signal_at=("before plan", 5))
+    assert learner_child.run(stopped) == -signal.SIGKILL
+    assert states(options).numbers() == [2, 3, 4]
+    damage(states(options).path(4))
+    finish(options, story)
+    assert "state-0000000004.ckpt: is damaged" in said(options)
+    assert said(options).count("mini dataset 4: ") == 2
+
+
+def damage(path: Path) -> None:
+    """Change one bit, as a failing disk may."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_full_disk_is_one_line_and_costs_nothing(options, story):
+    assert learner_child.run(options.but(full_from=3)) == 1
+    *_, line = said(options).splitlines()
+    assert line.startswith("error: ") and "state-0000000003.ckpt: cannot be saved" in line
+    assert "what was saved before is valid" in line
+    assert newest(options)[0] == 2
+    assert not list((options.folder / "learner").glob(".new-*"))
+    finish(options, story)
+
+
+def test_the_model_can_be_loaded_at_any_time(options, story):
+    learner = learner_child.start(options.but(export_s=0.0))
+    wait_until_said(options, "mini dataset 2", learner)
+    reader, done = learner_child.start_reader(options.folder / "learner" / "model.keras")
+    assert learner_child.end(learner) == 0, said(options)
+    done.set()
+    assert learner_child.end(reader) == 0
