@@ -1,6 +1,7 @@
 # make reproduce   the whole tutorial, on Kafka 2.7.2 with ZooKeeper
 # make test        all tests; the tutorial's part on Kafka 2.7.2 as well
-# make bench       the benchmarks          make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
+# make bench       the benchmarks, 15 min; make bench-full: with scaling, 45 min
+# make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make lock        requirements.txt -> requirements.lock          make clean   what these leave
 #
 # Needs Python 3.11 or 3.12, make, and on first use the network; everything else is installed here.
@@ -12,12 +13,13 @@ EPOCHS        ?= 10
 SUSY          ?= auto
 PORT          ?= 9092
 VENV          ?= .venv
+BENCH         ?=
 
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
 SUPPORTED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 RUN        := $(VENV)/bin/python
 
-.PHONY: reproduce test lint bench fidelity lock clean
+.PHONY: reproduce test lint bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -43,10 +45,13 @@ lint: $(VENV)/installed
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 
-bench: $(VENV)/installed
+# BENCH takes further options of pytest-benchmark, for example BENCH=--benchmark-save=before.
+bench: MARKED := bench
+bench-full: MARKED := bench or scaling
+bench bench-full: $(VENV)/installed
 	@mkdir -p reports
-	$(RUN) -m pytest tests/benchmarks -m bench -p no:randomly \
-	    --benchmark-json=reports/benchmarks.json; status=$$?; \
+	$(RUN) -m pytest tests/benchmarks -m "$(MARKED)" -p no:randomly \
+	    --benchmark-json=reports/benchmarks.json $(BENCH); status=$$?; \
 	$(RUN) -m reproduction.report; exit $$status
 
 fidelity: $(VENV)/installed

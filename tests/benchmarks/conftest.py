@@ -139,6 +139,27 @@ def compare(settle) -> Callable[..., Comparison]:
 
 
 @pytest.fixture
+def observe(settle) -> Callable[..., Comparison]:
+    """observe(step, title, topic, sides, rounds, limits): seconds that are no throughput.
+
+    Stored under `apart` by the step's and each side's name. `limits` makes verdicts of the
+    comparison.
+    """
+
+    def run(
+        step: str, title: str, topic: Topic, sides: Sequence[Side], rounds: int = ROUNDS,
+        limits: Callable[[Comparison], list[Limit]] = lambda _found: [],
+    ) -> Comparison:  # fmt: skip
+        found = take_turns(step, title, topic.records, topic.size, sides, rounds)
+        verdicts = limits(found)
+        entry = storing.observed_entry(found, verdicts)
+        settle(entry, [each[sides[0].label].wall_s for each in found.rounds], verdicts)
+        return found
+
+    return run
+
+
+@pytest.fixture
 def scale(settle) -> Callable[..., Comparison]:
     """scale(scaling, step, title, points, rounds, limits): the same work at several sizes.
 

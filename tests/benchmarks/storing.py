@@ -49,6 +49,22 @@ def entry(found: Comparison, ratios: Sequence[Ratio] = (), limits: Sequence[Limi
     }
 
 
+def observed_entry(found: Comparison, limits: Sequence[Limit]) -> dict:
+    """Seconds that are no throughput as `extra_info`, by step and side, medians over the rounds."""
+    seconds = {
+        f"{found.step}, {side.label}": found.figures(side.label)["wall_s"] for side in found.sides
+    }
+    return {
+        "step": found.step,
+        "title": found.title,
+        "sides": {},
+        "apart": seconds,
+        "limits": [limit.as_dict() for limit in limits],
+        "disturbed_rounds": found.disturbed,
+        "load": found.load,
+    }
+
+
 def scaling_entry(
     scaling: str, points: Sequence[Point], found: Comparison, limits: Sequence[Limit]
 ) -> dict:

@@ -17,13 +17,18 @@ STEPS = 200
 
 
 def memory(
-    features: np.ndarray, labels: np.ndarray, steps_per_execution: int = 1, shuffle: bool = False
-) -> Round:
-    """An epoch over decoded tensors in memory; shuffled as the tutorial does, or not at all."""
+    features: np.ndarray, labels: np.ndarray, steps_per_execution: int = 1, shuffle: bool = False,
+    records: int | None = None,
+) -> Round:  # fmt: skip
+    """An epoch over decoded tensors in memory; shuffled as the tutorial does, or not at all.
+
+    `records`: this many, the same rows over and over; None: each row once.
+    """
     model = seeded_model(steps_per_execution)
     rows = in_memory(features, labels)
     rows = rows.shuffle(BATCH_SIZE) if shuffle else rows
-    return _epochs(model, rows.batch(BATCH_SIZE), len(labels), steps_per_execution)
+    rows = rows if records is None else rows.repeat().take(records)
+    return _epochs(model, rows.batch(BATCH_SIZE), records or len(labels), steps_per_execution)
 
 
 def tfkafka(

@@ -1,0 +1,87 @@
+"""Reading, raw and decoded: both readers, the ceilings, and what people write themselves."""
+
+import pytest
+
+from tests.benchmarks.bounds import BELOW, Floors
+from tests.benchmarks.catalogue import (
+    FEWER_ROUNDS,
+    TFKAFKA,
+    bare_loop,
+    consumer_performance,
+    records,
+    tensorflow_io,
+    tutorials,
+)
+from tests.benchmarks.topics import Topic
+from tests.benchmarks.turns import take_turns
+from tests.benchmarks.worker import Side
+
+pytestmark = pytest.mark.bench
+
+MANY = 1_000_000
+FEW = 20_000
+# For each chunk of the slowed reader: about three times what a chunk takes.
+DELAY_S = 0.1
+
+
+def test_reading_raw(compare, filled, java):
+    sides = [
+        Side(TFKAFKA, "subject", "reading:tfkafka_raw", filled.place),
+        bare_loop(filled),
+        *consumer_performance(filled, java),
+        tutorials("reading:tutorial_raw", filled.place),
+        *tensorflow_io("reading:tutorial_raw", filled.place, default=False),
+    ]
+    compare("read", "read", "Read 60,000 records, not decoded", filled, sides)
+
+
+def test_reading_and_decoding(compare, filled, java, messages):
+    title = "Read and decode 60,000 records"
+    compare("decode", "decode", title, filled, ceilings(filled, java, messages))
+
+
+def test_reading_and_decoding_many(compare, long_topic, java, messages):
+    title, many = "Read and decode 1,000,000 records", long_topic.first(MANY)
+    sides = ceilings(many, java, messages)
+    compare("decode-many", "decode", title, many, sides, FEWER_ROUNDS)
+
+
+def test_what_people_write(compare, make_filled):
+    few = make_filled(FEW)
+    sides = [
+        Side(TFKAFKA, "subject", "reading:tfkafka_decoded", few.place),
+        tutorials("reading:tutorial_decoded", few.place),
+        *tensorflow_io("reading:tutorial_decoded", few.place),
+        generator("kafka-python", "reading:over_kafka_python", few),
+        generator("confluent-kafka", "reading:over_confluent_kafka", few),
+    ]
+    title = "Read and decode 20,000 records, as people write it"
+    compare("decode-alternatives", "decode", title, few, sides, FEWER_ROUNDS)
+
+
+def test_a_slowed_reader_is_caught(filled):
+    """The same floor as above, and tfkafka's own reader, slowed on purpose."""
+    slowed = Side(
+        TFKAFKA, "subject", "reading:tfkafka_decoded", {**filled.place, "delay_s": DELAY_S}
+    )
+    ceiling = bare_loop(filled)
+    found = take_turns("decode", "A slowed reader", filled.records, filled.size, [slowed, ceiling])
+    rounds = found.ratios(slowed.label, ceiling.label)
+    ratio = Floors().ratio("decode", slowed.label, ceiling.label, rounds, True)
+    assert ratio.verdict == BELOW, ratio
+    assert f"below the floor of {ratio.floor:.3g}" in ratio.complaint()
+
+
+def ceilings(topic: Topic, java: dict[str, str] | None, messages) -> list[Side]:
+    """tfkafka beside all that only fetch, or only parse."""
+    memory = {**records(messages), "records": topic.records}
+    return [
+        Side(TFKAFKA, "subject", "reading:tfkafka_decoded", topic.place),
+        bare_loop(topic),
+        *consumer_performance(topic, java),
+        Side("parsing from memory", "ceiling", "reading:from_memory", memory),
+    ]
+
+
+def generator(client: str, prepare: str, topic: Topic) -> Side:
+    return Side(f"a generator over {client}", "alternative", prepare, topic.place)
