@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -199,14 +198,13 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 def pytest_benchmark_update_machine_info(config, machine_info: dict) -> None:
-    """Versions of what is measured, and of the tree that it was measured in."""
+    """Versions of what is measured; the commit is in pytest-benchmark's `commit_info`."""
     memory_kb = Path("/proc/meminfo").read_text().split()[1]
     machine_info["memory_mb"] = round(int(memory_kb) / 1024)
     machine_info["cores"] = len(os.sched_getaffinity(0))
     choice = config.getoption("--kafka")
     machine_info["kafka"] = config.getoption("--kafka-version") if choice == "embedded" else choice
     machine_info["versions"] = {name: _version(name) for name in _PACKAGES}
-    machine_info["git"] = _git("describe", "--always", "--dirty", "--abbrev=12")
 
 
 def _version(package: str) -> str | None:
@@ -214,13 +212,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() or None
