@@ -38,9 +38,9 @@ def roc(seen: dict[str, Any]) -> str:
         return ""
     drawn = svg(lambda figure: plots.roc(figure, curve), (8.5, 3.6), "roc")
     caption = (
-        "ROC curve of the saved model on susy-test, and the areas that Baldi, Sadowski and "
-        "Whiteson published for SUSY (Nature Communications 5, 2014, 4308). They trained on 4.5 "
-        "million rows, so this run is to come near them, not to reach them."
+        "ROC curve of the saved model on susy-test, and the area that Baldi, Sadowski and Whiteson "
+        "published for a shallow network on SUSY (Nature Communications 5, 2014, 4308). It was "
+        "trained on 4.5 million rows, so this run is to come near it, not to reach it."
     )
     return pages.figure(drawn, caption)
 
