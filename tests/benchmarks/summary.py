@@ -6,9 +6,17 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.benchmarks.bounds import Limit, Ratio
+from tests.benchmarks.bounds import BELOW, HOLDS, UNKNOWN, Limit, Ratio
 
+# sysexits.h's EX_TEMPFAIL: the machine was too busy to tell, try again.
+EXIT_UNKNOWN = 75
 VERDICTS = pytest.StashKey[list[tuple[str, Ratio | Limit]]]()
+
+
+def exit_status(status: int, verdicts: Sequence[tuple[str, Ratio | Limit]]) -> int:
+    """What a session of benchmarks ends with: one that could not tell has not passed."""
+    is_unknown = any(verdict.verdict == UNKNOWN for _, verdict in verdicts)
+    return EXIT_UNKNOWN if is_unknown and status == 0 else status
 
 
 def lines(verdicts: Sequence[tuple[str, Ratio | Limit]]) -> Iterator[str]:
@@ -19,11 +27,11 @@ def lines(verdicts: Sequence[tuple[str, Ratio | Limit]]) -> Iterator[str]:
             yield title
             shown = title
         yield f"  {verdict.verdict:8}{_told(verdict)}"
-    counts = {name: sum(v.verdict == name for _, v in verdicts) for name in _NAMES}
+    counts = {
+        name: sum(verdict.verdict == name for _, verdict in verdicts)
+        for name in (HOLDS, BELOW, UNKNOWN)
+    }
     yield ", ".join(f"{count} {name}" for name, count in counts.items())
-
-
-_NAMES = ("holds", "below", "unknown")
 
 
 def _told(verdict: Ratio | Limit) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -13,8 +13,11 @@ from tests.benchmarks.worker import Side, Worker
 ROUNDS = 5
 # A round that lost more than this share of its time to the host is repeated.
 STOLEN_SHARE = 0.1
-# Of the wanted rounds so many, times this, may be repeated; then the verdict is "unknown".
+# As many rounds as are wanted, times this, may be repeated; after that the verdict is "unknown".
 REPEATS = 1
+
+# A round: each side's sample by its label.
+Samples = dict[str, Sample]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Comparison:
     records: int
     size: int
     sides: Sequence[Side]
-    rounds: list[dict[str, Sample]]
+    rounds: list[Samples]
     disturbed: int
     is_undisturbed: bool
     load: float
@@ -93,20 +96,30 @@ def take_turns(
             workers[process].prepare(side)
         for worker in workers.values():
             worker.wait_ready()
-        kept, disturbed, number = [], [], 0
-        while len(kept) < rounds and len(disturbed) <= rounds * REPEATS:
-            samples = {side.label: _sample(side, workers, number) for side in sides}
-            (disturbed if _is_disturbed(samples) else kept).append(samples)
-            number += 1
+        counted, disturbed, enough = undisturbed(
+            rounds,
+            lambda number: {side.label: _sample(side, workers, number) for side in sides},
+        )
     finally:
         for worker in workers.values():
             worker.close()
+    load = os.getloadavg()[0]
+    return Comparison(step, title, records, size, sides, counted, disturbed, enough, load)
+
+
+def undisturbed(rounds: int, once: Callable[[int], Samples]) -> tuple[list[Samples], int, bool]:
+    """Do rounds until so many have lost little to the host, or too many have lost much.
+
+    Returns the rounds that count, how many were disturbed, and whether there are enough. Where
+    there are too few, the disturbed ones are among those that count: something has to be shown.
+    """
+    kept: list[Samples] = []
+    disturbed: list[Samples] = []
+    while len(kept) < rounds and len(disturbed) <= rounds * REPEATS:
+        samples = once(len(kept) + len(disturbed))
+        (disturbed if _is_disturbed(samples) else kept).append(samples)
     enough = len(kept) >= rounds
-    # Where too few count, all are shown: the verdict says what they are worth.
-    return Comparison(
-        step, title, records, size, sides, kept if enough else kept + disturbed,
-        len(disturbed), enough, os.getloadavg()[0],
-    )  # fmt: skip
+    return kept if enough else kept + disturbed, len(disturbed), enough
 
 
 def _sample(side: Side, workers: dict[str, Worker], number: int) -> Sample:
@@ -121,6 +134,6 @@ def _sample(side: Side, workers: dict[str, Worker], number: int) -> Sample:
         worker.close()
 
 
-def _is_disturbed(samples: dict[str, Sample]) -> bool:
+def _is_disturbed(samples: Samples) -> bool:
     wall = sum(sample.wall_s for sample in samples.values())
     return sum(sample.stolen_s for sample in samples.values()) > STOLEN_SHARE * wall

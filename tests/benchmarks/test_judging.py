@@ -1,0 +1,75 @@
+"""The benchmarks' own machinery: rounds that are repeated, verdicts, workers that fail."""
+
+import pytest
+
+from tests.benchmarks import summary
+from tests.benchmarks.bounds import BELOW, HOLDS, UNKNOWN, Floors, MissingFloor
+from tests.benchmarks.meter import Sample
+from tests.benchmarks.turns import take_turns, undisturbed
+from tests.benchmarks.worker import Side, WorkerFailed
+
+FLOORS = """
+["read"."ours"]
+"theirs" = { bound = 0.5, goal = 0.8 }
+["read"."at most"]
+"memory" = 10
+"""
+
+
+@pytest.fixture
+def floors(tmp_path) -> Floors:
+    path = tmp_path / "floors.toml"
+    path.write_text(FLOORS)
+    return Floors(path)
+
+
+def rounds(*stolen: float):
+    """A function that does these rounds, of 1 s each."""
+    return lambda number: {"ours": Sample(1.0, 1.0, stolen[number], 0.0)}
+
+
+def test_a_round_that_the_host_disturbed_is_repeated():
+    counted, disturbed, enough = undisturbed(3, rounds(0.0, 0.2, 0.05, 0.0))
+    assert (len(counted), disturbed, enough) == (3, 1, True)
+    assert all(samples["ours"].stolen_s < 0.1 for samples in counted)
+
+
+def test_too_many_disturbed_rounds_are_told():
+    counted, disturbed, enough = undisturbed(3, rounds(0.0, *[0.2] * 9))
+    assert (len(counted), disturbed, enough) == (5, 4, False)
+
+
+def test_a_median_below_its_floor_is_told_by_how_much(floors):
+    ratio = floors.ratio("read", "ours", "theirs", [0.1, 0.4, 0.9], True)
+    assert ratio.verdict == BELOW
+    assert "0.4 x the throughput of theirs: 0.1 below the floor of 0.5" in ratio.complaint()
+    assert floors.ratio("read", "ours", "theirs", [0.1, 0.5, 0.9], True).verdict == HOLDS
+    limit = floors.limit("read", "memory", "MB", [12.0], True)
+    assert limit.verdict == BELOW and "2 above the limit of 10" in limit.complaint()
+
+
+def test_what_cannot_be_told_does_not_pass(floors):
+    ratio = floors.ratio("read", "ours", "theirs", [0.9], False)
+    assert ratio.verdict == UNKNOWN and ratio.complaint() is None
+    assert summary.exit_status(0, [("Read", ratio)]) == summary.EXIT_UNKNOWN
+    assert summary.exit_status(1, [("Read", ratio)]) == 1
+    held = floors.ratio("read", "ours", "theirs", [0.9], True)
+    assert summary.exit_status(0, [("Read", held)]) == 0
+    assert list(summary.lines([("Read", ratio), ("Read", held)])) == [
+        "Read",
+        "  unknown ours against theirs: 0.9 (at least 0.5, goal 0.8)",
+        "  holds   ours against theirs: 0.9 (at least 0.5, goal 0.8)",
+        "1 holds, 0 below, 1 unknown",
+    ]
+
+
+def test_a_ratio_without_a_floor_is_refused(floors):
+    with pytest.raises(MissingFloor, match="no line .others. in"):
+        floors.ratio("read", "ours", "others", [1.0], True)
+
+
+def test_a_side_that_fails_is_named():
+    side = Side("ours", "subject", "opening:imports", {"modules": ["no_such_module"]})
+    with pytest.raises(WorkerFailed, match="No module named 'no_such_module'") as failed:
+        take_turns("start-up", "Import", 1, 1, [side], 1)
+    assert str(failed.value).startswith("ours:")
