@@ -26,22 +26,22 @@ TITLES = {
 
 
 @pytest.fixture
-def test_topic(make_filled):
+def two_classes(make_filled):
     """As the tutorial's susy-test: 40,000 records in two partitions."""
     return make_filled(RECORDS, partitions=2)
 
 
 @pytest.mark.parametrize("use", TITLES)
-def test_inference(compare, test_topic, messages, group, use):
+def test_inference(compare, two_classes, messages, group, use):
     few = Messages(messages.frame[:RECORDS])
-    stream = {"use": use, "group": group, **test_topic.place}
+    stream = {"use": use, "group": group, **two_classes.place}
     sides = [
         Side(TFKAFKA, "subject", "groups:tfkafka", stream),
         Side(MEMORY, "ceiling", "groups:memory", {"use": use, **rows(few)}),
         tutorials("groups:tutorial", stream),
         once_in_a_process("groups:tutorial", stream),
     ]
-    compare(use, use, TITLES[use], test_topic, sides, FEWER_ROUNDS)
+    compare(use, use, TITLES[use], two_classes, sides, FEWER_ROUNDS)
 
 
 def test_online_training(compare, filled, messages, group):

@@ -64,7 +64,7 @@ def test_what_cannot_be_told_does_not_pass(floors):
 
 
 def test_a_ratio_without_a_floor_is_refused(floors):
-    with pytest.raises(MissingFloor, match="no line .others. in"):
+    with pytest.raises(MissingFloor, match=r"no line .others. in"):
         floors.ratio("read", "ours", "others", [1.0], True)
 
 
