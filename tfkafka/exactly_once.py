@@ -31,8 +31,8 @@ from tfkafka.transactions import (
     PROGRESS_S,
     AbortedError,
     FencedError,
-    TransactionalProducer,
     TransactionError,
+    Turns,
     UnusableError,
 )
 
@@ -218,7 +218,7 @@ class _Attempt:
         self._is_over = False
         self._predictor = ThreadPoolExecutor(1, "tfkafka-predict")
         self._writer = ThreadPoolExecutor(1, "tfkafka-commit")
-        self._producer = TransactionalProducer(
+        self._producer = Turns(
             config.connection_settings(worker.settings), self._job.transactional_id,
             worker.transaction_timeout,
         )  # fmt: skip

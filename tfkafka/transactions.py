@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -38,6 +39,8 @@ _QUEUED_RECORDS = 1_000_000
 _DEFAULTS = {
     "linger.ms": 5,
     "batch.size": 1_000_000,
+    # The broker's "not yet" to a new transaction is asked again soon.
+    "retry.backoff.ms": 10,
     "queue.buffering.max.messages": _QUEUED_RECORDS,
     # As the Java client and kafka-python do: a key has the same partition whoever writes.
     "partitioner": "murmur2_random",
@@ -151,6 +154,36 @@ class TransactionalProducer:
 
     def _note(self, error: KafkaError) -> None:
         self._reason = error.str()
+
+
+class Turns:
+    """Two transactional producers that take turns, each transaction after the one before it.
+
+    A commit is answered before the broker has marked all partitions; until then it refuses the
+    producer's next transaction, and librdkafka asks again every 20 ms. The other one need not wait.
+    """
+
+    def __init__(self, settings: Mapping[str, object], transactional_id: str, timeout_ms: int):
+        names = (f"{transactional_id}-{turn}" for turn in (0, 1))
+        self._producers = [TransactionalProducer(settings, name, timeout_ms) for name in names]
+        self._next = 0
+
+    def connect(self) -> None:
+        """See `TransactionalProducer.connect`."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(TransactionalProducer.connect, self._producers))
+
+    def transact(
+        self, produce: Callable[[Producer], None], positions: Positions, membership: Any
+    ) -> None:
+        """See `TransactionalProducer.transact`. Not before the former call has returned."""
+        producer = self._producers[self._next]
+        self._next = 1 - self._next
+        producer.transact(produce, positions, membership)
+
+    def discard(self) -> None:
+        for producer in self._producers:
+            producer.discard()
 
 
 def _judge(what: str, error: KafkaError) -> TfkafkaError | None:

@@ -46,13 +46,13 @@ class Options:
 
 
 class MarkedProducer(Producer):
-    """Kills its process at a marked point of a chosen transaction."""
+    """Kills its process at a marked point of a chosen transaction, counted over all producers."""
 
     point: tuple[str, int] = ("", 0)
     transactions = 0
 
     def begin_transaction(self) -> None:
-        self.transactions += 1
+        MarkedProducer.transactions += 1
         self._reach("begin")
         super().begin_transaction()
 

@@ -56,7 +56,7 @@ def transactions(**place) -> Round:
 
 def plain(**place) -> Round:
     """At least once; for a process of its own."""
-    exactly_once.TransactionalProducer = PlainProducer
+    exactly_once.Turns = PlainProducer
     exactly_once.BatchReader = CommittingReader
     return _rounds(**place)
 
