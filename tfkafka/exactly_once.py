@@ -8,25 +8,22 @@ takes all behind it with it, and reading begins again at the committed offsets.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 
-import numpy as np
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tfkafka import config, poison, predictions
+from tfkafka import config, poison
 from tfkafka.batches import BatchReader, Extent
-from tfkafka.decode import CsvDecoder, Fault
-from tfkafka.errors import OffsetError, PoisonedRecordError, ReadError, TopicError
+from tfkafka.errors import OffsetError, ReadError
 from tfkafka.intake import Limits
-from tfkafka.predictions import Predict
-from tfkafka.records import Chunk
+from tfkafka.job import Job, Predicted, predict, refuse_missing_topics
 from tfkafka.transactions import (
     PROGRESS_S,
     AbortedError,
@@ -52,38 +49,6 @@ _TRANSACTION_S = 4 * PROGRESS_S
 _BROKER_LOOKS_S = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is predicted, from where, to where.
-
-    Args:
-        predict: the model, float32 [n, columns] -> float32 [n]; `predictions.keras_predict`
-            makes one of a Keras model. Called from a thread of its own.
-        decode: of the records' values.
-        topics: read from, by the group `group_id`.
-        predictions_topic: written to.
-        worker: unlike that of all other workers of the group, and the same after a restart: the
-            new process has the partitions of the old one at once, and the old one is refused.
-        model_id: a header of each prediction.
-        on_poison: what to do with a record that `decode` refuses: "fail", "skip", or "quarantine":
-            write it to `quarantine_topic`, in the same transaction, so once.
-    """
-
-    predict: Predict
-    decode: CsvDecoder
-    topics: Sequence[str]
-    predictions_topic: str
-    group_id: str
-    worker: str = "1"
-    model_id: str = "model"
-    on_poison: str = "fail"
-    quarantine_topic: str | None = None
-
-    @property
-    def transactional_id(self) -> str:
-        return f"{self.group_id}-{self.worker}"
 
 
 class ExactlyOnceInference:
@@ -147,26 +112,10 @@ class ExactlyOnceInference:
             OffsetError: records were deleted before they were read.
             TopicError: a topic is missing.
         """
-        _refuse_missing_topics(self.job, self.settings)
-        while True:
-            attempt = _Attempt(self)
-            try:
-                attempt.run()
-                return self.counts
-            except FencedError as error:
-                if self._is_replaced():
-                    raise FencedError(
-                        f"group {self.job.group_id}: another worker named {self.job.worker} has "
-                        f"taken over, and this one stops: give each its own name"
-                    ) from error
-                self.failed(error)
-            except OffsetError:
-                raise
-            except (UnusableError, ReadError) as error:
-                self.failed(error)
-            finally:
-                self.rebalances += attempt.rebalances
-                attempt.discard()
+        refuse_missing_topics(self.job, self.settings)
+        while (failure := self._attempt()) is not None and not self.stopped.is_set():
+            self.failed(failure)
+        return self.counts
 
     def stop(self) -> None:
         """Let `run` finish what is in work, leave the group and return; for signal handlers."""
@@ -191,16 +140,41 @@ class ExactlyOnceInference:
                      self.job.group_id, self.job.worker, error)  # fmt: skip
         self.patience.failed(error)
 
-    def _is_replaced(self) -> bool:
-        """Whether the group has a member of this worker's name that is not this process."""
+    def _attempt(self) -> Exception | None:
+        """Work with new clients; returns why others are needed, or None at the end."""
+        attempt = _Attempt(self)
+        try:
+            attempt.run()
+            return None
+        except FencedError as error:
+            self._refuse_replaced(error)
+            return error
+        except OffsetError:
+            raise
+        except (UnusableError, ReadError) as error:
+            return error
+        finally:
+            self.rebalances += attempt.rebalances
+            attempt.close()
+
+    def _refuse_replaced(self, error: FencedError) -> None:
+        """Raise if the group has a member of this worker's name that is not this process.
+
+        Otherwise the broker only was faster than this process, which was frozen or cut off, in
+        ending its transaction or its membership.
+        """
         client = config.make_client(AdminClient, config.connection_settings(self.settings))
         try:
             answers = client.describe_consumer_groups([self.job.group_id], request_timeout=_ASK_S)
             members = answers[self.job.group_id].result(2 * _ASK_S).members
-        except KafkaException:
-            return False
+        except (KafkaException, TimeoutError):
+            return
         named = {m.member_id for m in members if m.group_instance_id == self.job.worker}
-        return bool(named - self.member_ids)
+        if named - self.member_ids:
+            raise FencedError(
+                f"group {self.job.group_id}: another worker named {self.job.worker} has taken "
+                f"over, and this one stops: give each its own name"
+            ) from error
 
 
 class _Attempt:
@@ -208,14 +182,14 @@ class _Attempt:
 
     def __init__(self, worker: ExactlyOnceInference):
         self._worker, self._job = worker, worker.job
-        self._work: deque[Future[_Predicted | None]] = deque()
+        self._work: deque[Future[Predicted | None]] = deque()
         # Held while a transaction is open. What was read in an epoch that is over, or behind a
         # batch that failed, is never written.
         self._transaction = threading.Lock()
         self._epoch = 0
         self._broken = False
         self._ended = False
-        self._is_over = False
+        self._is_usable = True
         self._predictor = ThreadPoolExecutor(1, "tfkafka-predict")
         self._writer = ThreadPoolExecutor(1, "tfkafka-commit")
         self._producer = Turns(
@@ -229,6 +203,27 @@ class _Attempt:
         )  # fmt: skip
 
     def run(self) -> None:
+        """Work until the stream ends; raises what ends it before."""
+        try:
+            self._run()
+        except (FencedError, UnusableError, ReadError) as error:
+            self._is_usable = isinstance(error, OffsetError)
+            raise
+
+    def close(self) -> None:
+        """Leave the group once no transaction is open; or let go of clients that are of no use."""
+        self._predictor.shutdown(wait=False, cancel_futures=True)
+        self._writer.shutdown(wait=False, cancel_futures=True)
+        if self._is_usable:
+            with contextlib.suppress(UnusableError):
+                self._forget()
+            self._reader.leave()
+        else:
+            self._broken = True
+            self._reader.discard()
+        self._producer.discard()
+
+    def _run(self) -> None:
         # Joining the group goes on meanwhile. Committed offsets are asked for after this only:
         # until now a former process of this name could have moved them.
         self._producer.connect()
@@ -239,20 +234,10 @@ class _Attempt:
                 self._worker.failed(error)
                 self._rewind()
         self._finish()
-        self._reader.leave()
-        self._is_over = True
 
     @property
     def rebalances(self) -> int:
         return self._reader.rebalances
-
-    def discard(self) -> None:
-        self._predictor.shutdown(wait=False, cancel_futures=True)
-        self._writer.shutdown(wait=False, cancel_futures=True)
-        self._broken = True
-        if not self._is_over:
-            self._reader.discard()
-        self._producer.discard()
 
     def _step(self) -> None:
         self._reap()
@@ -267,7 +252,7 @@ class _Attempt:
             if not self._work and self._reader.is_idle():
                 self._worker.patience.reset()
         else:
-            predicted = self._predictor.submit(_predict, self._job, chunk)
+            predicted = self._predictor.submit(predict, self._job, chunk)
             membership = self._reader.membership()
             self._work.append(self._writer.submit(self._write, predicted, self._epoch, membership))
 
@@ -284,7 +269,7 @@ class _Attempt:
             if done is not None:
                 self._worker.committed(len(done.chunk), len(done.faults))
 
-    def _write(self, predicted: Future[_Predicted], epoch: int, membership) -> _Predicted | None:
+    def _write(self, predicted: Future[Predicted], epoch: int, membership) -> Predicted | None:
         try:
             batch = predicted.result()
             with self._transaction:
@@ -294,7 +279,10 @@ class _Attempt:
                 self._producer.transact(batch.produce, positions, membership)
                 return batch
         except BaseException:
-            self._broken = True
+            with self._transaction:
+                if epoch != self._epoch:
+                    return None
+                self._broken = True
             raise
 
     def _forget(self) -> None:
@@ -314,44 +302,10 @@ class _Attempt:
     def _finish(self) -> None:
         """Wait for what is in work; what a slow model does not end in time is dropped."""
         deadline = time.monotonic() + _STOP_S
-        while self._work and time.monotonic() < deadline:
-            self._wait_for_work()
-            self._reap()
-        self._forget()
-
-
-@dataclass(frozen=True)
-class _Predicted:
-    job: Job
-    chunk: Chunk
-    kept: Chunk
-    probabilities: np.ndarray
-    faults: Sequence[Fault]
-
-    def produce(self, producer) -> None:
-        predictions.produce(
-            producer, self.job.predictions_topic, self.kept, self.probabilities, self.job.model_id
-        )
-        if self.job.on_poison == "quarantine":
-            for fault in self.faults:
-                poison.produce(producer, self.job.quarantine_topic, self.chunk, fault)
-
-
-def _predict(job: Job, chunk: Chunk) -> _Predicted:
-    decoded = job.decode.decode(chunk)
-    if decoded.faults and job.on_poison == "fail":
-        first = decoded.faults[0]
-        raise PoisonedRecordError(f"{chunk.position(first.index)}: {first.reason}")
-    kept = chunk.select(decoded.kept) if decoded.faults else chunk
-    rows = len(kept)
-    probabilities = np.zeros(0, np.float32)
-    if rows:
-        probabilities = np.asarray(job.predict(decoded.features), np.float32)
-    if probabilities.shape != (rows,):
-        raise ValueError(
-            f"the model gave {probabilities.shape} for {rows:,} records, must be ({rows},)"
-        )
-    return _Predicted(job, chunk, kept, probabilities, decoded.faults)
+        with contextlib.suppress(AbortedError):
+            while self._work and time.monotonic() < deadline:
+                self._wait_for_work()
+                self._reap()
 
 
 class _Patience:
@@ -377,22 +331,3 @@ class _Patience:
             ) from error
         self._stopped.wait(self._pause_s)
         self._pause_s = min(2.0, 2 * self._pause_s)
-
-
-def _refuse_missing_topics(job: Job, settings: config.Settings) -> None:
-    client = config.make_client(
-        AdminClient, {"log_level": 0, **config.connection_settings(settings)}
-    )
-    wanted = [*job.topics, job.predictions_topic]
-    wanted += [job.quarantine_topic] if job.quarantine_topic else []
-    try:
-        there = client.list_topics(timeout=_ASK_S).topics
-    except KafkaException as error:
-        raise ReadError(
-            f"no answer from Kafka at {settings['bootstrap.servers']} ({error.args[0].str()})"
-        ) from error
-    for topic in wanted:
-        if topic not in there:
-            raise TopicError(
-                f"there is no topic {topic} on {settings['bootstrap.servers']}: create it first"
-            )

@@ -29,25 +29,33 @@ def test_killed_at_a_marked_point(make_stage, spawn, point):
 
 
 @pytest.mark.timeout(1800)
-def test_killed_at_random_times(make_stage, spawn, times):
+def test_killed_again_and_again(make_stage, spawn, times):
+    """By turns at a random time, and within a transaction, whose records are in the log by then."""
     kills = times(4, 100)
     stage = make_stage(times(4_000, 40_000))
     chosen = random.Random(1)
     pids, commits = set(), 0
-    for _ in range(kills):
-        worker = spawn(stage, records=100, stream_timeout=-1, model_s=0.02)
-        worker.wait_for_records(1)
-        time.sleep(chosen.uniform(0, 0.15))  # the fault itself: at a random time
-        worker.kill()
+    for number in range(kills):
+        within = (chosen.choice(["produced", "offsets"]), chosen.randint(1, 3))
+        worker = spawn(
+            stage, records=100, stream_timeout=-1, model_s=0.02,
+            kill=within if number % 2 else None,
+        )  # fmt: skip
+        if number % 2:
+            assert worker.end() == -signal.SIGKILL, worker.errors()
+        else:
+            worker.wait_for_records(1)
+            time.sleep(chosen.uniform(0, 0.15))  # the fault itself: at a random time
+            worker.kill()
         pids.add(worker.process.pid)
         commits += len(worker.commits)
     last = spawn(stage, records=5_000)
     last.finish()
     stage.judge()
-    print(f"{kills} kills, {commits} commits, {stage.rejected():,} rejected")
+    print(f"{kills} kills, {commits} commits, {stage.rejected():,} records rejected")
     assert len(pids) == kills
     assert last.records > 0
-    assert stage.rejected() > 0
+    assert stage.rejected() >= kills // 2
 
 
 def test_stop_leaves_the_group_and_another_goes_on_at_once(make_stage, spawn):
