@@ -130,6 +130,8 @@ def learn(
             seed or model; each state is damaged; the disk is full. What was saved is valid.
         TopicError, OffsetError, ReadError, PoisonedRecordError: see `tfkafka.read`.
     """
+    if keep < 1:
+        raise ValueError(f"keep is {keep}, must be at least 1")
     tf.config.experimental.enable_op_determinism()
     folder = Path(folder)
     with locked(folder), _sigterm() as is_stopped:
