@@ -1,6 +1,7 @@
 # make reproduce   the whole tutorial, on Kafka 2.7.2 with ZooKeeper
 # make test        all tests; the tutorial's part on Kafka 2.7.2 as well
 # make bench       the benchmarks, 15 min; make bench-full: with scaling, 45 min
+# make faults      what is killed, frozen and cut off, 3 min; make faults-full: 100 times, 20 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make lock        requirements.txt -> requirements.lock          make clean   what these leave
 #
@@ -19,7 +20,7 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
 SUPPORTED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 RUN        := $(VENV)/bin/python
 
-.PHONY: reproduce test lint bench bench-full fidelity lock clean
+.PHONY: reproduce test lint faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -53,6 +54,14 @@ bench bench-full: $(VENV)/installed
 	$(RUN) -m pytest tests/benchmarks -m "$(MARKED)" -p no:randomly \
 	    --benchmark-json=reports/benchmarks.json $(BENCH); status=$$?; \
 	$(RUN) -m reproduction.report; exit $$status
+
+# docs/delivery-guarantees.md says what they show. FAULTS=full repeats each fault as often as its
+# test promises; -s prints the counts.
+faults: $(VENV)/installed
+	$(RUN) -m pytest tests/faults -s
+
+faults-full: $(VENV)/installed
+	FAULTS=full $(RUN) -m pytest tests/faults -s
 
 fidelity: $(VENV)/installed
 	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }

@@ -147,7 +147,7 @@ def evaluate(
         probabilities.append(values)
     if not sum(map(len, labels)):
         raise PredictionsError(f"group {group_id} has not read from topic {topic} yet")
-    return _measure(np.concatenate(labels), np.concatenate(probabilities))
+    return measure(np.concatenate(labels), np.concatenate(probabilities))
 
 
 def _wait_until_settled(settings: config.Settings, topic: str) -> None:
@@ -217,7 +217,8 @@ def _refuse_wrong(
             raise PredictionsError(f"{where}: {len(offsets):,} records {what}: {named}")
 
 
-def _measure(labels: np.ndarray, probabilities: np.ndarray) -> Evaluation:
+def measure(labels: np.ndarray, probabilities: np.ndarray) -> Evaluation:
+    """Of labels, float32 [n], 0 or 1, and probabilities of class 1, float32 [n]."""
     clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
     positive = labels > 0.5
     loss = -np.mean(np.where(positive, np.log(clipped), np.log1p(-clipped)))
