@@ -67,10 +67,11 @@ def show(counts):
         print(f"{counts.used:,} predicted", flush=True)
 
 
+decode = CsvDecoder(NUM_COLUMNS)
 worker = ExactlyOnceInference(
     Job(
         keras_predict(model),
-        CsvDecoder(NUM_COLUMNS),
+        decode,
         [arguments.topic],
         arguments.predictions,
         arguments.group_id,
@@ -98,7 +99,6 @@ if worker.stopped.is_set():
 elif admin.has_members(arguments.group_id):
     print("Other workers of the group are at work: the last one to end evaluates.")
 else:
-    decode = CsvDecoder(NUM_COLUMNS, label="key")
     result = evaluate(servers, arguments.topic, arguments.predictions, arguments.group_id, decode)
     print(
         f"All {result.records:,} records that the group has read have one prediction each: "

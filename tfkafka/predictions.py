@@ -123,7 +123,8 @@ def evaluate(
     a group whose workers have ended, or died: it waits for the broker to end their transactions.
 
     Args:
-        decode: the worker's, with a label.
+        decode: the worker's. Labels are the inputs' keys; a record whose key is no number counts
+            in nothing but the check.
 
     Raises:
         PredictionsError: predictions are missing, double, or of no input; names the first of them.
@@ -145,9 +146,11 @@ def evaluate(
         _refuse_wrong(topic, partition, offsets, found, predictions_topic)
         labels.append(truth)
         probabilities.append(values)
-    if not sum(map(len, labels)):
-        raise PredictionsError(f"group {group_id} has not read from topic {topic} yet")
-    return measure(np.concatenate(labels), np.concatenate(probabilities))
+    truth = np.concatenate([_NONE[1], *labels])
+    is_known = ~np.isnan(truth)
+    if not is_known.any():
+        raise PredictionsError(f"group {group_id} has read no record of topic {topic} with a label")
+    return measure(truth[is_known], np.concatenate(probabilities)[is_known])
 
 
 def _wait_until_settled(settings: config.Settings, topic: str) -> None:
@@ -169,13 +172,15 @@ def _wait_until_settled(settings: config.Settings, topic: str) -> None:
 def _inputs(
     settings: config.Settings, topic: str, partition: int, stop: int, decode: CsvDecoder
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets and labels of the records that have been read and could be decoded."""
+    """Offsets and labels of the records before `stop` that could be decoded; nan: no label."""
     offsets, labels = [_NONE[0]], [_NONE[1]]
-    for span in pin(settings, Limits(), topic, [partition], 0, stop):
-        for chunk in read([span], settings, Limits()):
-            decoded = decode.decode(chunk)
-            offsets.append(chunk.offsets[decoded.kept])
-            labels.append(decoded.labels)
+    spans = pin(settings, Limits(), topic, [partition], 0, stop) if stop else []
+    for chunk in read(spans, settings, Limits()):
+        decoded = chunk.select(decode.decode(chunk).kept)
+        truth, bad = parse_rows(decoded.keys, 1)
+        truth[bad] = np.nan
+        offsets.append(decoded.offsets)
+        labels.append(truth[:, 0])
     return np.concatenate(offsets), np.concatenate(labels)
 
 

@@ -1,0 +1,218 @@
+"""Exactly-once inference on a real broker, when nothing is killed; tests/faults does that."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.integration.tfkafka.records import transaction
+from tfkafka.decode import CsvDecoder
+from tfkafka.errors import OffsetError, PoisonedRecordError, TopicError
+from tfkafka.exactly_once import ExactlyOnceInference, Job
+from tfkafka.intake import Limits
+from tfkafka.predictions import PredictionsError, evaluate, keras_predict, read_predictions
+from tfkafka.read import pin, read
+from tfkafka.waiting import wait_for
+from tfkafka.write import write
+
+ROWS = [f"{number / 100},1" for number in range(100)]
+KEYS = [f"{number % 2}" for number in range(100)]
+DECODER = CsvDecoder(2)
+
+
+def first_column(rows: np.ndarray) -> np.ndarray:
+    return rows[:, 0]
+
+
+@pytest.fixture
+def place(kafka, make_topic, group):
+    """(servers, input with 2 partitions, predictions, group), 100 records, 50 a partition."""
+    source, target = make_topic(2), make_topic(2)
+    for partition in range(2):
+        some = slice(partition, None, 2)
+        write(kafka.bootstrap_servers, source, ROWS[some], KEYS[some], partition=partition)
+    return kafka.bootstrap_servers, source, target, group
+
+
+def worker(place, predict=first_column, **options) -> ExactlyOnceInference:
+    servers, source, target, group = place
+    of_job = {name: options.pop(name) for name in ("on_poison", "quarantine_topic", "model_id")
+              if name in options}  # fmt: skip
+    job = Job(predict, DECODER, [source], target, group, **of_job)
+    return ExactlyOnceInference(job, servers, **{"transaction_records": 30, **options})
+
+
+def messages(servers: str, topic: str, partitions=(0, 1), isolation="read_committed") -> list:
+    settings = {"bootstrap.servers": servers, "isolation.level": isolation}
+    chunks = read(pin(settings, Limits(), topic, partitions), settings, Limits())
+    return [message for chunk in chunks for message in chunk.messages]
+
+
+def test_each_record_has_a_prediction_that_says_where_it_is_from(place):
+    servers, source, target, group = place
+    assert worker(place, model_id="m-1").run().used == 100
+    assert worker(place).run().used == 0
+    found = messages(servers, target)
+    origins = set()
+    for message in found:
+        headers = dict(message.headers())
+        partition, offset = int(headers["tfkafka.partition"]), int(headers["tfkafka.offset"])
+        assert headers["tfkafka.topic"] == source.encode()
+        assert headers["tfkafka.model"] == b"m-1"
+        assert np.float32(message.value()) == np.float32((2 * offset + partition) / 100)
+        assert message.key() == KEYS[partition].encode()
+        origins.add((partition, offset))
+    assert len(found) == len(origins) == 100
+    result = evaluate(servers, source, target, group, DECODER)
+    assert (result.records, result.accuracy) == (100, 0.51)
+
+
+def test_a_keras_model(place):
+    import tensorflow as tf
+
+    model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
+    worker(place, keras_predict(model)).run()
+    servers, source, target, _ = place
+    offsets, values = read_predictions(servers, target)[source, 0]
+    rows = np.array([[number / 100, 1] for number in range(0, 100, 2)], np.float32)
+    assert offsets.tolist() == [*range(50)]
+    assert values == pytest.approx(model.predict(rows, verbose=0)[:, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("partition", "what"), [("0", "have several predictions"), ("7", "without being read")]
+)
+def test_evaluation_refuses_predictions_too_many(place, partition, what):
+    servers, source, target, group = place
+    worker(place).run()
+    message = messages(servers, target)[0]
+    headers = {**dict(message.headers()), "tfkafka.partition": partition}
+    copy = Producer({"bootstrap.servers": servers})
+    copy.produce(target, message.value(), message.key(), headers=headers)
+    copy.flush(10)
+    where = f"topic {source}, partition {partition}, offset"
+    with pytest.raises(PredictionsError, match=f"{target}: 1 records .*{what}: {where}"):
+        evaluate(servers, source, target, group, DECODER)
+
+
+def test_evaluation_refuses_a_record_without_prediction(place):
+    servers, source, target, group = place
+    worker(place).run()
+    write(servers, source, ROWS[:1], KEYS[:1], partition=0)
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    consumer.commit(offsets=[TopicPartition(source, 0, 51)], asynchronous=False)
+    consumer.close()
+    missing = f"1 records have no prediction: topic {source}, partition 0, offset 50"
+    with pytest.raises(PredictionsError, match=missing):
+        evaluate(servers, source, target, group, DECODER)
+
+
+def test_a_poisoned_record_fails_by_name(place):
+    servers, source, target, _ = place
+    write(servers, source, ["1,2,3"], ["1"], partition=1)
+    with pytest.raises(
+        PoisonedRecordError, match=f"topic {source}, partition 1, offset 50: has 3 columns"
+    ):
+        worker(place).run()
+    offsets = read_predictions(servers, target).get((source, 1), (np.zeros(0),))[0]
+    assert 50 not in offsets
+
+
+def test_poisoned_records_are_skipped_and_counted(place):
+    servers, source, target, group = place
+    write(servers, source, ["1,2,3", None], ["1", "1"], partition=1)
+    counts = worker(place, on_poison="skip").run()
+    assert (counts.read, counts.used, counts.skipped) == (102, 100, 2)
+    assert evaluate(servers, source, target, group, DECODER).records == 100
+
+
+def test_poisoned_records_go_to_the_quarantine_in_the_transaction(place, make_topic):
+    servers, source, target, group = place
+    quarantine = make_topic()
+    write(servers, source, ["1,2,3"], ["k"], partition=1)
+    tries = []
+
+    def fails_once(rows: np.ndarray) -> np.ndarray:
+        tries.append(len(rows))
+        if len(tries) == 1:
+            raise RuntimeError("model out of order")
+        return rows[:, 0]
+
+    options = {"on_poison": "quarantine", "quarantine_topic": quarantine}
+    with pytest.raises(RuntimeError, match="out of order"):
+        worker(place, fails_once, **options, transaction_records=200).run()
+    assert messages(servers, quarantine, [0], "read_uncommitted") == []
+    counts = worker(place, fails_once, **options, transaction_records=200).run()
+    assert (counts.read, counts.used, counts.quarantined) == (101, 100, 1)
+    (message,) = messages(servers, quarantine, [0])
+    headers = dict(message.headers())
+    assert (message.value(), message.key()) == (b"1,2,3", b"k")
+    assert headers["tfkafka.offset"] == b"50" and b"3 columns" in headers["tfkafka.reason"]
+    assert evaluate(servers, source, target, group, DECODER).records == 100
+
+
+def test_aborted_inputs_have_no_prediction(place):
+    servers, source, target, group = place
+    transaction(servers, source, ["5,5", "6,6"], "abort")
+    transaction(servers, source, ["0.25,1"], "commit")
+    assert worker(place).run().used == 101
+    assert evaluate(servers, source, target, group, DECODER).records == 100
+
+
+def test_records_deleted_before_they_were_read_are_an_error(place):
+    servers, source, *_ = place
+    worker(place).run()
+    write(servers, source, ROWS, KEYS, partition=0)
+    first_kept = TopicPartition(source, 0, 120)
+    client = AdminClient({"bootstrap.servers": servers})
+    (deleted,) = client.delete_records([first_kept]).values()
+    deleted.result(10)
+    with pytest.raises(OffsetError, match=f"topic {source}, partition 0"):
+        worker(place).run()
+
+
+def test_a_model_of_another_shape(place):
+    with pytest.raises(ValueError, match=r"the model gave \(30, 2\) for 30 records"):
+        worker(place, lambda rows: rows).run()
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_missing_topic(place, missing):
+    names = list(place)
+    names[missing] = "no-such-topic"
+    with pytest.raises(TopicError, match="there is no topic no-such-topic"):
+        worker(tuple(names)).run()
+
+
+def test_late_records_and_the_end_after_silence(place):
+    """A transaction that is not full is committed after its time; silence ends the stream."""
+    servers, source, target, _ = place
+    committed = []
+    running = worker(
+        place, stream_timeout=4_000, transaction_wait=50,
+        on_commit=lambda counts: committed.append(counts.read),
+    )  # fmt: skip
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    wait_for(lambda: committed and committed[-1] == 100, "the first records")
+    write(servers, source, ["0.5,1"], ["1"], partition=0)
+    thread.join(60)
+    assert not thread.is_alive() and committed[-1] == 101
+    assert read_predictions(servers, target)[source, 0][0].tolist() == [*range(51)]
+
+
+def test_stop_ends_a_stream_that_never_ends(place):
+    committed = []
+    running = worker(
+        place, stream_timeout=-1, on_commit=lambda counts: committed.append(counts.read)
+    )
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    wait_for(lambda: committed and committed[-1] == 100, "all records")
+    running.stop()
+    thread.join(60)
+    assert not thread.is_alive()
