@@ -92,7 +92,7 @@ class BatchReader:
         self._checked_s = time.monotonic()
         self._was_assigned = self._is_paused = False
         self.member_id = ""
-        self.rebalances = 0
+        self.rebalances = self._changes = 0
         self._intake = Intake({**CLIENT, **settings, **_FIXED}, limits, list(topics))
         self._intake.consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke,
@@ -162,6 +162,7 @@ class BatchReader:
         in_background(self._intake.consumer.close)
 
     def _take(self, timeout_s: float, at_most: int) -> int:
+        changes = self._changes
         try:
             taken = self._intake.take(timeout_s, at_most)
         except KafkaException as exception:
@@ -170,6 +171,12 @@ class BatchReader:
             if isinstance(error.__cause__, KafkaException) and is_fencing(error.__cause__.args[0]):
                 raise _failure(error.__cause__) from error
             raise
+        if changes != self._changes:
+            # What came before partitions changed hands must not count, or it would count twice;
+            # and what came after that cannot be told from it.
+            if self._was_assigned and (taken.records or taken.ends):
+                self.rewind()
+            return 0
         if taken.records and not self._messages:
             self._first_s = time.monotonic()
         self._messages += taken.records
@@ -210,6 +217,7 @@ class BatchReader:
         if failed:
             raise TopicError(f"topic {failed[0].topic}: {failed[0].error.str()}")
         self.rebalances += 1
+        self._changes += 1
         self._assign(consumer, partitions)
         self._was_assigned = True
         self.member_id = consumer.memberid() or ""
@@ -219,6 +227,7 @@ class BatchReader:
         consumer.resume(partitions)
         self._is_paused = self._was_assigned = False
         self._messages, self._progress = [], {}
+        self._changes += 1
         self._before_revoke()
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
