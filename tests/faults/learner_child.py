@@ -15,7 +15,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 COLUMNS = 4
-MINI_DATASET = 200
 BATCH_SIZE = 16
 SEED = 7
 DEADLINE_S = 120.0
@@ -44,6 +43,7 @@ class Options:
     signal: signal.Signals = signal.SIGKILL
     full_from: int | None = None
     slow_s: float = 0.0
+    mini_dataset: int = 200
     stream_timeout: int = 1000
     export_s: float = 60.0
 
@@ -127,7 +127,8 @@ def _learn(options: Options) -> None:
 
     stream = online.Stream(
         options.topic, CsvDecoder(COLUMNS, label="key"), options.servers,
-        mini_dataset=MINI_DATASET, stream_timeout=options.stream_timeout, group_id=options.group,
+        mini_dataset=options.mini_dataset, stream_timeout=options.stream_timeout,
+        group_id=options.group,
     )  # fmt: skip
     train = _train(points, options)
     try:

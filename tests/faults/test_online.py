@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 from dataclasses import dataclass
 from multiprocessing import Process
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from confluent_kafka import Producer
 
 from tests.faults import learner_child
 from tests.faults.learner_child import COLUMNS, Options, said
@@ -60,6 +62,17 @@ def fill(servers: str, topic: str, count: int) -> None:
         values = (",".join(map(repr, row)) for row in mine.tolist())
         keys = (repr(float(row.sum() > 0)) for row in mine)
         write(servers, topic, values, keys, partition=partition)
+
+
+def transaction(servers: str, topic: str, values: list[str], end: str) -> None:
+    """Write rows of class 1 in a transaction, and "commit" or "abort" it."""
+    producer = Producer({"bootstrap.servers": servers, "transactional.id": topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for value in values:
+        producer.produce(topic, value, "1")
+    producer.flush(30)
+    getattr(producer, f"{end}_transaction")(30)
 
 
 def states(options: Options) -> Series:
@@ -179,6 +192,34 @@ def test_for_ever_means_until_sigterm(kafka, make_topic, tmp_path):
     learner.terminate()
     assert learner_child.end(learner) == 0, said(options)
     assert newest(options)[1].header["records"] == 300
+
+
+def test_a_plan_holds_though_the_topic_has_grown(kafka, make_topic, tmp_path):
+    topic = make_topic(PARTITIONS)
+    fill(kafka.bootstrap_servers, topic, 250)
+    options = Options(kafka.bootstrap_servers, topic, tmp_path)
+    killed = options.but(signal_at=("behind plan", 2))
+    assert learner_child.run(killed) == -signal.SIGKILL
+    fill(kafka.bootstrap_servers, topic, 100)
+    assert learner_child.run(options) == 0, said(options)
+    sizes = re.findall(r"^mini dataset \d: (\d+) records", said(options), re.MULTILINE)
+    assert sizes == ["200", "50", "100"]
+
+
+def test_aborted_records_are_not_learnt_and_a_poisoned_one_is_named(kafka, topic, tmp_path):
+    servers = kafka.bootstrap_servers
+    for value, count, end in (
+        ("1,2,3,4", 30, "commit"),
+        ("5,6,7,8", 20, "abort"),
+        ("9", 1, "commit"),
+    ):
+        transaction(servers, topic, [value] * count, end)
+    options = Options(servers, topic, tmp_path, mini_dataset=31)
+    assert learner_child.run(options) == 1
+    first, *_, last = said(options).splitlines()
+    assert first == "mini dataset 1: 30 records, 30 in all"
+    assert last == (f"error: topic {topic}, partition 0, offset 52: has 1 columns instead of 4")
+    assert newest(options)[1].header["records"] == 30
 
 
 def test_a_damaged_state_is_noticed_and_the_one_before_used(options, story):
