@@ -160,6 +160,7 @@ def test_broker_killed_and_restarted(kafka, options, story):
     learner = learner_child.start(slow)
     wait_until_said(options, "mini dataset 2", learner)
     kafka.kill()
+    assert f"{RECORDS:,} in all" not in said(options)
     kafka.restart()
     assert kafka.state.kafka.pid != pid
     assert learner_child.end(learner) == 0, said(options)
