@@ -7,8 +7,10 @@ live.
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -155,9 +157,9 @@ def _build():
 
 
 def _train(points: _Points, options: Options):
-    import time
-
     import keras
+    import numpy as np
+    import tensorflow as tf
 
     marker = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda *_, **__: points.pass_by("batch")
@@ -166,6 +168,10 @@ def _train(points: _Points, options: Options):
 
     def train(model, features, labels) -> None:
         time.sleep(options.slow_s)
+        # All three sources of random numbers that a user's own code may draw from.
+        order = np.random.permutation(len(features))
+        noise = random.random() * tf.random.normal(features.shape).numpy()
+        features, labels = (features + 0.1 * noise)[order], labels[order]
         model.fit(features, labels, batch_size=BATCH_SIZE, verbose=0, callbacks=[marker])
         trained.append(len(features))
         if options.full_from == len(trained):
