@@ -258,10 +258,10 @@ class _Learner:
 
     def _restore(self, number: int, state: Checkpoint) -> None:
         for name, value in self._identity().items():
-            if state.header[name] != value:
+            if (begun := state.header[name]) != value:
                 raise CheckpointError(
-                    f"{self._folder}: was begun with {name} {state.header[name]}, and this is "
-                    f"{value}: give the same, or another folder"
+                    f"{self._folder}: was begun with {name} {begun!s:.60}, and this is "
+                    f"{value!s:.60}: give the same, or another folder"
                 )
         for variable, value in zip(self._variables(), state.arrays.values(), strict=True):
             variable.assign(value)

@@ -119,6 +119,7 @@ def test_killed_at_each_marked_point(options, story):
     finish(options, story)
 
 
+@pytest.mark.timeout(1800)
 def test_killed_at_random_points(options, story, times):
     rng, kills, runs, wanted = random.Random(11), 0, 0, times(2, 50)
     while True:
@@ -136,6 +137,7 @@ def test_killed_at_random_points(options, story, times):
     print(f"{kills} kills in {runs} runs, each with the same weights at its end, bit by bit")
 
 
+@pytest.mark.timeout(1800)
 def test_killed_at_random_times(options, story, times):
     if not (wanted := times(0, 20)):
         pytest.skip("make faults-full has it: as test_killed_at_random_points, by the clock")
@@ -248,6 +250,13 @@ def test_a_full_disk_is_one_line_and_costs_nothing(options, story):
     assert newest(options)[0] == 2
     assert not list((options.folder / "learner").glob(".new-*"))
     finish(options, story)
+
+
+def test_another_training_is_refused(story):
+    assert learner_child.run(story.options.but(mini_dataset=100)) == 1
+    *_, line = said(story.options).splitlines()
+    assert line.startswith("error: ")
+    assert "was begun with mini_dataset 200, and this is 100: give the same, or another" in line
 
 
 def test_the_model_can_be_loaded_at_any_time(options, story):
