@@ -46,8 +46,8 @@ NUM_COLUMNS = 18
 
 # Who reads predictions later wants to know what made them: the model's id goes into a header of
 # each, and names this very file.
-model = tf.keras.models.load_model(model_path)
 model_id = hashlib.sha256(model_path.read_bytes()).hexdigest()[:12]
+model = tf.keras.models.load_model(model_path)
 
 admin = Admin(servers)
 if arguments.predictions not in admin.topics():
