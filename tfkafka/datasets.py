@@ -4,6 +4,8 @@ record in every epoch."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -16,6 +18,10 @@ from tfkafka.read import OFFSET_END, Span, Start, pin, read
 from tfkafka.records import Chunk
 
 CHUNKS_AHEAD = 2
+# Where no offsets are committed chunks may be large: they cost less a record.
+CHUNK_RECORDS = 16_384
+CHUNK_BYTES = 8 << 20
+Result = TypeVar("Result")
 
 
 class ChunkedDataset(tf.data.Dataset):
@@ -45,6 +51,8 @@ class Source:
     Args:
         handed: called with each chunk, and with those of its records that are elements, just
             before it is given to TensorFlow.
+        ahead: whether a chunk is decoded while the next one is read. Not for a group, where to
+            ask for the next one says that this one was handed over.
     """
 
     def __init__(
@@ -53,12 +61,14 @@ class Source:
         poison: Poison,
         chunks: Callable[[], Iterator[Chunk]],
         handed: Callable[[Chunk, Chunk], None] = lambda _chunk, _kept: None,
+        ahead: bool = False,
     ):
         self.layout = layout
         self.poison = poison
         self.error: Exception | None = None
         self._chunks = chunks
         self._handed = handed
+        self._ahead = ahead and layout.decode is not None
 
     def dataset(self) -> tf.data.Dataset:
         """Of whole chunks; some are empty."""
@@ -72,13 +82,42 @@ class Source:
         self.error = None
         self.poison.counts = Counts()
         try:
-            for chunk in self._chunks():
-                columns, kept = self.layout.columns(chunk, self.poison)
+            for chunk, (columns, kept) in self._with_columns():
                 self._handed(chunk, kept)
                 yield columns
         except Exception as error:
             self.error = error
             raise
+
+    def _with_columns(self) -> Iterator[tuple[Chunk, tuple[tuple, Chunk]]]:
+        def columns(chunk: Chunk) -> tuple[tuple, Chunk]:
+            return self.layout.columns(chunk, self.poison)
+
+        if self._ahead:
+            return while_the_next_comes(columns, self._chunks())
+        return ((chunk, columns(chunk)) for chunk in self._chunks())
+
+
+def while_the_next_comes(
+    work: Callable[[Chunk], Result], chunks: Iterator[Chunk]
+) -> Iterator[tuple[Chunk, Result]]:
+    """Each chunk with what `work` makes of it in another thread, while the next one is fetched."""
+    before: tuple[Chunk, Future[Result]] | None = None
+    error: Exception | None = None
+    with ThreadPoolExecutor(1, "tfkafka-decode") as worker:
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except Exception as caught:
+                chunk, error = None, caught
+            under_way = None if chunk is None else (chunk, worker.submit(work, chunk))
+            if before is not None:
+                yield before[0], before[1].result()
+            if under_way is None:
+                break
+            before = under_way
+    if error is not None:
+        raise error
 
 
 def shaped(
@@ -164,7 +203,7 @@ class KafkaDataset(ChunkedDataset):
     ):
         partitions = [partition] if isinstance(partition, int) else list(partition)
         settings = config.consumer_settings(servers, configuration)
-        limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
+        limits = Limits(CHUNK_RECORDS, CHUNK_BYTES, prefetch_bytes, broker_timeout)
         begin = offset if start is None else start
         self._pin = lambda: pin(settings, limits, topic, partitions, begin, stop)
         self._batch_size = batch_size
@@ -174,6 +213,7 @@ class KafkaDataset(ChunkedDataset):
             Layout(decode, metadata),
             poison,
             lambda: read(self.spans, settings, limits, max_records),
+            ahead=True,
         )
         super().__init__(self._shaped(whole=False))
 

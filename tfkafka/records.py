@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import methodcaller
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 NO_TIMESTAMP = -1
+# In half the time of a loop in Python.
+_VALUE, _KEY, _TOPIC, _PARTITION, _OFFSET = map(
+    methodcaller, ("value", "key", "topic", "partition", "offset")
+)
 
 
 @dataclass(frozen=True)
@@ -43,25 +48,25 @@ class Chunk:
 
     @cached_property
     def values(self) -> list[bytes | None]:
-        return [message.value() for message in self.messages]
+        return list(map(_VALUE, self.messages))
 
     @cached_property
     def keys(self) -> list[bytes | None]:
-        return [message.key() for message in self.messages]
+        return list(map(_KEY, self.messages))
 
     @cached_property
     def topics(self) -> list[str]:
-        return [message.topic() for message in self.messages]
+        return list(map(_TOPIC, self.messages))
 
     @cached_property
     def partitions(self) -> np.ndarray:
         """int32 [n]"""
-        return np.fromiter((m.partition() for m in self.messages), np.int32, len(self))
+        return np.fromiter(map(_PARTITION, self.messages), np.int32, len(self))
 
     @cached_property
     def offsets(self) -> np.ndarray:
         """int64 [n]"""
-        return np.fromiter((m.offset() for m in self.messages), np.int64, len(self))
+        return np.fromiter(map(_OFFSET, self.messages), np.int64, len(self))
 
     @cached_property
     def timestamps(self) -> np.ndarray:
