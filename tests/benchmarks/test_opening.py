@@ -5,6 +5,7 @@ import pytest
 from tests.benchmarks.bounds import Floors
 from tests.benchmarks.catalogue import TENSORFLOW_IO, TFKAFKA, TUTORIALS
 from tests.benchmarks.worker import Side
+from tests.tutorial import BATCH_SIZE
 
 pytestmark = pytest.mark.bench
 
@@ -47,6 +48,12 @@ def test_first_rebalance(observe, filled, group):
     ]
     title = "The first rebalance: a new group, to its first element"
     observe("first rebalance", title, filled.first(1), sides, rounds=3)
+
+
+def test_tracing(observe, filled):
+    sides = [fresh(TFKAFKA, "training:tracing", **filled.place)]
+    title = "TensorFlow's tracing: the first two training steps of a new model"
+    observe("tracing", title, filled.first(2 * BATCH_SIZE), sides, rounds=3)
 
 
 def test_tail(observe, make_filled, group):

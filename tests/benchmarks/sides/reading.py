@@ -62,14 +62,19 @@ def tutorial_decoded(
     return _counting(dataset.map(decode_item).batch(BATCH_SIZE), records)
 
 
-def bare_loop(servers: str, topic: str, records: int) -> Round:
+def bare_loop(
+    servers: str, topic: str, records: int, settings: dict[str, object] | None = None
+) -> Round:
     """confluent-kafka's consume, value() and key() taken of each record, nothing decoded."""
     from confluent_kafka import Consumer, TopicPartition
 
     def work() -> None:
         consumer = Consumer(
-            {"bootstrap.servers": servers, "group.id": "bare", "enable.auto.commit": False}
-        )
+            {
+                "bootstrap.servers": servers, "group.id": "bare", "enable.auto.commit": False,
+                **(settings or {}),
+            }
+        )  # fmt: skip
         consumer.assign([TopicPartition(topic, 0, 0)])
         left = records
         while left:
