@@ -10,11 +10,12 @@ import os
 import random
 import resource
 import signal
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+
+from tfkafka.waiting import wait_for
 
 COLUMNS = 4
 BATCH_SIZE = 16
@@ -34,7 +35,7 @@ class Options:
             time; points are "before plan", "behind plan", "batch", "before state",
             "before rename", "behind rename", "behind state", and "any" of these.
         full_from: the mini dataset from which on a file can have no more than 2,000 bytes.
-        slow_s: seconds that each mini dataset takes at least.
+        hold_at: the mini dataset that waits, read and not trained on, until its test lets it go.
     """
 
     servers: str
@@ -44,7 +45,7 @@ class Options:
     signal_at: tuple[str, int] | None = None
     signal: signal.Signals = signal.SIGKILL
     full_from: int | None = None
-    slow_s: float = 0.0
+    hold_at: int | None = None
     mini_dataset: int = 200
     stream_timeout: int = 1000
     export_s: float = 60.0
@@ -76,7 +77,15 @@ def said(options: Options) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def load_again_and_again(path: Path, done) -> None:
+def wait_until_held(options: Options) -> None:
+    wait_for((options.folder / "held").exists, "a learner to come where it is held", DEADLINE_S)
+
+
+def let_go(options: Options) -> None:
+    (options.folder / "go").touch()
+
+
+def load_again_and_again(path: Path, begun, done) -> None:
     """Load a saved model and use it until told that it is enough, and once more after that."""
     import keras
     import numpy as np
@@ -86,13 +95,15 @@ def load_again_and_again(path: Path, done) -> None:
         enough = done.is_set()
         model = keras.models.load_model(path)
         assert model.predict(np.zeros((1, COLUMNS), np.float32), verbose=0).shape == (1, 1)
+        begun.set()
 
 
 def start_reader(path: Path):
-    """A process that loads a model, and the event that tells it to end."""
-    done = _context.Event()
-    process = _context.Process(target=load_again_and_again, args=(path, done), daemon=True)
+    """A process that loads a model, now for the second time, and the event that tells it to end."""
+    begun, done = _context.Event(), _context.Event()
+    process = _context.Process(target=load_again_and_again, args=(path, begun, done), daemon=True)
     process.start()
+    assert begun.wait(DEADLINE_S), "the model was not loaded"
     return process, done
 
 
@@ -167,7 +178,9 @@ def _train(points: _Points, options: Options):
     trained = []
 
     def train(model, features, labels) -> None:
-        time.sleep(options.slow_s)
+        if options.hold_at == len(trained) + 1:
+            (options.folder / "held").touch()
+            wait_for((options.folder / "go").exists, "its test to let it go", DEADLINE_S)
         # All three sources of random numbers that a user's own code may draw from.
         order = np.random.permutation(len(features))
         noise = random.random() * tf.random.normal(features.shape).numpy()
