@@ -3,7 +3,11 @@
 # make bench       the benchmarks, 15 min; make bench-full: with scaling, 45 min
 # make faults      what is killed, frozen and cut off, 3 min; make faults-full: 100 times, 20 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
-# make lock        requirements.txt -> requirements.lock          make clean   what these leave
+# make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
+# make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
+#
+# STACK=latest     on the newest TensorFlow, without tensorflow-io: the tutorial, for example, by
+#                  make reproduce STACK=latest READER=tfkafka KAFKA_VERSION=4.4.0
 #
 # Needs Python 3.11 or 3.12, make, and on first use the network; everything else is installed here.
 
@@ -13,14 +17,24 @@ ROWS          ?= 100000
 EPOCHS        ?= 10
 SUSY          ?= auto
 PORT          ?= 9092
-VENV          ?= .venv
+STACK         ?= tutorial
 BENCH         ?=
 
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
 SUPPORTED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
-RUN        := $(VENV)/bin/python
 
-.PHONY: reproduce test lint faults faults-full bench bench-full fidelity lock clean
+ifeq ($(STACK),tutorial)
+  VENV ?= .venv
+  LOCK := requirements.lock
+else ifeq ($(STACK),latest)
+  VENV ?= .venv-latest
+  LOCK := requirements-latest.lock
+else
+  $(error STACK=$(STACK): must be tutorial or latest)
+endif
+RUN := $(VENV)/bin/python
+
+.PHONY: reproduce test test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -41,6 +55,15 @@ test: $(VENV)/installed lint
 	echo; echo "The tutorial on Kafka 2.7.2, then tfkafka:"; cat reports/tests-second-half.log; \
 	echo; $(RUN) -m reproduction.report; \
 	exit $$((status || second_status))
+
+test-latest:
+	$(MAKE) STACK=latest tests-without-tensorflow-io
+
+tests-without-tensorflow-io: $(VENV)/installed
+	@mkdir -p reports
+	$(RUN) -m pytest tests/unit tests/integration/tutorial tests/integration/tfkafka \
+	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
+	  --junitxml=reports/tests-latest.xml
 
 lint: $(VENV)/installed
 	$(RUN) -m ruff check
@@ -68,7 +91,7 @@ fidelity: $(VENV)/installed
 	$(RUN) tools/fidelity.py --real $(REAL) --out reports/fidelity
 
 # Installed whole or not at all: a broken installation has no such file and is begun again.
-$(VENV)/installed: requirements.lock
+$(VENV)/installed: $(LOCK)
 	@python=$$(for candidate in $(CANDIDATES); do \
 	    if $$candidate -c '$(SUPPORTED)' 2>/dev/null; then echo $$candidate; break; fi; done); \
 	if [ -z "$$python" ]; then \
@@ -77,17 +100,18 @@ $(VENV)/installed: requirements.lock
 	echo "Installing into $(VENV) with $$python ($$($$python --version))"; \
 	rm -rf $(VENV) && $$python -m venv $(VENV)
 	$(RUN) -m pip install --disable-pip-version-check --quiet --progress-bar on \
-	  --require-hashes -r requirements.lock
+	  --require-hashes -r $(LOCK)
 	@touch $@
 
-# uv resolves; pip installs what it found.
-lock:
-	{ echo "# The whole tree of requirements.txt with checksums, for Python 3.11 and 3.12 on Linux;" \
-	    "made by: make lock"; \
-	  uv pip compile requirements.txt --python-version 3.11 --python-platform linux \
-	    --generate-hashes --no-emit-index-url --no-header --quiet; } > requirements.lock.new
-	mv requirements.lock.new requirements.lock
+# For Python 3.11 and 3.12 on Linux. uv resolves, keeping what a lock has; pip installs what it found.
+lock: requirements.lock.new requirements-latest.lock.new
+	for new in $^; do mv $$new $${new%.new}; done
+
+%.lock.new: %.txt requirements-common.txt
+	if [ -e $*.lock ]; then cp $*.lock $@; fi
+	uv pip compile $< --output-file $@ --python-version 3.11 --python-platform linux \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
-	rm -rf $(VENV) artifacts reports build .pytest_cache .ruff_cache .benchmarks
+	rm -rf .venv .venv-latest artifacts reports build .pytest_cache .ruff_cache .benchmarks
