@@ -20,8 +20,8 @@ pytestmark = pytest.mark.bench
 
 MANY = 1_000_000
 FEW = 10_000
-# For each chunk of the slowed reader: about three times what a chunk takes.
-DELAY_S = 0.1
+# For each 1,000 records of the slowed reader, which needs some 5 ms for them.
+DELAY_S = 0.03
 
 
 def test_reading_raw(compare, filled, java):

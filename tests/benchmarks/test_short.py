@@ -17,8 +17,8 @@ RECORDS = 10_000
 ROUNDS = 3
 # TensorFlow takes seconds to import: once for both sides.
 SHARED = "shared"
-# So long for each chunk of the slowed reader, of which there are at least three.
-DELAY_S = 0.5
+# For each 1,000 records of the slowed reader.
+DELAY_S = 0.15
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def tfkafka_decoded(
 ) -> Round:  # fmt: skip
     """tfkafka's whole chunks, or batches, of (features, label).
 
-    `records` of each partition. `delay_s` slows the reader on purpose: so long for each chunk.
+    `records` of each partition. `delay_s` slows the reader on purpose: for each 1,000 records.
     """
     from tfkafka import CsvDecoder, KafkaDataset
 
@@ -173,7 +173,7 @@ def _counting(dataset, records: int) -> Round:
 
 
 def _slow_down(delay_s: float) -> None:
-    """Let tfkafka's reader sleep before each chunk that it hands over."""
+    """Let tfkafka's reader sleep so long for each 1,000 records that it hands over."""
     import time
 
     from tfkafka import datasets
@@ -182,7 +182,7 @@ def _slow_down(delay_s: float) -> None:
 
     def slowed(*args, **kwargs):
         for chunk in read(*args, **kwargs):
-            time.sleep(delay_s)
+            time.sleep(delay_s * len(chunk) / 1000)
             yield chunk
 
     datasets.read = slowed
