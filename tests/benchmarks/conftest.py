@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
@@ -47,15 +46,18 @@ def messages(susy_split) -> Messages:
 
 @pytest.fixture(scope="session")
 def make_filled(kafka, admin, topic_prefix, messages) -> Iterator[Callable[..., Topic]]:
-    """make_filled(records) -> a topic of that many records, made once a session."""
-    made: list[str] = []
+    """make_filled(records, partitions=1, value_bytes=None) -> a topic, made once a session."""
+    made: dict[str, Topic] = {}
 
-    @functools.cache
     def make(records: int, partitions: int = 1, value_bytes: int | None = None) -> Topic:
         width = "" if value_bytes is None else f"-{value_bytes}-bytes"
         name = f"{topic_prefix}bench-{records}-in-{partitions}{width}"
+        if name not in made:
+            made[name] = fill_topic(name, records, partitions, value_bytes)
+        return made[name]
+
+    def fill_topic(name: str, records: int, partitions: int, value_bytes: int | None) -> Topic:
         admin.create_topic(name, partitions)
-        made.append(name)
         values, keys = messages.values, messages.keys
         if value_bytes is not None:
             values = [(value * (1 + value_bytes // len(value)))[:value_bytes] for value in values]
@@ -65,7 +67,7 @@ def make_filled(kafka, admin, topic_prefix, messages) -> Iterator[Callable[..., 
         return Topic(kafka.bootstrap_servers, name, records, size)
 
     yield make
-    for name in made:
+    for name in set(made) & set(admin.topics()):
         admin.delete_topic(name)
 
 
