@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from tfkafka.errors import ConfigurationError, ReadError, TfkafkaError, TopicError
 from tfkafka.intake import Intake, Limits
+from tfkafka.lane import in_background
 from tfkafka.offsets import FIXED
 from tfkafka.records import Chunk
 from tfkafka.transactions import (
@@ -17,7 +19,6 @@ from tfkafka.transactions import (
     PROGRESS_S,
     FencedError,
     UnusableError,
-    in_background,
     is_fencing,
 )
 
@@ -154,7 +155,7 @@ class BatchReader:
                 consumer.poll(_POLL_S)
             consumer.close()
 
-        in_background(leave).join(2 * _LEAVE_S)
+        wait([in_background(leave)], 2 * _LEAVE_S)
 
     def discard(self) -> None:
         """Let go of the consumer without waiting for the broker."""

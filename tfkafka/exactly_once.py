@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -24,8 +24,10 @@ from tfkafka.batches import BatchReader, Extent
 from tfkafka.errors import OffsetError, ReadError
 from tfkafka.intake import Limits
 from tfkafka.job import Job, Predicted, predict, refuse_missing_topics
+from tfkafka.lane import Lane
 from tfkafka.transactions import (
     PROGRESS_S,
+    TRANSACTION_S,
     AbortedError,
     FencedError,
     TransactionError,
@@ -43,9 +45,7 @@ _IN_WORK = 2
 _PATIENCE_S = 0.5
 _STOP_S = 10.0
 _ASK_S = 5.0
-# begin, produce, offsets, commit: each ends within PROGRESS_S; and the broker looks only every 10 s
-# for transactions that are over time.
-_TRANSACTION_S = 4 * PROGRESS_S
+# The broker looks only every 10 s for transactions that are over time.
 _BROKER_LOOKS_S = 10.0
 
 _log = logging.getLogger(__name__)
@@ -186,12 +186,13 @@ class _Attempt:
         # Held while a transaction is open. What was read in an epoch that is over, or behind a
         # batch that failed, is never written.
         self._transaction = threading.Lock()
+        self._begun_s: float | None = None
         self._epoch = 0
         self._broken = False
         self._ended = False
         self._is_usable = True
-        self._predictor = ThreadPoolExecutor(1, "tfkafka-predict")
-        self._writer = ThreadPoolExecutor(1, "tfkafka-commit")
+        self._predictor = Lane("tfkafka-predict")
+        self._writer = Lane("tfkafka-commit")
         self._producer = Turns(
             config.connection_settings(worker.settings), self._job.transactional_id,
             worker.transaction_timeout,
@@ -212,8 +213,8 @@ class _Attempt:
 
     def close(self) -> None:
         """Leave the group once no transaction is open; or let go of clients that are of no use."""
-        self._predictor.shutdown(wait=False, cancel_futures=True)
-        self._writer.shutdown(wait=False, cancel_futures=True)
+        self._predictor.close()
+        self._writer.close()
         if self._is_usable:
             with contextlib.suppress(UnusableError):
                 self._forget()
@@ -263,7 +264,10 @@ class _Attempt:
                 self._reader.idle()
 
     def _reap(self) -> None:
-        """Note what is committed; raises what went wrong."""
+        """Note what is committed; raises what went wrong, or hangs."""
+        begun_s = self._begun_s
+        if begun_s is not None and time.monotonic() - begun_s > TRANSACTION_S:
+            raise UnusableError(f"a transaction does not end within {TRANSACTION_S:.0f} s")
         while self._work and self._work[0].done():
             done = self._work.popleft().result()
             if done is not None:
@@ -275,11 +279,14 @@ class _Attempt:
             with self._transaction:
                 if self._broken or epoch != self._epoch:
                     return None
+                self._begun_s = time.monotonic()
                 positions = batch.chunk.next_offsets
                 self._producer.transact(batch.produce, positions, membership)
+                self._begun_s = None
                 return batch
         except BaseException:
             with self._transaction:
+                self._begun_s = None
                 if epoch != self._epoch:
                     return None
                 self._broken = True
@@ -287,7 +294,7 @@ class _Attempt:
 
     def _forget(self) -> None:
         """Before partitions are lost: end the open transaction, drop what is not begun."""
-        if not self._transaction.acquire(timeout=_TRANSACTION_S):
+        if not self._transaction.acquire(timeout=TRANSACTION_S):
             raise UnusableError("partitions are revoked, and the open transaction does not end")
         self._epoch += 1
         self._ended = False

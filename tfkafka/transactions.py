@@ -7,22 +7,24 @@ transaction, and after all others the producer cannot be used any more. Every ca
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from tfkafka import config
 from tfkafka.errors import TfkafkaError
+from tfkafka.lane import in_background
 from tfkafka.ledger import Positions
 
 # A call that brought nothing for so long is taken for one that hangs. Seen after a broker had died
 # and come back: some call never returned, while a new producer went on at once.
 PROGRESS_S = 8.0
 _CALL_S = 2.0
+# So long for a whole transaction, all calls together: send_offsets_to_transaction was seen to wait
+# for ever, whatever its time-out, when the broker had gone away.
+TRANSACTION_S = 10.0
 # librdkafka prints fatal errors at any log level; here they are raised.
 _silent = logging.getLogger("tfkafka.librdkafka")
 _silent.addHandler(logging.NullHandler())
@@ -170,8 +172,13 @@ class Turns:
 
     def connect(self) -> None:
         """See `TransactionalProducer.connect`."""
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(TransactionalProducer.connect, self._producers))
+        # At the same time; and librdkafka's calls do not all return after their time-out.
+        answers = [in_background(producer.connect) for producer in self._producers]
+        for answer in answers:
+            try:
+                answer.result(TRANSACTION_S)
+            except TimeoutError:
+                raise UnusableError("init_transactions does not return") from None
 
     def transact(
         self, produce: Callable[[Producer], None], positions: Positions, membership: Any
@@ -208,10 +215,3 @@ def room_for(producer: Producer) -> None:
 def is_fencing(error: KafkaError) -> bool:
     """Whether the broker may have refused this client for a newer one of the same name."""
     return error.code() in _FENCED
-
-
-def in_background(function: Callable[[], object]) -> threading.Thread:
-    """Run what may hang, as ending a client may whose broker is away."""
-    thread = threading.Thread(target=function, daemon=True)
-    thread.start()
-    return thread

@@ -28,6 +28,16 @@ def test_killed_at_a_marked_point(make_stage, spawn, point):
     assert second.records == stage.records - done * 500
 
 
+def test_a_call_that_never_returns(make_stage, spawn):
+    """As librdkafka's own did, whatever their time-out: the same process goes on, and can end."""
+    stage = make_stage(4_000)
+    worker = spawn(stage, hang=3, transaction_s=2.0)
+    worker.finish()
+    stage.judge()
+    assert worker.restarts == 1 and stage.rejected() == 500
+    assert "a transaction does not end within 2 s" in worker.errors()
+
+
 @pytest.mark.timeout(1800)
 def test_killed_again_and_again(make_stage, spawn, times):
     """By turns at a random time, and within a transaction, whose records are in the log by then."""
@@ -154,13 +164,13 @@ def test_zombie_of_the_same_name_is_fenced_and_stops(make_stage, spawn):
 
 
 def test_slow_model_does_not_lose_the_membership(make_stage, spawn):
-    """One call takes twice max.poll.interval."""
+    """One call takes half as long again as max.poll.interval."""
     stage = make_stage(4_000)
     interval = {**QUICK, "max.poll.interval.ms": SESSION_S * 1000}
-    worker = spawn(stage, records=500, slow_call=3, slow_s=2.0 * SESSION_S, configuration=interval)
+    worker = spawn(stage, records=500, slow_call=3, slow_s=1.5 * SESSION_S, configuration=interval)
     worker.finish()
     stage.judge()
     assert worker.restarts == 0 and worker.rebalances == 1 and not worker.errors()
     gaps = [b.seconds - a.seconds for a, b in zip(worker.commits, worker.commits[1:], strict=False)]
-    assert max(gaps) > 1.5 * SESSION_S
+    assert max(gaps) > 1.2 * SESSION_S
     assert stage.rejected() == 0

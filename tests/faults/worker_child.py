@@ -11,13 +11,14 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 from confluent_kafka import Producer
 
-from tfkafka import transactions
+from tfkafka import exactly_once, transactions
 from tfkafka.decode import CsvDecoder
 from tfkafka.errors import TfkafkaError
 from tfkafka.exactly_once import ExactlyOnceInference, Job
@@ -27,7 +28,11 @@ POINTS = ("begin", "produced", "offsets", "committed")
 
 @dataclass(frozen=True)
 class Options:
-    """`kill` is (one of POINTS, number of the transaction, from 1); `model_s` a model's call."""
+    """`kill` is (one of POINTS, number of the transaction, from 1); `model_s` a model's call.
+
+    `hang`: the transaction whose offsets are never answered; `progress_s` and `transaction_s`
+    replace the worker's own deadlines.
+    """
 
     servers: str
     topic: str
@@ -40,15 +45,19 @@ class Options:
     slow_call: int | None = None
     slow_s: float = 0.0
     kill: tuple[str, int] | None = None
+    hang: int = 0
     transaction_timeout: int = 10_000
     broker_timeout: int = 60_000
+    progress_s: float = transactions.PROGRESS_S
+    transaction_s: float = transactions.TRANSACTION_S
     configuration: dict[str, object] = field(default_factory=dict)
 
 
 class MarkedProducer(Producer):
-    """Kills its process at a marked point of a chosen transaction, counted over all producers."""
+    """Kills its process, or hangs, at a marked point of a chosen transaction of all producers."""
 
     point: tuple[str, int] = ("", 0)
+    hang = 0
     transactions = 0
 
     def begin_transaction(self) -> None:
@@ -60,6 +69,9 @@ class MarkedProducer(Producer):
         if self.point == ("produced", self.transactions):
             self.flush(10)  # so that the log has what must not count
         self._reach("produced")
+        if self.hang == self.transactions:
+            self.flush(10)
+            threading.Event().wait()
         super().send_offsets_to_transaction(*args)
         if self.point == ("offsets", self.transactions):
             self.flush(10)
@@ -93,9 +105,10 @@ def _model(options: Options):
 
 def main() -> None:
     options = Options(**json.loads(sys.argv[1]))
-    if options.kill is not None:
-        MarkedProducer.point = tuple(options.kill)
-        transactions.Producer = MarkedProducer
+    transactions.PROGRESS_S = options.progress_s
+    exactly_once.TRANSACTION_S = options.transaction_s
+    MarkedProducer.point, MarkedProducer.hang = tuple(options.kill or ("", 0)), options.hang
+    transactions.Producer = MarkedProducer
     worker = ExactlyOnceInference(
         Job(
             _model(options), CsvDecoder(2), [options.topic], options.predictions, options.group,

@@ -1,0 +1,46 @@
+"""Work in a thread that may hang: it holds up neither its caller nor the end of the process.
+
+Which a thread of `concurrent.futures` would do.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+
+class Lane:
+    """One thread that does what it is given, in this order."""
+
+    def __init__(self, name: str):
+        self._tasks: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(self, function: Callable, *arguments) -> Future:
+        future: Future = Future()
+        self._tasks.put((future, function, arguments))
+        return future
+
+    def close(self) -> None:
+        """End the thread once it has done what it was given."""
+        self._tasks.put(None)
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            future, function, arguments = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
+
+
+def in_background(function: Callable[[], object]) -> Future:
+    """Run one function in a thread of its own."""
+    lane = Lane(getattr(function, "__name__", "background"))
+    future = lane.submit(function)
+    lane.close()
+    return future
