@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from confluent_kafka import Producer
 
-from tfkafka import exactly_once, transactions
+from tfkafka import pipeline, transactions
 from tfkafka.decode import CsvDecoder
 from tfkafka.errors import TfkafkaError
 from tfkafka.exactly_once import ExactlyOnceInference, Job
@@ -106,7 +106,7 @@ def _model(options: Options):
 def main() -> None:
     options = Options(**json.loads(sys.argv[1]))
     transactions.PROGRESS_S = options.progress_s
-    exactly_once.TRANSACTION_S = options.transaction_s
+    pipeline.TRANSACTION_S = options.transaction_s
     MarkedProducer.point, MarkedProducer.hang = tuple(options.kill or ("", 0)), options.hang
     transactions.Producer = MarkedProducer
     worker = ExactlyOnceInference(

@@ -12,7 +12,7 @@ from confluent_kafka import Producer, TopicPartition
 from tests.benchmarks.meter import Sample
 from tests.benchmarks.sides.models import Window, seeded_model
 from tests.benchmarks.worker import Round
-from tfkafka import CsvDecoder, config, exactly_once
+from tfkafka import CsvDecoder, config, pipeline
 from tfkafka.batches import BatchReader
 from tfkafka.exactly_once import ExactlyOnceInference, Job
 from tfkafka.predictions import keras_predict
@@ -56,8 +56,8 @@ def transactions(**place) -> Round:
 
 def plain(**place) -> Round:
     """At least once; for a process of its own."""
-    exactly_once.Turns = PlainProducer
-    exactly_once.BatchReader = CommittingReader
+    pipeline.Turns = PlainProducer
+    pipeline.BatchReader = CommittingReader
     return _rounds(**place)
 
 

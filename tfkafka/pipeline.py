@@ -1,0 +1,179 @@
+"""Reading, predicting and committing at the same time, with one set of clients.
+
+Three things go on at a time: the thread that calls `run` reads the next batch and keeps the
+membership, one predicts the batch before it, one commits the batch before that. Batches are
+committed in their order; one that fails takes all behind it with it, and reading begins again at
+the committed offsets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING
+
+from tfkafka import config
+from tfkafka.batches import BatchReader
+from tfkafka.errors import OffsetError, ReadError
+from tfkafka.intake import Limits
+from tfkafka.job import Predicted, predict
+from tfkafka.lane import Lane
+from tfkafka.transactions import (
+    PROGRESS_S,
+    TRANSACTION_S,
+    AbortedError,
+    FencedError,
+    Turns,
+    UnusableError,
+)
+
+if TYPE_CHECKING:
+    from tfkafka.exactly_once import ExactlyOnceInference
+
+# One being predicted, one being committed.
+_IN_WORK = 2
+_PATIENCE_S = 0.5
+_STOP_S = 10.0
+# The broker looks only every 10 s for transactions that are over time.
+_BROKER_LOOKS_S = 10.0
+
+
+class Pipeline:
+    """Work with one consumer and one producer, until the end or until they are of no use."""
+
+    def __init__(self, worker: ExactlyOnceInference):
+        self._worker, self._job = worker, worker.job
+        self._work: deque[Future[Predicted | None]] = deque()
+        # Held while a transaction is open. What was read in an epoch that is over, or behind a
+        # batch that failed, is never written.
+        self._transaction = threading.Lock()
+        self._begun_s: float | None = None
+        self._epoch = 0
+        self._broken = False
+        self._ended = False
+        self._is_usable = True
+        self._predictor = Lane("tfkafka-predict")
+        self._writer = Lane("tfkafka-commit")
+        self._producer = Turns(
+            config.connection_settings(worker.settings), self._job.transactional_id,
+            worker.transaction_timeout,
+        )  # fmt: skip
+        self._reader = BatchReader(
+            self._job.topics, worker.settings, worker.extent,
+            Limits(broker_timeout=int(2000 * PROGRESS_S)), self._forget,
+            patience_s=worker.transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,
+        )  # fmt: skip
+
+    def run(self) -> None:
+        """Work until the stream ends; raises what ends it before."""
+        try:
+            self._run()
+        except (FencedError, UnusableError, ReadError) as error:
+            self._is_usable = isinstance(error, OffsetError)
+            raise
+
+    def close(self) -> None:
+        """Leave the group once no transaction is open; or let go of clients that are of no use."""
+        self._predictor.close()
+        self._writer.close()
+        if self._is_usable:
+            with contextlib.suppress(UnusableError):
+                self._forget()
+            self._reader.leave()
+        else:
+            self._broken = True
+            self._reader.discard()
+        self._producer.discard()
+
+    def _run(self) -> None:
+        # Joining the group goes on meanwhile. Committed offsets are asked for after this only:
+        # until now a former process of this name could have moved them.
+        self._producer.connect()
+        while not self._worker.stopped.is_set() and not (self._ended and not self._work):
+            try:
+                self._step()
+            except AbortedError as error:
+                self._worker.failed(error)
+                self._rewind()
+        self._finish()
+
+    @property
+    def rebalances(self) -> int:
+        return self._reader.rebalances
+
+    def _step(self) -> None:
+        self._reap()
+        self._worker.member_ids.add(self._reader.member_id)
+        if len(self._work) >= _IN_WORK or self._ended:
+            self._wait_for_work()
+            return
+        chunk = self._reader.next_batch()
+        if chunk is None:
+            self._ended = True
+        elif not len(chunk):
+            if not self._work and self._reader.is_idle():
+                self._worker.patience.reset()
+        else:
+            predicted = self._predictor.submit(predict, self._job, chunk)
+            membership = self._reader.membership()
+            self._work.append(self._writer.submit(self._write, predicted, self._epoch, membership))
+
+    def _wait_for_work(self) -> None:
+        if self._work:
+            wait([self._work[0]], _PATIENCE_S)
+            if not self._work[0].done():
+                self._reader.idle()
+
+    def _reap(self) -> None:
+        """Note what is committed; raises what went wrong, or hangs."""
+        begun_s = self._begun_s
+        if begun_s is not None and time.monotonic() - begun_s > TRANSACTION_S:
+            raise UnusableError(f"a transaction does not end within {TRANSACTION_S:.0f} s")
+        while self._work and self._work[0].done():
+            done = self._work.popleft().result()
+            if done is not None:
+                self._worker.committed(len(done.chunk), len(done.faults))
+
+    def _write(self, predicted: Future[Predicted], epoch: int, membership) -> Predicted | None:
+        try:
+            batch = predicted.result()
+            with self._transaction:
+                if self._broken or epoch != self._epoch:
+                    return None
+                self._begun_s = time.monotonic()
+                positions = batch.chunk.next_offsets
+                self._producer.transact(batch.produce, positions, membership)
+                self._begun_s = None
+                return batch
+        except BaseException:
+            with self._transaction:
+                self._begun_s = None
+                if epoch != self._epoch:
+                    return None
+                self._broken = True
+            raise
+
+    def _forget(self) -> None:
+        """Before partitions are lost: end the open transaction, drop what is not begun."""
+        if not self._transaction.acquire(timeout=TRANSACTION_S):
+            raise UnusableError("partitions are revoked, and the open transaction does not end")
+        self._epoch += 1
+        self._ended = False
+        self._transaction.release()
+
+    def _rewind(self) -> None:
+        self._forget()
+        self._work.clear()
+        self._broken = False
+        self._reader.rewind()
+
+    def _finish(self) -> None:
+        """Wait for what is in work; what a slow model does not end in time is dropped."""
+        deadline = time.monotonic() + _STOP_S
+        with contextlib.suppress(AbortedError):
+            while self._work and time.monotonic() < deadline:
+                self._wait_for_work()
+                self._reap()
