@@ -24,6 +24,8 @@ PROBE_MARGIN_S = 0.4
 # How long a chunk that is not full yet may wait for more records.
 LINGER_S = 0.01
 SAMPLE_EVERY = 16
+FIRST_RECORDS = 256
+GROWTH = 4
 
 _TRANSIENT = {
     KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE,
@@ -117,7 +119,7 @@ class Intake:
         self._reason = "no answer"
         self._heard = time.monotonic()
         self._probed = self._heard
-        self._size = 256
+        self._size = FIRST_RECORDS
 
     def take(self, timeout_s: float, at_most: int | None = None) -> Taken:
         """Wait for a record, `timeout_s` at most, then take what follows at once."""
@@ -204,10 +206,14 @@ class Intake:
             self._fatal = error
 
     def _adapt(self, records: list[Message]) -> None:
-        """Ask next time for as many records as fit chunk_bytes, going by these."""
+        """Ask next time for as many records as fit chunk_bytes, going by these.
+
+        But for not many times as many as now: the first ones are wanted soon.
+        """
         sample = records[::SAMPLE_EVERY]
         mean = max(1, sum(map(len, sample)) // len(sample))
-        self._size = max(1, min(self._limits.chunk_records, self._limits.chunk_bytes // mean))
+        fitting = min(self._limits.chunk_records, self._limits.chunk_bytes // mean)
+        self._size = max(1, min(fitting, GROWTH * self._size))
 
     def _names(self) -> str:
         return ", ".join(self._topics)
