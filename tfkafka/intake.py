@@ -120,6 +120,7 @@ class Intake:
         self._heard = time.monotonic()
         self._probed = self._heard
         self._size = FIRST_RECORDS
+        self._in_hand: list[Message] = []
 
     def take(self, timeout_s: float, at_most: int | None = None) -> Taken:
         """Wait for a record, `timeout_s` at most, then take what follows at once."""
@@ -128,16 +129,25 @@ class Intake:
         if first is None:
             self._silent()
             return Taken([], [])
-        messages = [first]
+        self._in_hand = [first]
+        following = []
         if size > 1 and first.error() is None:
             with _collector_paused():
-                messages += self.consumer.consume(size - 1, LINGER_S)
+                following = self.consumer.consume(size - 1, LINGER_S)
+        messages = self._in_hand + following
         self._heard = self._probed = time.monotonic()
         records = [message for message in messages if message.error() is None]
         faults = [message for message in messages if message.error() is not None]
         if records:
             self._adapt(records)
         return Taken(records, [end for end in map(self._judge, faults) if end])
+
+    def forget(self, partitions: set[tuple[str, int]]) -> None:
+        """These partitions were lost while `take` was waiting: what it has of them comes again.
+
+        To be called by the consumer's callbacks. What librdkafka itself holds it has dropped then.
+        """
+        self._in_hand = [m for m in self._in_hand if (m.topic(), m.partition()) not in partitions]
 
     def unheard_s(self) -> float:
         """Seconds since a broker last sent anything or answered a question."""

@@ -275,10 +275,14 @@ class GroupSession:
         consumer.resume([p for p in self._paused if p in partitions])
         self._paused = [p for p in self._paused if p not in partitions]
         lost = {(p.topic, p.partition) for p in partitions}
+        self._intake.forget(lost)
         with self._changed:
             for key in lost & self._assigned.keys():
                 del self._assigned[key]
                 self._committer.taken.pop(key, None)
+            if not self._assigned:
+                # Until the next assignment, of none perhaps: without partitions none has an end.
+                self._was_assigned = False
             self._buffer = deque(filter(len, (_without(chunk, lost) for chunk in self._buffer)))
             self._buffered = sum(chunk.size for chunk in self._buffer)
 

@@ -48,8 +48,9 @@ def _cpu() -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Of what requirements.txt names, as far as it is installed."""
-    names = re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    """Of what requirements*.txt name, as far as it is installed."""
+    texts = [path.read_text() for path in sorted(ROOT.glob("requirements*.txt"), reverse=True)]
+    names = dict.fromkeys(re.findall(r"^([\w-]+)==", "".join(texts), re.MULTILINE))
     versions = {}
     for name in names:
         try:
