@@ -47,12 +47,13 @@ OWN_KAFKA := tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000
 test: $(VENV)/installed lint
 	@mkdir -p reports
 	@{ $(RUN) -m pytest $(OWN_KAFKA) --junitxml=reports/tests-kafka-2.7.2.xml; first=$$?; \
-	   $(RUN) -m pytest tests/integration/tfkafka --junitxml=reports/tests-tfkafka.xml; \
-	   exit $$((first || $$?)); } > reports/tests-second-half.log 2>&1 & second=$$!; \
-	$(RUN) -m pytest --reader tfio --ignore tests/integration/tfkafka \
+	   $(RUN) -m pytest tests/integration/tfkafka --junitxml=reports/tests-tfkafka.xml; next=$$?; \
+	   $(RUN) -m pytest tests/faults --junitxml=reports/tests-faults.xml; \
+	   exit $$((first || next || $$?)); } > reports/tests-second-half.log 2>&1 & second=$$!; \
+	$(RUN) -m pytest --reader tfio --ignore tests/integration/tfkafka --ignore tests/faults \
 	    --junitxml=reports/tests.xml; status=$$?; \
 	wait $$second; second_status=$$?; \
-	echo; echo "The tutorial on Kafka 2.7.2, then tfkafka:"; cat reports/tests-second-half.log; \
+	echo; echo "The tutorial on Kafka 2.7.2, tfkafka, faults:"; cat reports/tests-second-half.log; \
 	echo; $(RUN) -m reproduction.report; \
 	exit $$((status || second_status))
 
@@ -81,10 +82,12 @@ bench bench-full: $(VENV)/installed
 # docs/delivery-guarantees.md says what they show. FAULTS=full repeats each fault as often as its
 # test promises; -s prints the counts.
 faults: $(VENV)/installed
-	$(RUN) -m pytest tests/faults -s
+	$(RUN) -m pytest tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
+	$(RUN) -m reproduction.report; exit $$status
 
 faults-full: $(VENV)/installed
-	FAULTS=full $(RUN) -m pytest tests/faults -s
+	FAULTS=full $(RUN) -m pytest tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
+	$(RUN) -m reproduction.report; exit $$status
 
 fidelity: $(VENV)/installed
 	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }

@@ -14,7 +14,7 @@ NOT_RUN = {
     "tests": "Not run. make test runs the tests and writes this section.",
     "benchmarks": "Not run. make bench measures the steps and writes this section.",
     "scaling": "Not run. make bench-full measures how time and memory grow.",
-    "faults": "Not run. make test kills brokers and readers, and writes this section.",
+    "faults": "Not run. make faults kills and freezes what it can, and fills this section.",
     "lag": "Not run. scripts/07_evaluate.py watches the lag; make reproduce runs it.",
     "roc": "Not run. scripts/10_predict.py draws the curve; make reproduce runs it.",
 }

@@ -75,7 +75,7 @@ def _faults(sources: Sources) -> str:
     if not sources.faults:
         return facts.NOT_RUN["faults"]
     names = ("what", "faults", "proof", "lost", "duplicated", "verdict")
-    rows = [[_plain(str(getattr(fault, name))) for name in names] for fault in sources.faults]
+    rows = [[_plain(show(getattr(fault, name))) for name in names] for fault in sources.faults]
     return _table(names, rows)
 
 

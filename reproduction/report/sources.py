@@ -14,17 +14,22 @@ from reproduction.report.errors import ReportError
 
 CLAIM_PROPERTY = "claim"
 """Name of the property under which a test's JUnit entry says what it saw of a claim."""
+FAULT_PROPERTY = "fault"
+"""The same for a fault that it injected: the fields of `Fault`, as JSON."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of fault, what was done to prove the delivery, and what was lost or came twice."""
+    """One kind of fault, what shows that it bit, and what was lost or came twice.
+
+    `lost` and `duplicated` count records, and are None where something else was judged.
+    """
 
     what: str
     faults: int
     proof: str
-    lost: int
-    duplicated: int
+    lost: int | None
+    duplicated: int | None
     verdict: str
 
 
@@ -50,15 +55,17 @@ class Sources:
 
 def read_sources(artifacts: Path, reports: Path) -> Sources:
     """What is there of it. Raises ReportError, naming the file, for one that is damaged."""
-    found = [
-        _read(path, lambda text, name=path.stem: _test_run(name, text), "make test")
-        for path in sorted(reports.glob("tests*.xml"))
-    ]
+    runs: list[TestRun] = []
+    faults: list[Fault] = []
+    for path in sorted(reports.glob("tests*.xml")):
+        run, injected = _read(path, lambda text, name=path.stem: _test_run(name, text), "make test")
+        runs += [run] if run.observations else []
+        faults += injected
     return Sources(
         _read(artifacts / "observations.json", json.loads, "make reproduce") or {},
-        [run for run in found if run],
+        runs,
         _read(reports / "benchmarks.json", _benchmarks, "make bench"),
-        _read(reports / "faults.json", _faults, "make test") or [],
+        faults,
     )
 
 
@@ -75,23 +82,18 @@ def _read(path: Path, parse: Callable[[str], Any], maker: str) -> Any:
         raise ReportError(f"{path}: is damaged ({reason}): delete it, then {maker}") from error
 
 
-def _test_run(name: str, text: str) -> TestRun | None:
-    """None where no test saw a claim."""
+def _test_run(name: str, text: str) -> tuple[TestRun, list[Fault]]:
     tree = ElementTree.fromstring(text)
     suite = tree.find(".//testsuite")
-    observations = [
-        json.loads(found.attrib["value"])
-        for found in tree.iter("property")
-        if found.get("name") == CLAIM_PROPERTY
-    ]
     started = suite.get("timestamp", "")[:19].replace("T", " ") if suite is not None else ""
-    return TestRun(name, started, observations) if observations else None
+    faults = [Fault(**row) for row in _properties(tree, FAULT_PROPERTY)]
+    return TestRun(name, started, _properties(tree, CLAIM_PROPERTY)), faults
+
+
+def _properties(tree: ElementTree.Element, name: str) -> list[dict[str, Any]]:
+    found = [entry for entry in tree.iter("property") if entry.get("name") == name]
+    return [json.loads(entry.attrib["value"]) for entry in found]
 
 
 def _benchmarks(text: str) -> Benchmarks:
     return parse_benchmarks(json.loads(text))
-
-
-def _faults(text: str) -> list[Fault]:
-    names = Fault.__dataclass_fields__
-    return [Fault(**{name: row[name] for name in names}) for row in json.loads(text)["rows"]]

@@ -6,14 +6,17 @@ The environment variable FAULTS=full makes each test that repeats its fault do s
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from reproduction.report.sources import FAULT_PROPERTY
 from tests.faults.harness import PARTITIONS, Stage, Worker
 from tfkafka.admin import Admin
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
+from tfkafka.testing.verdict import Verdict
 
 FULL = os.environ.get("FAULTS") == "full"
 
@@ -33,6 +36,25 @@ def admin(kafka) -> Admin:
 def times() -> Callable[[int, int], int]:
     """times(few, many): how often to repeat a fault."""
     return lambda few, many: many if FULL else few
+
+
+@pytest.fixture
+def note_fault(record_property) -> Callable[[str, int, str, Verdict | str], None]:
+    """note_fault(what, faults, proof, verdict): for the report, and printed.
+
+    What was done, how often, what proves that it bit, and the judge's verdict, or its result in
+    words where records are not what is judged.
+    """
+
+    def note(what: str, faults: int, proof: str, verdict: Verdict | str) -> None:
+        row = {"what": what, "faults": faults, "proof": proof, "lost": None, "duplicated": None}
+        if isinstance(verdict, Verdict):
+            row |= {"lost": verdict.counts["lost"], "duplicated": verdict.counts["duplicated"]}
+            verdict = "each once" if verdict.is_clean() else "anomalies"
+        record_property(FAULT_PROPERTY, json.dumps({**row, "verdict": verdict}))
+        print(f"{what}: {faults}; {proof}; {verdict}")
+
+    return note
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tfkafka import predictions
 from tfkafka.admin import Admin
 from tfkafka.intake import Limits
 from tfkafka.read import pin, read
-from tfkafka.testing.ledger import Kind, Recorder, judge
+from tfkafka.testing.ledger import Kind, Recorder, Verdict, judge
 from tfkafka.waiting import wait_for
 from tfkafka.write import write
 
@@ -122,7 +122,7 @@ class Stage:
                 )  # fmt: skip
                 recorder.acknowledged(partition, np.arange(len(numbers)), numbers)
 
-    def judge(self) -> None:
+    def judge(self) -> Verdict:
         """Each input has exactly one committed prediction, that of its own features."""
         found = predictions.read_predictions(self.servers, self.predictions)
         with Recorder(self.folder, self.topic) as recorder:
@@ -137,6 +137,7 @@ class Stage:
             numbers = np.arange(partition, self.records, PARTITIONS)
             features = (numbers % 1000 / 1000).astype(np.float32)[:, np.newaxis]
             assert np.array_equal(values, stand_in(features))
+        return verdict
 
     def rejected(self) -> int:
         """Predictions that are in the log and do not count: of transactions that were aborted."""

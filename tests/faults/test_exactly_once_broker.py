@@ -19,7 +19,7 @@ def process_of(broker) -> int:
 
 
 @pytest.mark.timeout(1800)
-def test_broker_killed_and_restarted(kafka, make_stage, spawn, times):
+def test_broker_killed_and_restarted(kafka, make_stage, spawn, times, note_fault):
     """Progress again after each death, in the same process of the worker."""
     kills = times(1, 20)
     stage = make_stage(times(8_000, 40_000))
@@ -37,15 +37,16 @@ def test_broker_killed_and_restarted(kafka, make_stage, spawn, times):
     worker.send(signal.SIGTERM)
     worker.finish()
     spawn(stage, records=5_000).finish()
-    stage.judge()
+    verdict = stage.judge()
     assert len(pids) == kills + 1
-    print(
-        f"{kills} kills: progress {max(waits):.1f} s after the return at most; "
-        f"{worker.restarts} restarts of the clients, {stage.rejected():,} records rejected"
-    )
+    note_fault(
+        "inference: broker killed -9 and restarted", kills,
+        f"another pid each time; progress {max(waits):.1f} s after its return at most, "
+        f"{stage.rejected():,} aborted predictions in the log", verdict,
+    )  # fmt: skip
 
 
-def test_broker_frozen_longer_than_the_session(kafka, make_stage, spawn):
+def test_broker_frozen_longer_than_the_session(kafka, make_stage, spawn, note_fault):
     stage = make_stage(8_000)
     session_s = 6
     quick = {"session.timeout.ms": session_s * 1000, "heartbeat.interval.ms": 500}
@@ -61,16 +62,19 @@ def test_broker_frozen_longer_than_the_session(kafka, make_stage, spawn):
     worker.send(signal.SIGTERM)
     worker.finish()
     spawn(stage, records=5_000).finish()
-    stage.judge()
+    verdict = stage.judge()
     gap = max(
         b.seconds - a.seconds for a, b in zip(worker.commits, worker.commits[1:], strict=False)
     )
     assert gap > session_s
     waited = next(c.seconds for c in worker.commits if c.records > before) - frozen_until
-    print(f"progress {waited:.1f} s after the thaw; {worker.restarts} restarts of the clients")
+    note_fault(
+        "inference: broker frozen for longer than the session", 1,
+        f"no commit for {gap:.1f} s, the next one {waited:.1f} s after the thaw", verdict,
+    )  # fmt: skip
 
 
-def test_connections_cut(kafka, make_stage, spawn):
+def test_connections_cut(kafka, make_stage, spawn, note_fault):
     proxy = Proxy(kafka.bootstrap_servers)
     stage = make_stage(8_000)
     worker = spawn(stage, servers=proxy.bootstrap_servers, **RUN)
@@ -87,9 +91,10 @@ def test_connections_cut(kafka, make_stage, spawn):
     worker.finish()
     proxy.close()
     spawn(stage, records=5_000).finish()
-    stage.judge()
+    verdict = stage.judge()
     assert proxy.cuts >= 12
-    print(f"{proxy.cuts} connections cut, {worker.restarts} restarts, {stage.rejected()} rejected")
+    proof = f"counted by the proxy; no network for 3 s, {worker.restarts} restarts of the clients"
+    note_fault("inference: connections cut", proxy.cuts, proof, verdict)
 
 
 def test_no_broker_is_one_clear_line(kafka, make_stage, spawn):

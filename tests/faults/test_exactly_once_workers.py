@@ -39,7 +39,7 @@ def test_a_call_that_never_returns(make_stage, spawn):
 
 
 @pytest.mark.timeout(1800)
-def test_killed_again_and_again(make_stage, spawn, times):
+def test_killed_again_and_again(make_stage, spawn, times, note_fault):
     """By turns at a random time, and within a transaction, whose records are in the log by then."""
     kills = times(4, 100)
     stage = make_stage(times(4_000, 40_000))
@@ -61,11 +61,14 @@ def test_killed_again_and_again(make_stage, spawn, times):
         commits += len(worker.commits)
     last = spawn(stage, records=5_000)
     last.finish()
-    stage.judge()
-    print(f"{kills} kills, {commits} commits, {stage.rejected():,} records rejected")
+    verdict, rejected = stage.judge(), stage.rejected()
+    note_fault(
+        "inference: worker killed -9", kills,
+        f"{commits} commits, {rejected:,} aborted predictions in the log", verdict,
+    )  # fmt: skip
     assert len(pids) == kills
     assert last.records > 0
-    assert stage.rejected() >= kills // 2
+    assert rejected >= kills // 2
 
 
 def test_stop_leaves_the_group_and_another_goes_on_at_once(make_stage, spawn):
@@ -84,7 +87,7 @@ def test_stop_leaves_the_group_and_another_goes_on_at_once(make_stage, spawn):
     print(f"first commit of another {second.commits[0].seconds - stopped:.1f} s after the stop")
 
 
-def test_one_of_two_is_killed_and_the_other_takes_over(make_stage, spawn):
+def test_one_of_two_is_killed_and_the_other_takes_over(make_stage, spawn, note_fault):
     stage = make_stage(30_000)
     options = {"records": 100, "stream_timeout": -1, "model_s": 0.05, "configuration": QUICK}
     first, second = spawn(stage, worker="1", **options), spawn(stage, worker="2", **options)
@@ -97,12 +100,15 @@ def test_one_of_two_is_killed_and_the_other_takes_over(make_stage, spawn):
     wait_for(
         lambda: [m[: len(gone)] for m in stage.members()] == ["2"], "the survivor to have both", 60
     )
-    print(f"take-over {time.monotonic() - died:.1f} s after the death, session {SESSION_S} s")
+    took = f"the other had its partitions {time.monotonic() - died:.1f} s later"
     second.send(signal.SIGTERM)
     second.finish()
     assert second.rebalances > 1
     spawn(stage, worker="3", records=5_000).finish()
-    stage.judge()
+    note_fault(
+        "inference: one of two workers killed -9", 1, f"{took}, session {SESSION_S} s",
+        stage.judge(),
+    )  # fmt: skip
 
 
 def test_restarted_worker_has_its_partitions_at_once(make_stage, spawn):
@@ -121,7 +127,7 @@ def test_restarted_worker_has_its_partitions_at_once(make_stage, spawn):
     assert took < 60
 
 
-def test_frozen_worker_wakes_as_a_zombie(make_stage, spawn):
+def test_frozen_worker_wakes_as_a_zombie(make_stage, spawn, note_fault):
     """Another has its partitions by then: what it had in work does not count, and it goes on."""
     stage = make_stage(20_000)
     options = {"records": 100, "model_s": 0.05, "stream_timeout": -1, "configuration": QUICK}
@@ -138,9 +144,10 @@ def test_frozen_worker_wakes_as_a_zombie(make_stage, spawn):
     zombie.finish()
     other.finish()
     spawn(stage, worker="3", records=5_000).finish()
-    stage.judge()
+    verdict = stage.judge()
     assert zombie.rebalances > 1
-    print(f"zombie: {zombie.restarts} restarts, {zombie.rebalances} assignments")
+    proof = f"it joined again: {zombie.rebalances} assignments"
+    note_fault("inference: worker frozen, another takes over, it wakes", 1, proof, verdict)
 
 
 def test_zombie_of_the_same_name_is_fenced_and_stops(make_stage, spawn):

@@ -24,6 +24,7 @@ from tfkafka.write import write
 RECORDS = 1_250
 MINI_DATASETS = 7  # six of 200, and a rest
 PARTITIONS = 2
+SAME = "the same weights, bit by bit, as never killed"
 DEADLINE_S = 120.0
 
 
@@ -120,7 +121,7 @@ def test_killed_at_each_marked_point(options, story):
 
 
 @pytest.mark.timeout(1800)
-def test_killed_at_random_points(options, story, times):
+def test_killed_at_random_points(options, story, times, note_fault):
     rng, kills, runs, wanted = random.Random(11), 0, 0, times(2, 50)
     while True:
         run = options.but(folder=options.folder / str(runs))
@@ -134,11 +135,11 @@ def test_killed_at_random_points(options, story, times):
         runs += 1
         if kills == wanted:
             break
-    print(f"{kills} kills in {runs} runs, each with the same weights at its end, bit by bit")
+    note_fault("online learner killed -9 at a random point", kills, f"{runs} runs", SAME)
 
 
 @pytest.mark.timeout(1800)
-def test_killed_at_random_times(options, story, times):
+def test_killed_at_random_times(options, story, times, note_fault):
     if not (wanted := times(0, 20)):
         pytest.skip("make faults-full has it: as test_killed_at_random_points, by the clock")
     rng, kills, runs = random.Random(13), 0, 0
@@ -153,7 +154,7 @@ def test_killed_at_random_times(options, story, times):
             kills += learner_child.end(process) == -signal.SIGKILL
         finish(run, story)
         runs += 1
-    print(f"{kills} kills in {runs} runs, each with the same weights at its end, bit by bit")
+    note_fault("online learner killed -9 at a random time", kills, f"{runs} runs", SAME)
 
 
 def test_broker_killed_and_restarted(kafka, options, story):

@@ -94,18 +94,9 @@ BENCHMARKS: dict[str, Any] = {
     ],
 }  # fmt: skip
 
-FAULTS = {
-    "rows": [
-        {
-            "what": ODD,
-            "faults": 7,
-            "proof": "by id",
-            "lost": 0,
-            "duplicated": 0,
-            "verdict": "holds",
-        }
-    ]
-}
+FAULT = {
+    "what": ODD, "faults": 7, "proof": "by id", "lost": 0, "duplicated": None, "verdict": "holds",
+}  # fmt: skip
 
 
 def seen_by_a_test(claim: str, observed: Any, **facts: Any) -> dict[str, Any]:
@@ -114,11 +105,11 @@ def seen_by_a_test(claim: str, observed: Any, **facts: Any) -> dict[str, Any]:
     }
 
 
-def junit(*observations: dict[str, Any]) -> str:
+def junit(*observations: dict[str, Any], name: str = "claim") -> str:
     from xml.sax.saxutils import quoteattr
 
     properties = "".join(
-        f'<property name="claim" value={quoteattr(json.dumps(seen))}/>' for seen in observations
+        f'<property name="{name}" value={quoteattr(json.dumps(seen))}/>' for seen in observations
     )
     return (
         '<testsuites><testsuite name="pytest" timestamp="2026-01-02T03:04:05.6">'
@@ -134,7 +125,7 @@ def fill(folder: Path) -> tuple[Path, Path]:
     reports.mkdir()
     (artifacts / "observations.json").write_text(json.dumps(OBSERVATIONS))
     (reports / "benchmarks.json").write_text(json.dumps(BENCHMARKS))
-    (reports / "faults.json").write_text(json.dumps(FAULTS))
+    (reports / "tests-faults.xml").write_text(junit(FAULT, name="fault"))
     seen = seen_by_a_test("online.late_records", 100), seen_by_a_test("group.lost_after_kill", 0)
     (reports / "tests.xml").write_text(junit(*seen))
     return artifacts, reports

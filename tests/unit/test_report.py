@@ -15,7 +15,7 @@ from reproduction.report.errors import ReportError
 from reproduction.report.evidence import count, gather, summary
 from reproduction.report.sources import TestRun, read_sources
 from reproduction.report.write import write_report
-from tests.unit.report_samples import OBSERVATIONS, ODD, Page, fill, seen_by_a_test
+from tests.unit.report_samples import OBSERVATIONS, ODD, Page, fill, junit, seen_by_a_test
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,7 +92,7 @@ def test_json_has_all_of_it(full):
 def test_files_are_written_whole(full):
     names = {"index.html", "report.md", "report.json"}
     assert {path.name for path in full.iterdir()} == names | {
-        "benchmarks.json", "faults.json", "tests.xml",
+        "benchmarks.json", "tests-faults.xml", "tests.xml",
     }  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def test_counts_are_of_claims():
         ("artifacts/observations.json", "{"),
         ("reports/benchmarks.json", "[]"),
         ("reports/benchmarks.json", '{"benchmarks": [{"extra_info": {"sides": {}}}]}'),
-        ("reports/faults.json", '{"rows": [{"what": "x"}]}'),
+        ("reports/tests-faults.xml", junit({"what": "x"}, name="fault")),
         ("reports/tests.xml", "<testsuites>"),
     ],
 )
