@@ -30,6 +30,11 @@ from tfkafka.waiting import wait_for
 REQUEST_TIMEOUT_S = 10.0
 OFFSETS_TOPIC = "__consumer_offsets"
 # What a broker says in the moments until it knows that it leads a new partition.
+_NOT_YET_LOADED = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 _NOT_YET_LED = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -162,8 +167,10 @@ class Admin:
         """
         if not self._groups_are_kept():
             return []
-        committed = self._committed(group)
+        # In this order: asked for offsets, a coordinator that is still loading gives an answer on
+        # which librdkafka 2.16 crashes; asked for members, it does not.
         members = self._members(group)
+        committed = self._committed(group)
         keys = sorted({*committed, *members})
         ends = {name: self.end_offsets(name) for name in {topic for topic, _ in keys}}
         nobody = (None, None, None)
@@ -178,8 +185,10 @@ class Admin:
         """Whether a consumer is in the group now."""
         if not self._groups_are_kept():
             return False
-        description = self._result(self._client.describe_consumer_groups([group])[group])
-        return description.state not in (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+        return self._description(group).state not in (
+            ConsumerGroupState.EMPTY,
+            ConsumerGroupState.DEAD,
+        )
 
     def _metadata(self, name: str | None = None):
         try:
@@ -239,12 +248,27 @@ class Admin:
         return {(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
 
     def _members(self, group: str) -> dict[tuple[str, int], tuple[str, str, str]]:
-        description = self._result(self._client.describe_consumer_groups([group])[group])
+        description = self._description(group)
         return {
             (p.topic, p.partition): (member.member_id, member.host, member.client_id)
             for member in description.members
             for p in (member.assignment.topic_partitions if member.assignment else [])
         }
+
+    def _description(self, group: str):
+        """Once the group's coordinator has loaded it."""
+        return wait_for(
+            lambda: self._description_if_loaded(group), f"the coordinator of group {group}",
+            REQUEST_TIMEOUT_S, BrokerError,
+        )  # fmt: skip
+
+    def _description_if_loaded(self, group: str):
+        try:
+            return self._result(self._client.describe_consumer_groups([group])[group])
+        except KafkaException as error:
+            if error.args[0].code() in _NOT_YET_LOADED:
+                return None
+            raise
 
     def _result(self, future):
         try:
