@@ -34,35 +34,44 @@ else
 endif
 RUN := $(VENV)/bin/python
 
-.PHONY: reproduce test test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test test-rest test-tutorial test-readers test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
 	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
 
-# All tests on Kafka 3.9.2, and the tutorial's part on its own Kafka with fewer rows and both
-# readers. Most of it is waiting, so it goes in two halves at the same time; the output of the second
-# follows when both are done.
-OWN_KAFKA := tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000
+# All tests on Kafka 3.9.2, and the tutorial's also on its own Kafka, with fewer rows and both readers.
+# Most of it is waiting, so it goes in three parts at the same time; what two of them print follows
+# when all are done.
+PYTEST := $(RUN) -m pytest
 test: $(VENV)/installed lint
 	@mkdir -p reports
-	@{ $(RUN) -m pytest $(OWN_KAFKA) --junitxml=reports/tests-kafka-2.7.2.xml; first=$$?; \
-	   $(RUN) -m pytest tests/integration/tfkafka --junitxml=reports/tests-tfkafka.xml; next=$$?; \
-	   $(RUN) -m pytest tests/faults --junitxml=reports/tests-faults.xml; \
-	   exit $$((first || next || $$?)); } > reports/tests-second-half.log 2>&1 & second=$$!; \
-	$(RUN) -m pytest --reader tfio --ignore tests/integration/tfkafka --ignore tests/faults \
-	    --junitxml=reports/tests.xml; status=$$?; \
-	wait $$second; second_status=$$?; \
-	echo; echo "The tutorial on Kafka 2.7.2, tfkafka, faults:"; cat reports/tests-second-half.log; \
-	echo; $(RUN) -m reproduction.report; \
-	exit $$((status || second_status))
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-rest test-tutorial test-readers; \
+	  status=$$?; cat reports/tests-tutorial.log reports/tests-readers.log; \
+	  echo; $(RUN) -m reproduction.report; exit $$status
+
+test-rest:
+	@$(PYTEST) --ignore tests/integration/tutorial --ignore tests/integration/tfkafka \
+	  --ignore tests/faults --junitxml=reports/tests.xml
+
+test-tutorial:
+	@{ $(PYTEST) tests/integration/tutorial --reader tfio \
+	      --junitxml=reports/tests-tutorial.xml; first=$$?; \
+	   $(PYTEST) tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000 \
+	      --junitxml=reports/tests-kafka-2.7.2.xml; \
+	   exit $$((first || $$?)); } > reports/tests-tutorial.log 2>&1
+
+test-readers:
+	@{ $(PYTEST) tests/integration/tfkafka --junitxml=reports/tests-tfkafka.xml; first=$$?; \
+	   $(PYTEST) tests/faults --junitxml=reports/tests-faults.xml; \
+	   exit $$((first || $$?)); } > reports/tests-readers.log 2>&1
 
 test-latest:
 	$(MAKE) STACK=latest tests-without-tensorflow-io
 
 tests-without-tensorflow-io: $(VENV)/installed
 	@mkdir -p reports
-	$(RUN) -m pytest tests/unit tests/integration/tutorial tests/integration/tfkafka \
+	$(PYTEST) tests/unit tests/integration/tutorial tests/integration/tfkafka \
 	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
 	  --junitxml=reports/tests-latest.xml
 
@@ -75,18 +84,18 @@ bench: MARKED := bench
 bench-full: MARKED := bench or scaling
 bench bench-full: $(VENV)/installed
 	@mkdir -p reports
-	$(RUN) -m pytest tests/benchmarks -m "$(MARKED)" -p no:randomly \
+	$(PYTEST) tests/benchmarks -m "$(MARKED)" -p no:randomly \
 	    --benchmark-json=reports/benchmarks.json $(BENCH); status=$$?; \
 	$(RUN) -m reproduction.report; exit $$status
 
 # docs/delivery-guarantees.md says what they show. FAULTS=full repeats each fault as often as its
 # test promises; -s prints the counts.
 faults: $(VENV)/installed
-	$(RUN) -m pytest tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
+	$(PYTEST) tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
 	$(RUN) -m reproduction.report; exit $$status
 
 faults-full: $(VENV)/installed
-	FAULTS=full $(RUN) -m pytest tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
+	FAULTS=full $(PYTEST) tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
 	$(RUN) -m reproduction.report; exit $$status
 
 fidelity: $(VENV)/installed
