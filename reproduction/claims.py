@@ -14,7 +14,7 @@ FULL_ROWS = 100_000
 FULL_EPOCHS = 10
 HOLDS, FAILS, KNOWN_FALSE = "holds", "DOES NOT HOLD", "is false"
 SHOWN, NOT_RUN, NOT_COMPARED = "shown", "not run", "not compared"
-NOT_SEEN = "no script observed it"
+NOT_SEEN = "seen by no script and no test yet (make reproduce, make test)"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def judge_claim(claim: Claim, observations: Mapping[str, Any]) -> Verdict:
     """Hold one claim against `observations`, as `judge` does all of them."""
     observed = observations.get(claim.id)
     if claim.id not in observations:
-        return Verdict(claim, None, NOT_RUN, "make test observes it" if claim.test else NOT_SEEN)
+        return Verdict(claim, None, NOT_RUN, NOT_SEEN)
     if why := _not_comparable(claim, observations):
         return Verdict(claim, observed, NOT_RUN, why)
     if claim.check == "shown":
