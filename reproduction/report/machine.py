@@ -39,6 +39,14 @@ def stolen_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def version_of(package: str) -> str:
+    """Of an installed package; "not installed" for another."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def _cpu() -> str:
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(), re.MULTILINE)
@@ -51,13 +59,7 @@ def _versions() -> dict[str, str]:
     """Of what requirements*.txt name, as far as it is installed."""
     texts = [path.read_text() for path in sorted(ROOT.glob("requirements*.txt"), reverse=True)]
     names = dict.fromkeys(re.findall(r"^([\w-]+)==", "".join(texts), re.MULTILINE))
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+    return {name: version_of(name) for name in names}
 
 
 def _commit() -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-FLOORS = Path(__file__).with_name("floors.toml")
+from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Limit, Ratio
 
-HOLDS, BELOW, UNKNOWN = "holds", "below", "unknown"
+FLOORS = Path(__file__).with_name("floors.toml")
 
 
 class MissingFloor(AssertionError):
@@ -27,56 +27,21 @@ class Bound:
     goal: float | None = None
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Throughput of one side against another's, in the shape that the report reads."""
-
-    of: str
-    to: str
-    measure: str
-    median: float
-    rounds: list[float]
-    floor: float
-    verdict: str
-    goal: float | None = None
-
-    def complaint(self) -> str | None:
-        """What is wrong, in a line."""
-        if self.verdict != BELOW:
-            return None
-        return (
-            f"{self.of} has {self.median:.3g} x the {self.measure} of {self.to}: "
-            f"{self.floor - self.median:.3g} below the floor of {self.floor:.3g} "
-            f"(rounds: {', '.join(f'{each:.3g}' for each in self.rounds)})"
+def complaint(verdict: Ratio | Limit) -> str | None:
+    """What is wrong, in a line; None where nothing is, or nothing can be told."""
+    if verdict.verdict != BELOW:
+        return None
+    if isinstance(verdict, Ratio):
+        said = (
+            f"{verdict.of} has {verdict.median:.3g} x the {verdict.measure} of {verdict.to}: "
+            f"{verdict.floor - verdict.median:.3g} below the floor of {verdict.floor:.3g}"
         )
-
-    def as_dict(self) -> dict:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A quantity that may not be above a bound; `unit` such as "s" or "MB"."""
-
-    what: str
-    unit: str
-    median: float
-    rounds: list[float]
-    most: float
-    verdict: str
-    goal: float | None = None
-
-    def complaint(self) -> str | None:
-        """What is wrong, in a line."""
-        if self.verdict != BELOW:
-            return None
-        return (
-            f"{self.what}: {self.median:.3g} {self.unit}, {self.median - self.most:.3g} above the "
-            f"limit of {self.most:.3g} (rounds: {', '.join(f'{each:.3g}' for each in self.rounds)})"
+    else:
+        said = (
+            f"{verdict.what}: {verdict.median:.3g} {verdict.unit}, "
+            f"{verdict.median - verdict.most:.3g} above the limit of {verdict.most:.3g}"
         )
-
-    def as_dict(self) -> dict:
-        return asdict(self)
+    return f"{said} (rounds: {', '.join(f'{each:.3g}' for each in verdict.rounds)})"
 
 
 class Floors:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 
 import psutil
 import pytest
 
+from reproduction.report import machine
+from reproduction.report.benchmarks import UNKNOWN, Limit, Ratio
 from tests import isolated
 from tests.benchmarks import storing, summary
-from tests.benchmarks.bounds import UNKNOWN, Floors, Limit, Ratio
+from tests.benchmarks.bounds import Floors, complaint
 from tests.benchmarks.sides import java as java_tools
 from tests.benchmarks.sides.writing import fill
 from tests.benchmarks.storing import Point
@@ -104,7 +105,7 @@ def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Rati
         title = entry["title"]
         told = request.config.stash.setdefault(summary.VERDICTS, [])
         told.extend((title, verdict) for verdict in verdicts)
-        complaints = [complaint for each in verdicts if (complaint := each.complaint())]
+        complaints = [line for each in verdicts if (line := complaint(each))]
         if complaints:
             pytest.fail(f"{title}:\n" + "\n".join(complaints), pytrace=False)
         if any(each.verdict == UNKNOWN for each in verdicts):
@@ -203,11 +204,4 @@ def pytest_benchmark_update_machine_info(config, machine_info: dict) -> None:
     machine_info["cores"] = os.cpu_count()
     choice = config.getoption("--kafka")
     machine_info["kafka"] = config.getoption("--kafka-version") if choice == "embedded" else choice
-    machine_info["versions"] = {name: _version(name) for name in _PACKAGES}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    machine_info["versions"] = {name: machine.version_of(name) for name in _PACKAGES}

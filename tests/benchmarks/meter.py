@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reproduction.report.machine import stolen_seconds
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -36,14 +38,14 @@ class Meter:
     """Measures from its making until `stop`."""
 
     def __init__(self):
-        self._stolen = stolen_s()
+        self._stolen = stolen_seconds()
         self._cpu = _cpu_s()
         self._wall = time.monotonic()
 
     def stop(self, steps: int = 0, **apart: float) -> Sample:
         """The sample; names in `apart` have spaces for underscores."""
         wall = time.monotonic() - self._wall
-        cpu, stolen = _cpu_s() - self._cpu, stolen_s() - self._stolen
+        cpu, stolen = _cpu_s() - self._cpu, stolen_seconds() - self._stolen
         named = {name.replace("_", " "): seconds for name, seconds in apart.items()}
         return Sample(wall, cpu, stolen, peak_mb(), steps, named)
 
@@ -53,15 +55,6 @@ def measured(work: Callable[[], object], steps: int = 0) -> Sample:
     meter = Meter()
     work()
     return meter.stop(steps)
-
-
-def stolen_s() -> float:
-    """Seconds stolen since boot: eighth figure of the first line of /proc/stat; 0 without one."""
-    try:
-        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError):
-        return 0.0
 
 
 def peak_mb() -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from tests.benchmarks.bounds import Limit, Ratio
+from reproduction.report.benchmarks import Limit, Ratio
 from tests.benchmarks.turns import Comparison
 from tests.benchmarks.worker import Side
 
@@ -41,8 +41,8 @@ def entry(found: Comparison, ratios: Sequence[Ratio] = (), limits: Sequence[Limi
         "records": found.records,
         "bytes": found.size,
         "sides": {side.label: found.figures(side.label) for side in found.sides},
-        "ratios": [ratio.as_dict() for ratio in ratios],
-        "limits": [limit.as_dict() for limit in limits],
+        "ratios": [asdict(ratio) for ratio in ratios],
+        "limits": [asdict(limit) for limit in limits],
         "apart": found.apart(),
         "disturbed_rounds": found.disturbed,
         "load": found.load,
@@ -59,7 +59,7 @@ def observed_entry(found: Comparison, limits: Sequence[Limit]) -> dict:
         "title": found.title,
         "sides": {},
         "apart": seconds,
-        "limits": [limit.as_dict() for limit in limits],
+        "limits": [asdict(limit) for limit in limits],
         "disturbed_rounds": found.disturbed,
         "load": found.load,
     }
@@ -74,7 +74,7 @@ def scaling_entry(
         "step": found.step,
         "title": found.title,
         "points": [_point(point, found) for point in points],
-        "limits": [limit.as_dict() for limit in limits],
+        "limits": [asdict(limit) for limit in limits],
         "disturbed_rounds": found.disturbed,
         "load": found.load,
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.benchmarks.bounds import BELOW, HOLDS, UNKNOWN, Limit, Ratio
+from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Limit, Ratio
 
 # sysexits.h's EX_TEMPFAIL: the machine was too busy to tell, try again.
 EXIT_UNKNOWN = 75

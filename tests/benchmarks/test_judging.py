@@ -2,8 +2,9 @@
 
 import pytest
 
+from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN
 from tests.benchmarks import summary
-from tests.benchmarks.bounds import BELOW, HOLDS, UNKNOWN, Floors, MissingFloor
+from tests.benchmarks.bounds import Floors, MissingFloor, complaint
 from tests.benchmarks.meter import Sample
 from tests.benchmarks.turns import take_turns, undisturbed
 from tests.benchmarks.worker import Side, WorkerFailed
@@ -42,15 +43,15 @@ def test_too_many_disturbed_rounds_are_told():
 def test_a_median_below_its_floor_is_told_by_how_much(floors):
     ratio = floors.ratio("read", "ours", "theirs", [0.1, 0.4, 0.9], True)
     assert ratio.verdict == BELOW
-    assert "0.4 x the throughput of theirs: 0.1 below the floor of 0.5" in ratio.complaint()
+    assert "0.4 x the throughput of theirs: 0.1 below the floor of 0.5" in complaint(ratio)
     assert floors.ratio("read", "ours", "theirs", [0.1, 0.5, 0.9], True).verdict == HOLDS
     limit = floors.limit("read", "memory", "MB", [12.0], True)
-    assert limit.verdict == BELOW and "2 above the limit of 10" in limit.complaint()
+    assert limit.verdict == BELOW and "2 above the limit of 10" in complaint(limit)
 
 
 def test_what_cannot_be_told_does_not_pass(floors):
     ratio = floors.ratio("read", "ours", "theirs", [0.9], False)
-    assert ratio.verdict == UNKNOWN and ratio.complaint() is None
+    assert ratio.verdict == UNKNOWN and complaint(ratio) is None
     assert summary.exit_status(0, [("Read", ratio)]) == summary.EXIT_UNKNOWN
     assert summary.exit_status(1, [("Read", ratio)]) == 1
     held = floors.ratio("read", "ours", "theirs", [0.9], True)

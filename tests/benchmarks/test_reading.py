@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.benchmarks.bounds import BELOW, Floors
+from reproduction.report.benchmarks import BELOW
+from tests.benchmarks.bounds import Floors, complaint
 from tests.benchmarks.catalogue import (
     FEWER_ROUNDS,
     TFKAFKA,
@@ -69,7 +70,7 @@ def test_a_slowed_reader_is_caught(filled):
     rounds = found.ratios(slowed.label, ceiling.label)
     ratio = Floors().ratio("decode", slowed.label, ceiling.label, rounds, True)
     assert ratio.verdict == BELOW, ratio
-    assert f"below the floor of {ratio.floor:.3g}" in ratio.complaint()
+    assert f"below the floor of {ratio.floor:.3g}" in complaint(ratio)
 
 
 def ceilings(topic: Topic, java: dict[str, str] | None, messages) -> list[Side]:

@@ -6,7 +6,8 @@ Both sides of a ratio work on the same records in turns, so that a slow machine 
 
 import pytest
 
-from tests.benchmarks.bounds import BELOW, Floors
+from reproduction.report.benchmarks import BELOW
+from tests.benchmarks.bounds import Floors, complaint
 from tests.benchmarks.sides.writing import fill
 from tests.benchmarks.topics import Topic
 from tests.benchmarks.turns import take_turns
@@ -92,4 +93,4 @@ def test_a_slowed_reader_is_caught(topic):
     found = take_turns("decode", "A slowed reader", RECORDS, 0, sides, ROUNDS)
     rounds = found.ratios("tfkafka", "bare consume loop")
     ratio = Floors().ratio("short-decode", "tfkafka", "bare consume loop", rounds, True)
-    assert ratio.verdict == BELOW and "below the floor" in ratio.complaint(), ratio
+    assert ratio.verdict == BELOW and "below the floor" in complaint(ratio), ratio
