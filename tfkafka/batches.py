@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from tfkafka.errors import ConfigurationError, ReadError, TfkafkaError, TopicError
-from tfkafka.intake import Intake, Limits
+from tfkafka.intake import FOR_EVER, Intake, Limits
 from tfkafka.lane import in_background
 from tfkafka.offsets import FIXED
 from tfkafka.records import Chunk
@@ -22,7 +22,6 @@ from tfkafka.transactions import (
     is_fencing,
 )
 
-FOR_EVER = -1
 _LEAST = (("transaction_records", 1), ("transaction_wait", 0), ("stream_timeout", FOR_EVER))
 _POLL_S = 0.1
 _ASK_S = 2.0

@@ -12,11 +12,11 @@ from tfkafka import config
 from tfkafka.datasets import ChunkedDataset, Source, shaped, source_options
 from tfkafka.decode import CsvDecoder
 from tfkafka.elements import Layout
-from tfkafka.intake import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
+from tfkafka.intake import BROKER_TIMEOUT_MS, FOR_EVER, PREFETCH_BYTES, Limits
 from tfkafka.ledger import Ledger
 from tfkafka.poison import Counts, Poison
 from tfkafka.records import Chunk
-from tfkafka.session import FOR_EVER, GroupSession
+from tfkafka.session import GroupSession
 
 # librdkafka's own default for batch.num.messages.
 MINI_DATASET_RECORDS = 10_000

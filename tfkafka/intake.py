@@ -17,6 +17,8 @@ CHUNK_RECORDS = 4096
 CHUNK_BYTES = 4 << 20
 PREFETCH_BYTES = 32 << 20
 BROKER_TIMEOUT_MS = 30_000
+# A stream_timeout of a stream that never ends.
+FOR_EVER = -1
 PROBE_AFTER_S = 1.0
 # A broker answers in turn: behind a fetch that waits for records, its `fetch.wait.max.ms` long.
 FETCH_WAIT_MS = 500

@@ -24,8 +24,8 @@ from tfkafka import config
 from tfkafka.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.decode import CsvDecoder
 from tfkafka.errors import CheckpointError
-from tfkafka.intake import BROKER_TIMEOUT_MS, Limits
-from tfkafka.plans import FOR_EVER, Tail, next_plan
+from tfkafka.intake import BROKER_TIMEOUT_MS, FOR_EVER, Limits
+from tfkafka.plans import Tail, next_plan
 from tfkafka.poison import Poison
 from tfkafka.read import Span, read
 from tfkafka.records import Chunk

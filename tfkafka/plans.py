@@ -16,13 +16,13 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tfkafka import config
 from tfkafka.errors import OffsetError, ReadError, TopicError
+from tfkafka.intake import FOR_EVER
 from tfkafka.read import Span
 
 REQUEST_S = 2.0
 POLL_S = 0.1
 # As with KafkaBatchDataset: so long without a new record, and what there is will do.
 QUIET_S = 1.0
-FOR_EVER = -1
 REPORT_S = 5.0
 RECONNECT_MS = 1000
 

@@ -20,7 +20,7 @@ import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
 from tfkafka.errors import ReadError, TopicError
-from tfkafka.intake import Intake, Limits
+from tfkafka.intake import FOR_EVER, Intake, Limits
 from tfkafka.interrupts import Interrupts
 from tfkafka.ledger import Positions
 from tfkafka.offsets import FIXED, Committer, commit_and_wait, commit_as_outsider
@@ -31,7 +31,6 @@ HEARTBEAT_S = 0.2
 CLOSE_S = 15.0
 EXIT_S = 2.0
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
-FOR_EVER = -1
 _open: weakref.WeakSet[GroupSession] = weakref.WeakSet()
 
 

@@ -17,7 +17,8 @@ from tests.faults import learner_child
 from tests.faults.learner_child import COLUMNS, Options, said
 from tfkafka.admin import Admin
 from tfkafka.checkpoints import Checkpoint, Series
-from tfkafka.plans import FOR_EVER, Tail
+from tfkafka.intake import FOR_EVER
+from tfkafka.plans import Tail
 from tfkafka.waiting import wait_for
 from tfkafka.write import write
 

@@ -9,7 +9,8 @@ import pytest
 
 from tfkafka import plans
 from tfkafka.errors import OffsetError
-from tfkafka.plans import FOR_EVER, next_plan, share
+from tfkafka.intake import FOR_EVER
+from tfkafka.plans import next_plan, share
 from tfkafka.read import Span
 
 

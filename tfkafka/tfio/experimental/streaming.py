@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tfkafka import config
 from tfkafka.groups import KafkaBatchDataset, KafkaGroupDataset
-from tfkafka.session import FOR_EVER
+from tfkafka.intake import FOR_EVER
 
 DEFAULT_GROUP = "test-consumer-group"
 MESSAGE_POLL_TIMEOUT_MS = 10_000
