@@ -31,7 +31,6 @@ def decode_kafka_item(item):
 
 
 BATCH_SIZE = 64
-WINDOW, WINDOWS = 1024, 8  # records that tensorflow-io reads at once; how many are timed
 SHUFFLE_BUFFER_SIZE = 64
 kafka_ds = tfio.IODataset.from_kafka("susy-train", partition=0, offset=0, servers=servers)
 train_ds = kafka_ds.shuffle(buffer_size=SHUFFLE_BUFFER_SIZE)
@@ -53,16 +52,6 @@ history = model.fit(
     train_ds, epochs=arguments.epochs, verbose=_common.keras_verbosity(), callbacks=[clock]
 ).history
 epoch_seconds = np.diff([*epoch_starts, time.monotonic()])
-
-# How long 1,024 records take to read, with no model and nothing decoded. The mean: what is read
-# ahead while this process has to wait for a busy machine would make a median too small.
-start, windows = time.monotonic(), 0
-for _ in kafka_ds.batch(WINDOW, drop_remainder=True).take(WINDOWS):
-    windows += 1
-if windows > WINDOWS // 2:
-    seconds = (time.monotonic() - start) / windows
-    print(f"Reading 1,024 records takes {seconds:.3f} s, without a model.")
-    _common.observe(arguments, train__window_seconds=round(seconds, 4))
 
 # What the model says while it is alive; 10_predict.py holds the saved one against it.
 live = np.concatenate([features for features, _ in train_ds.take(4).as_numpy_iterator()])
