@@ -32,8 +32,8 @@ def decode_kafka_item(item):
 
 BATCH_SIZE = 64
 SHUFFLE_BUFFER_SIZE = 64
-kafka_ds = tfio.IODataset.from_kafka("susy-train", partition=0, offset=0, servers=servers)
-train_ds = kafka_ds.shuffle(buffer_size=SHUFFLE_BUFFER_SIZE)
+train_ds = tfio.IODataset.from_kafka("susy-train", partition=0, offset=0, servers=servers)
+train_ds = train_ds.shuffle(buffer_size=SHUFFLE_BUFFER_SIZE)
 train_ds = train_ds.map(decode_kafka_item)
 train_ds = train_ds.batch(BATCH_SIZE)
 
