@@ -216,8 +216,10 @@ def test_attach_names_a_broker_that_died(start):
     text = str(raised.value)
     assert f"Kafka {ZOOKEEPER_VERSION} (pid {broker.state.kafka.pid})" in text
     assert "has died; start it again" in text
-    assert broker.logs().splitlines()[-1][:100] in text
-    assert f"all of it: {broker.folder.log}" in text
+    *_, last_logged, where = text.splitlines()
+    # ZooKeeper lives on and may have logged more since.
+    assert last_logged.strip() in broker.logs()
+    assert where.strip() == f"(all of it: {broker.folder.log})"
 
 
 def test_data_of_another_version_is_refused_and_kept(tmp_path):
