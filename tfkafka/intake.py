@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import methodcaller
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
@@ -28,7 +29,9 @@ LINGER_S = 0.01
 SAMPLE_EVERY = 16
 FIRST_RECORDS = 256
 GROWTH = 4
+PIECE_RECORDS = 1024
 
+_ERROR = methodcaller("error")
 _TRANSIENT = {
     KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE,
     KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.REQUEST_TIMED_OUT,
@@ -132,17 +135,30 @@ class Intake:
             self._silent()
             return Taken([], [])
         self._in_hand = [first]
-        following = []
-        if size > 1 and first.error() is None:
+        if first.error() is None:
             with _collector_paused():
-                following = self.consumer.consume(size - 1, LINGER_S)
-        messages = self._in_hand + following
+                self._consume(size)
+        messages = self._in_hand
         self._heard = self._probed = time.monotonic()
-        records = [message for message in messages if message.error() is None]
-        faults = [message for message in messages if message.error() is not None]
+        records, faults = messages, []
+        if any(map(_ERROR, messages)):
+            records = [message for message in messages if message.error() is None]
+            faults = [message for message in messages if message.error() is not None]
         if records:
             self._adapt(records)
         return Taken(records, [end for end in map(self._judge, faults) if end])
+
+    def _consume(self, size: int) -> None:
+        """Fill `_in_hand` to this size with what is there.
+
+        A few at a time: a new message is then made of memory that is still in the processor's
+        cache, and another thread gets Python's lock now and then.
+        """
+        while (wanted := min(PIECE_RECORDS, size - len(self._in_hand))) > 0:
+            piece = self.consumer.consume(wanted, LINGER_S)
+            self._in_hand += piece
+            if len(piece) < wanted:
+                return
 
     def forget(self, partitions: set[tuple[str, int]]) -> None:
         """These partitions were lost while `take` was waiting: what it has of them comes again.

@@ -114,13 +114,16 @@ def _chunks(
     intake: Intake, spans: list[Span], limits: Limits, max_records: int | None
 ) -> Iterator[Chunk]:
     left = {span.partition: span for span in spans}
+    # Then all records are of one partition, and need not be looked at one by one.
+    alone = len(spans) == 1
     interrupts = Interrupts()
     progress = time.monotonic()
     while left:
         taken = intake.take(POLL_S, max_records)
         chunk = Chunk(taken.records)
-        reached = _next_offsets(chunk, left)
-        chunk = _inside(chunk, left)
+        reached = _next_offsets(chunk, left, alone)
+        if not alone or any(offset > left[p].stop for p, offset in reached.items()):
+            chunk = _inside(chunk, left)
         reached |= {partition: offset for _, partition, offset in taken.ends}
         for partition in [p for p in left if reached.get(p, -1) >= left[p].stop]:
             topic = left.pop(partition).topic
@@ -141,8 +144,10 @@ def _chunks(
             progress = time.monotonic()
 
 
-def _next_offsets(chunk: Chunk, left: Mapping[int, Span]) -> dict[int, int]:
+def _next_offsets(chunk: Chunk, left: Mapping[int, Span], alone: bool) -> dict[int, int]:
     """For each partition that is still being read, the offset behind its last record."""
+    if alone and len(chunk):
+        return {next(iter(left)): chunk.messages[-1].offset() + 1}
     ends = {}
     for partition in left:
         offsets = chunk.offsets[chunk.partitions == partition]

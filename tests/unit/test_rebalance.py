@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from tests.unit.messages import message
-from tfkafka.intake import Intake, Limits
+from tfkafka.intake import PIECE_RECORDS, Intake, Limits
 from tfkafka.session import GroupSession
 
 SETTINGS = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g"}
@@ -30,6 +30,22 @@ class Rebalancing:
 def test_a_message_of_a_partition_that_was_lost_meanwhile_is_dropped():
     intake = Intake(SETTINGS, Limits(), ["t"])
     intake.consumer = Rebalancing(intake)
+    assert [m.value() for m in intake.take(0.1).records] == [b"second"]
+
+
+class RebalancingLater(Rebalancing):
+    """A consumer that loses partition 0 after a piece of a large chunk."""
+
+    def consume(self, count, timeout):
+        if len(self.intake._in_hand) == 1:
+            return [message(b"first", partition=0, offset=8)] * count
+        return super().consume(count, timeout)
+
+
+def test_nor_is_one_of_an_earlier_piece_kept():
+    intake = Intake(SETTINGS, Limits(), ["t"])
+    intake.consumer = RebalancingLater(intake)
+    intake._size = 3 * PIECE_RECORDS
     assert [m.value() for m in intake.take(0.1).records] == [b"second"]
 
 
