@@ -44,6 +44,8 @@ reproduce: $(VENV)/installed
 # Most of it is waiting, so it goes in three parts at the same time; what two of them print follows
 # when all are done.
 PYTEST := $(RUN) -m pytest
+FAULTS_TESTS := $(PYTEST) tests/faults -n 2 --dist worksteal --benchmark-disable \
+	      --junitxml=reports/tests-faults.xml
 test: $(VENV)/installed lint
 	@mkdir -p reports
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-rest test-tutorial test-readers; \
@@ -63,7 +65,7 @@ test-tutorial:
 
 test-readers:
 	@{ $(PYTEST) tests/integration/tfkafka --junitxml=reports/tests-tfkafka.xml; first=$$?; \
-	   $(PYTEST) tests/faults --junitxml=reports/tests-faults.xml; \
+	   $(FAULTS_TESTS); \
 	   exit $$((first || $$?)); } > reports/tests-readers.log 2>&1
 
 test-latest:
@@ -89,13 +91,10 @@ bench bench-full: $(VENV)/installed
 	$(RUN) -m reproduction.report; exit $$status
 
 # docs/delivery-guarantees.md says what they show. FAULTS=full repeats each fault as often as its
-# test promises; -s prints the counts.
-faults: $(VENV)/installed
-	$(PYTEST) tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
-	$(RUN) -m reproduction.report; exit $$status
-
-faults-full: $(VENV)/installed
-	FAULTS=full $(PYTEST) tests/faults -s --junitxml=reports/tests-faults.xml; status=$$?; \
+# test promises. They mostly wait, so two go at a time, each with its own broker.
+faults-full: export FAULTS = full
+faults faults-full: $(VENV)/installed
+	$(FAULTS_TESTS); status=$$?; \
 	$(RUN) -m reproduction.report; exit $$status
 
 fidelity: $(VENV)/installed

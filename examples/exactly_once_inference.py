@@ -32,15 +32,15 @@ arguments = _common.parse(
     predictions={"default": "susy-predictions", "help": "topic; made if it is not there"},
     group_id={"default": "susy-exactly-once"},
     worker={"default": "1", "help": "its name; each worker of a group needs its own"},
-    model={"help": "a saved model; default: susy.keras of 06_train.py"},
+    model={"type": Path, "help": "a saved model; default: susy.keras of 06_train.py"},
     transaction_records={"type": int, "default": 10_000, "help": "of a transaction at most"},
     transaction_wait={"type": int, "default": 1000, "help": "ms until one that is not full"},
     stream_timeout={"type": int, "default": 0, "help": "0: to the present end; ms; -1: for ever"},
 )
 servers = _common.find_kafka(arguments)
 _common.require_topic(servers, arguments.topic)
-model_path = Path(
-    arguments.model or _common.require_file(arguments.artifacts / "susy.keras", "06_train.py")
+model_path = _common.require_archive(
+    arguments.model or arguments.artifacts / "susy.keras", "06_train.py"
 )
 NUM_COLUMNS = 18
 

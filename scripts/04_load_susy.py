@@ -9,6 +9,7 @@ that are as hard to classify as the real ones, and that is said.
 import _common
 import pandas as pd
 
+from reproduction.files import replacing
 from reproduction.susy.loader import load
 from reproduction.susy.schema import COLUMNS
 
@@ -21,7 +22,7 @@ print(f"SUSY: {len(susy.frame):,} rows from {susy.where}")
 
 # Kept in UCI's format, and only whole: the next step reads it as the tutorial reads UCI's file.
 path = arguments.artifacts / "SUSY.csv"
-with _common.replacing(path) as scratch:
+with replacing(path) as scratch:
     susy.frame.to_csv(scratch, header=False, index=False)
 
 susy_iterator = pd.read_csv(path, header=None, names=list(COLUMNS), chunksize=100000)

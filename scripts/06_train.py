@@ -11,6 +11,7 @@ import _common
 import numpy as np
 import tensorflow as tf
 
+from reproduction.files import replacing, write_whole
 from reproduction.susy.model import build_model
 
 arguments = _common.parse(__doc__, "--bootstrap-servers", "--reader", "--seed", "--epochs")
@@ -55,12 +56,11 @@ epoch_seconds = np.diff([*epoch_starts, time.monotonic()])
 
 # What the model says while it is alive; 10_predict.py holds the saved one against it.
 live = np.concatenate([features for features, _ in train_ds.take(4).as_numpy_iterator()])
-with _common.replacing(arguments.artifacts / "live.npz") as scratch:
+with replacing(arguments.artifacts / "live.npz") as scratch:
     np.savez(scratch, features=live, probabilities=model.predict(live, verbose=0))
-with _common.replacing(arguments.artifacts / "susy.keras") as scratch:
+with replacing(arguments.artifacts / "susy.keras") as scratch:
     model.save(scratch)
-with _common.replacing(arguments.artifacts / "history.json") as scratch:
-    scratch.write_text(json.dumps(history, indent=1) + "\n")
+write_whole(arguments.artifacts / "history.json", json.dumps(history, indent=1) + "\n")
 print(f"Saved {arguments.artifacts / 'susy.keras'}")
 
 dense = [layer.count_params() for layer in model.layers if layer.count_params()]

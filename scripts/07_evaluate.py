@@ -21,7 +21,7 @@ arguments = _common.parse(
 )
 servers = _common.find_kafka(arguments)
 records = _common.require_topic(servers, "susy-test")
-model_path = _common.require_file(arguments.artifacts / "susy.keras", "06_train.py")
+model_path = _common.require_archive(arguments.artifacts / "susy.keras", "06_train.py")
 tfio = _common.import_reader(arguments.reader)
 admin = Admin(servers)
 

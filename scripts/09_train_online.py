@@ -11,6 +11,7 @@ import _common
 import tensorflow as tf
 from kafka import KafkaProducer
 
+from reproduction.files import replacing
 from tfkafka.admin import Admin
 from tfkafka.errors import TfkafkaError
 from tfkafka.waiting import wait_for
@@ -25,7 +26,7 @@ arguments = _common.parse(
 )
 servers = _common.find_kafka(arguments)
 records = _common.require_topic(servers, "susy-train")
-model_path = _common.require_file(arguments.artifacts / "susy.keras", "06_train.py")
+model_path = _common.require_archive(arguments.artifacts / "susy.keras", "06_train.py")
 tfio = _common.import_reader(arguments.reader)
 
 NUM_COLUMNS = 18
@@ -98,7 +99,7 @@ if late:
         f"{len(sent):,} records came {LATE_BY_S:.0f} s after the last one: "
         f"{trained - records:,} of them were trained on."
     )
-with _common.replacing(arguments.artifacts / "susy-online.keras") as scratch:
+with replacing(arguments.artifacts / "susy-online.keras") as scratch:
     model.save(scratch)
 print(f"Saved {arguments.artifacts / 'susy-online.keras'}")
 

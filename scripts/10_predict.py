@@ -1,5 +1,7 @@
 """Step 10: use the saved model on rows that arrive in a topic; print class and probability."""
 
+from pathlib import Path
+
 import _common
 import numpy as np
 import tensorflow as tf
@@ -12,13 +14,13 @@ arguments = _common.parse(
     "--reader",
     topic={"default": "susy-test"},
     group_id={"default": "susy-predict"},
-    model={"help": "a saved model; default: susy.keras of 06_train.py"},
+    model={"type": Path, "help": "a saved model; default: susy.keras of 06_train.py"},
 )
 servers = _common.find_kafka(arguments)
 _common.require_topic(servers, arguments.topic)
-live_path = _common.require_file(arguments.artifacts / "live.npz", "06_train.py")
-model_path = arguments.model or _common.require_file(
-    arguments.artifacts / "susy.keras", "06_train.py"
+live_path = _common.require_archive(arguments.artifacts / "live.npz", "06_train.py")
+model_path = _common.require_archive(
+    arguments.model or arguments.artifacts / "susy.keras", "06_train.py"
 )
 tfio = _common.import_reader(arguments.reader)
 

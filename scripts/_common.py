@@ -16,8 +16,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from reproduction.files import write_whole  # noqa: E402
 from reproduction.report.errors import ReportError  # noqa: E402
 from reproduction.susy.errors import SusyDataError  # noqa: E402
 from tfkafka.admin import Admin  # noqa: E402
@@ -115,6 +115,19 @@ def require_file(path: Path, script: str) -> Path:
     return path
 
 
+def require_archive(path: Path, script: str) -> Path:
+    """The path, if a whole .keras or .npz is there; both are zip archives with checksums."""
+    require_file(path, script)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            is_damaged = archive.testzip() is not None
+    except zipfile.BadZipFile:
+        is_damaged = True
+    if is_damaged:
+        raise OSError(5, f"is damaged, or something else: run scripts/{script} again", str(path))
+    return path
+
+
 def import_reader(name: str):
     """The module that offers tensorflow-io's names: tensorflow_io itself or tfkafka.tfio."""
     return importlib.import_module(READERS[name])
@@ -125,29 +138,12 @@ def keras_verbosity() -> int:
     return 1 if sys.stdout.isatty() else 2
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` once all went well.
-
-    So a reader never sees half a file, and a full disk costs nothing that was there before.
-    """
-    scratch = path.with_name(".new-" + path.name)
-    try:
-        yield scratch
-        os.replace(scratch, path)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
 def observe(arguments: argparse.Namespace, **observed: Any) -> None:
     """Add to observations.json; a claim's id is written with `__` for its dot."""
     path = arguments.artifacts / "observations.json"
     observations = read_observations(path)
     observations.update({name.replace("__", "."): value for name, value in observed.items()})
-    with replacing(path) as scratch:
-        scratch.write_text(json.dumps(observations, indent=1) + "\n")
+    write_whole(path, json.dumps(observations, indent=1) + "\n")
 
 
 def read_observations(path: Path) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def _chunks(
     left = {span.partition: span for span in spans}
     # Then all records are of one partition, and need not be looked at one by one.
     alone = len(spans) == 1
+    ends: dict[int, int] = {}
     interrupts = Interrupts()
     progress = time.monotonic()
     while left:
@@ -124,7 +125,9 @@ def _chunks(
         reached = _next_offsets(chunk, left, alone)
         if not alone or any(offset > left[p].stop for p, offset in reached.items()):
             chunk = _inside(chunk, left)
-        reached |= {partition: offset for _, partition, offset in taken.ends}
+        ends_now = {partition: offset for _, partition, offset in taken.ends}
+        reached |= ends_now
+        ends |= ends_now
         for partition in [p for p in left if reached.get(p, -1) >= left[p].stop]:
             topic = left.pop(partition).topic
             intake.consumer.incremental_unassign([TopicPartition(topic, partition)])
@@ -134,7 +137,7 @@ def _chunks(
         if not len(chunk) and left:
             must_come = any(span.stop != ENDLESS for span in left.values())
             if must_come and (time.monotonic() - progress) * 1000 > limits.broker_timeout:
-                raise intake.failure(", ".join(map(str, left.values())))
+                raise _nothing_came(intake, limits, left, ends)
             interrupts.check()
         yield chunk
         if max_records == 0:
@@ -142,6 +145,17 @@ def _chunks(
         if len(chunk):
             # The caller's time is no silence of the broker.
             progress = time.monotonic()
+
+
+def _nothing_came(
+    intake: Intake, limits: Limits, left: Mapping[int, Span], ends: Mapping[int, int]
+) -> ReadError:
+    """Why records that must come do not: the broker is away, or it has them no more."""
+    what = ", ".join(map(str, left.values()))
+    if not intake.is_alive() or not all(partition in ends for partition in left):
+        return intake.failure(what)
+    found = ", ".join(f"partition {p} ends at offset {ends[p]}" for p in left)
+    return OffsetError(f"{what}: {found}, and nothing came for {limits.broker_timeout} ms")
 
 
 def _next_offsets(chunk: Chunk, left: Mapping[int, Span], alone: bool) -> dict[int, int]:

@@ -7,8 +7,6 @@ them: ``tools/fidelity.py`` measures on those. The real rows don't end up in the
 """
 
 import argparse
-import io
-import os
 import sys
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from sklearn.neural_network import MLPClassifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from reproduction.files import replacing
 from reproduction.susy import holdout, kinematics
 from reproduction.susy import synthetic_model as model
 from reproduction.susy.real_rows import read_real_rows
@@ -238,14 +237,8 @@ def _dyadic_layer(network: MLPClassifier, layer: int, factor: float = 1.0) -> np
 def write_parameters(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """As float32 .npz, whole or not at all."""
     small = {k: v if v.dtype == np.uint64 else v.astype(np.float32) for k, v in arrays.items()}
-    content = io.BytesIO()
-    np.savez_compressed(content, **small)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with replacing(path) as scratch, scratch.open("wb") as file:
+        np.savez_compressed(file, **small)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def times() -> Callable[[int, int], int]:
 
 @pytest.fixture
 def note_fault(record_property) -> Callable[[str, int, str, Verdict | str], None]:
-    """note_fault(what, faults, proof, verdict): for the report, and printed.
+    """note_fault(what, faults, proof, verdict): for the report, and printed at the end.
 
     What was done, how often, what proves that it bit, and the judge's verdict, or its result in
     words where records are not what is judged.
@@ -52,9 +52,23 @@ def note_fault(record_property) -> Callable[[str, int, str, Verdict | str], None
             row |= {"lost": verdict.counts["lost"], "duplicated": verdict.counts["duplicated"]}
             verdict = "each once" if verdict.is_clean() else "anomalies"
         record_property(FAULT_PROPERTY, json.dumps({**row, "verdict": verdict}))
-        print(f"{what}: {faults}; {proof}; {verdict}")
 
     return note
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Each fault with its count, its proof and its verdict."""
+    rows = [
+        json.loads(value)
+        for report in terminalreporter.getreports("")
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == FAULT_PROPERTY
+    ]
+    if rows:
+        terminalreporter.section("faults, and what became of the records")
+    for row in rows:
+        terminalreporter.write_line("{what}: {faults}; {proof}; {verdict}".format(**row))
 
 
 @pytest.fixture

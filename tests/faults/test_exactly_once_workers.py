@@ -71,7 +71,7 @@ def test_killed_again_and_again(make_stage, spawn, times, note_fault):
     assert rejected >= kills // 2
 
 
-def test_stop_leaves_the_group_and_another_goes_on_at_once(make_stage, spawn):
+def test_stop_leaves_the_group_and_another_goes_on_at_once(make_stage, spawn, note_fault):
     stage = make_stage(4_000)
     first = spawn(stage, records=100, stream_timeout=-1, model_s=0.05)
     first.wait_for_records(300)
@@ -81,10 +81,12 @@ def test_stop_leaves_the_group_and_another_goes_on_at_once(make_stage, spawn):
     stopped = time.monotonic()
     second = spawn(stage, worker="2")
     second.finish()
-    stage.judge()
+    verdict = stage.judge()
     assert stage.rejected() == 0
     assert second.records == 4_000 - first.records
-    print(f"first commit of another {second.commits[0].seconds - stopped:.1f} s after the stop")
+    took = second.commits[0].seconds - stopped
+    proof = f"it left the group; another one started and committed within {took:.1f} s"
+    note_fault("inference: worker stopped by SIGTERM", 1, proof, verdict)
 
 
 def test_one_of_two_is_killed_and_the_other_takes_over(make_stage, spawn, note_fault):
@@ -111,7 +113,7 @@ def test_one_of_two_is_killed_and_the_other_takes_over(make_stage, spawn, note_f
     )  # fmt: skip
 
 
-def test_restarted_worker_has_its_partitions_at_once(make_stage, spawn):
+def test_restarted_worker_has_its_partitions_at_once(make_stage, spawn, note_fault):
     """Well before the session of its former self is over."""
     stage = make_stage(4_000)
     patient = {"session.timeout.ms": 60_000}
@@ -121,10 +123,11 @@ def test_restarted_worker_has_its_partitions_at_once(make_stage, spawn):
     first.kill()
     second = spawn(stage, **options)
     second.finish()
-    stage.judge()
+    verdict = stage.judge()
     took = second.commits[0].seconds - second.started
-    print(f"first commit {took:.1f} s after the start of the process")
     assert took < 60
+    proof = f"first commit {took:.1f} s after its new process began, session 60 s"
+    note_fault("inference: worker killed -9 and restarted", 1, proof, verdict)
 
 
 def test_frozen_worker_wakes_as_a_zombie(make_stage, spawn, note_fault):

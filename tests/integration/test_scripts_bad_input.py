@@ -111,6 +111,19 @@ def test_rows_missing(no_topics: str, tmp_path):
     assert "is empty: run scripts/05_write_to_kafka.py" in line
 
 
+def test_damaged_model(no_topics: str, artifacts):
+    for script in ("03_create_topics.py", "05_write_to_kafka.py"):
+        done = run(script, "--bootstrap-servers", no_topics, "--artifacts", artifacts)
+        assert done.returncode == 0, done.stderr
+    model = artifacts / "susy.keras"
+    damaged = {"07_evaluate.py": b"no model", "09_train_online.py": b"PK\x03\x04 half a model"}
+    for script, content in damaged.items():
+        model.write_bytes(content)
+        done = run(script, "--bootstrap-servers", no_topics, "--artifacts", artifacts)
+        line = error_line(done, script)
+        assert str(model) in line and "06_train.py" in line
+
+
 def test_csv_with_too_few_columns(tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("1.0," + ",".join(["0.5"] * 17) + "\n")

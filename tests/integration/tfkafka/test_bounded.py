@@ -55,6 +55,17 @@ def test_offsets_that_are_not_there_are_refused(servers, topic, arguments):
         KafkaDataset(topic, servers=servers, **arguments)
 
 
+def test_a_topic_made_anew_with_fewer_records_is_no_shorter_epoch(servers, admin, topic):
+    numbers(servers, topic, 100)
+    dataset = KafkaDataset(topic, servers=servers, broker_timeout=3000)
+    admin.delete_topic(topic)
+    admin.create_topic(topic)
+    numbers(servers, topic, 3)
+    with pytest.raises(tf.errors.OpError, match=r"offsets 0:100: partition 0 ends at offset 3"):
+        ints(dataset)
+    assert isinstance(dataset.error, OffsetError)
+
+
 def test_topic_or_partition_that_is_not_there_is_refused(servers, topic):
     with pytest.raises(TopicError, match="no topic no-such-topic"):
         KafkaDataset("no-such-topic", servers=servers)
