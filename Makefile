@@ -44,7 +44,7 @@ reproduce: $(VENV)/installed
 # Most of it is waiting, so it goes in three parts at the same time; what two of them print follows
 # when all are done.
 PYTEST := $(RUN) -m pytest
-FAULTS_TESTS := $(PYTEST) tests/faults -n 2 --dist worksteal --benchmark-disable \
+FAULTS_TESTS := $(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
 	      --junitxml=reports/tests-faults.xml
 test: $(VENV)/installed lint
 	@mkdir -p reports
@@ -91,7 +91,7 @@ bench bench-full: $(VENV)/installed
 	$(RUN) -m reproduction.report; exit $$status
 
 # docs/delivery-guarantees.md says what they show. FAULTS=full repeats each fault as often as its
-# test promises. They mostly wait, so two go at a time, each with its own broker.
+# test promises. They mostly wait, so three go at a time, each with its own broker.
 faults-full: export FAULTS = full
 faults faults-full: $(VENV)/installed
 	$(FAULTS_TESTS); status=$$?; \

@@ -42,16 +42,21 @@ def observe(request: pytest.FixtureRequest) -> Callable[..., None]:
     return keep_and_judge
 
 
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    """Claims that were checked, held, failed and were not run; and where the report is."""
-    seen = [
+def properties(terminalreporter, wanted: str) -> list[dict[str, Any]]:
+    """What tests have left under this name for the report."""
+    return [
         json.loads(value)
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, value in report.user_properties
-        if name == CLAIM_PROPERTY
+        if name == wanted
     ]
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Claims that were checked, held, failed and were not run; and where the report is."""
+    seen = properties(terminalreporter, CLAIM_PROPERTY)
     if not seen:
         return
     claims = evidence.gather({}, [TestRun("this run", "", seen)])

@@ -77,13 +77,17 @@ class Layout:
         tensors = tf.nest.map_structure(tf.convert_to_tensor, columns)
         return tensors if len(tensors) > 1 else tensors[0]
 
+    def prepare(self, chunk: Chunk) -> Chunk:
+        """The chunk with what takes long done already, for `columns`."""
+        return chunk if self.decode is None else Chunk(chunk.messages, self.decode.decode(chunk))
+
     def columns(self, chunk: Chunk, poison: Poison) -> tuple[tuple, Chunk]:
         """The chunk's columns, as `signature` says, and the records that are in them."""
         if self.decode is None:
             poison.handle(chunk, ())
             columns = (_strings(without_null(chunk.values)), _strings(without_null(chunk.keys)))
         else:
-            decoded = self.decode.decode(chunk)
+            decoded = chunk.decoded or self.decode.decode(chunk)
             poison.handle(chunk, decoded.faults)
             if decoded.faults:
                 chunk = chunk.select(decoded.kept)

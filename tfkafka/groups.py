@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 from confluent_kafka import Message
@@ -35,6 +35,7 @@ class Membership:
         limits: Limits,
         stream_timeout: int,
         commit_in_flight: bool,
+        prepare: Callable[[Chunk], Chunk] = lambda chunk: chunk,
     ):
         if stream_timeout < FOR_EVER:
             raise ValueError(
@@ -49,6 +50,7 @@ class Membership:
         self._stream_timeout = stream_timeout
         # Of what is being worked on when a partition is lost: committed, or read again elsewhere.
         self._commit_in_flight = commit_in_flight
+        self._prepare = prepare
         self._session: GroupSession | None = None
 
     def chunks(self) -> Iterator[Chunk]:
@@ -103,7 +105,12 @@ class Membership:
         self.ledger = Ledger()
         self.has_ended = False
         self._session = GroupSession(
-            self.topics, self._settings, self._limits, self._stream_timeout, self._give_up
+            self.topics,
+            self._settings,
+            self._limits,
+            self._stream_timeout,
+            self._give_up,
+            self._prepare,
         )
         return self._session
 
@@ -203,12 +210,13 @@ class KafkaGroupDataset(_GroupDataset):
         settings["group.id"] = group_id
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
         config.check(settings)
-        self._membership = Membership(topics, settings, limits, stream_timeout, True)
+        layout = Layout(decode, metadata)
+        self._membership = Membership(
+            topics, settings, limits, stream_timeout, True, layout.prepare
+        )
         self._membership.auto_commit = auto_commit
         poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))
-        self._source = Source(
-            Layout(decode, metadata), poison, self._membership.chunks, self._handed
-        )
+        self._source = Source(layout, poison, self._membership.chunks, self._handed)
         self.batch_size = batch_size
         super().__init__(self._shaped(batch_size, whole=False))
 

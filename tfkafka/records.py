@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import methodcaller
+from typing import Any
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
@@ -39,9 +40,14 @@ class Chunk:
 
     All columns have one entry a record. A null value (tombstone) or key is None in `values` and
     `keys`; `timestamps` are ms since 1970 (UTC), -1 where a record has none.
+
+    Attributes:
+        messages: confluent-kafka's.
+        decoded: what a decoder has made of it already, or None.
     """
 
     messages: Sequence[Message]
+    decoded: Any = None
 
     def __len__(self) -> int:
         return len(self.messages)

@@ -47,6 +47,7 @@ class GroupSession:
             when they were assigned; -1: never.
         before_revoke: called with the partitions that are about to be lost, while offsets can
             still be committed.
+        prepare: done to each chunk in the polling thread, beside the model.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class GroupSession:
         limits: Limits,
         stream_timeout: int,
         before_revoke: Callable[[list[tuple[str, int]]], None],
+        prepare: Callable[[Chunk], Chunk] = lambda chunk: chunk,
     ):
         # Half of what may be read ahead is in librdkafka's queue, half in the buffer.
         halved = Limits(
@@ -66,6 +68,7 @@ class GroupSession:
         self._capacity = halved.prefetch_bytes
         self._stream_timeout = stream_timeout
         self._before_revoke = before_revoke
+        self._prepare = prepare
         self._topics = list(topics)
         interval = int(settings.get("max.poll.interval.ms", DEFAULT_MAX_POLL_INTERVAL_MS))
         self._patience_s = min(1.0, interval / 4000)
@@ -200,8 +203,8 @@ class GroupSession:
 
     def _store(self, timeout_s: float) -> None:
         taken = self._intake.take(timeout_s)
+        chunk = self._prepare(Chunk(taken.records))
         with self._changed:
-            chunk = Chunk(taken.records)
             for key, offset in chunk.next_offsets.items():
                 if key in self._assigned:
                     self._assigned[key].records_until(offset)

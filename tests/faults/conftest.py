@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from reproduction.report.sources import FAULT_PROPERTY
+from tests import summary
 from tests.faults.harness import PARTITIONS, Stage, Worker
 from tfkafka.admin import Admin
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
@@ -58,13 +59,7 @@ def note_fault(record_property) -> Callable[[str, int, str, Verdict | str], None
 
 def pytest_terminal_summary(terminalreporter) -> None:
     """Each fault with its count, its proof and its verdict."""
-    rows = [
-        json.loads(value)
-        for report in terminalreporter.getreports("")
-        if report.when == "call"
-        for name, value in report.user_properties
-        if name == FAULT_PROPERTY
-    ]
+    rows = summary.properties(terminalreporter, FAULT_PROPERTY)
     if rows:
         terminalreporter.section("faults, and what became of the records")
     for row in rows:
