@@ -4,7 +4,11 @@ import threading
 
 import pytest
 
+from tests.unit.messages import chunk
 from tfkafka.datasets import while_the_next_comes
+from tfkafka.decode import CsvDecoder
+from tfkafka.elements import Layout
+from tfkafka.poison import Poison
 
 
 def test_a_chunk_is_worked_on_while_the_next_one_is_fetched():
@@ -46,3 +50,14 @@ def test_breaking_off_ends_the_thread():
     next(pairs)
     pairs.close()
     assert not [thread for thread in threading.enumerate() if "tfkafka-decode" in thread.name]
+
+
+def test_what_is_decoded_beforehand_is_not_decoded_again(monkeypatch):
+    layout = Layout(CsvDecoder(2))
+    poison = Poison("skip", None, {})
+    prepared = layout.prepare(chunk([b"1,2", b"poisoned", b"3,4"]))
+    monkeypatch.setattr(CsvDecoder, "decode", None)
+    (features,), kept = layout.columns(prepared, poison)
+    assert features.tolist() == [[1, 2], [3, 4]]
+    assert [message.offset() for message in kept.messages] == [0, 2]
+    assert (poison.counts.used, poison.counts.skipped) == (2, 1)
