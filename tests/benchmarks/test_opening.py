@@ -9,6 +9,9 @@ from tests.tutorial import BATCH_SIZE
 
 pytestmark = pytest.mark.bench
 
+# For what is named and not compared; a new process each time takes long.
+ONCE = 1
+
 
 def test_start_up(observe, filled):
     """A process that imports."""
@@ -17,7 +20,7 @@ def test_start_up(observe, filled):
         fresh("tfkafka with TensorFlow", "opening:imports", modules=["tfkafka.datasets"]),
         fresh(TENSORFLOW_IO, "opening:imports", modules=["tensorflow_io"]),
     ]
-    observe("start-up", "Import, in a new process", filled.first(0), sides, rounds=3)
+    observe("start-up", "Import, in a new process", filled.first(0), sides, ONCE)
 
 
 def test_first_element(observe, filled, group):
@@ -47,13 +50,13 @@ def test_first_rebalance(observe, filled, group):
         fresh(TENSORFLOW_IO, "opening:tutorial_by_group", reader="tensorflow_io", **where),
     ]
     title = "The first rebalance: a new group, to its first element"
-    observe("first rebalance", title, filled.first(1), sides, rounds=3)
+    observe("first rebalance", title, filled.first(1), sides, ONCE)
 
 
 def test_tracing(observe, filled):
     sides = [fresh(TFKAFKA, "training:tracing", **filled.place)]
     title = "TensorFlow's tracing: the first two training steps of a new model"
-    observe("tracing", title, filled.first(2 * BATCH_SIZE), sides, rounds=3)
+    observe("tracing", title, filled.first(2 * BATCH_SIZE), sides, ONCE)
 
 
 def test_tail(observe, make_filled, group):
@@ -65,7 +68,7 @@ def test_tail(observe, make_filled, group):
         fresh(TENSORFLOW_IO, "groups:tail", reader="tensorflow_io", **where),
     ]
     title = "The stream_timeout tail: from the last record to the end of the stream"
-    observe("stream_timeout tail", title, topic, sides, rounds=1)
+    observe("stream_timeout tail", title, topic, sides, ONCE)
 
 
 def fresh(label: str, prepare: str, **arguments) -> Side:

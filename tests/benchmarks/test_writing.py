@@ -20,5 +20,5 @@ def test_writing(compare, kafka, topic, messages, java):
     ]
     if java:
         tool = {**target.where, "values": messages.values, **java}
-        sides.insert(1, Side("Java's ProducerPerformance", "ceiling", "java:producer", tool))
+        sides.insert(2, Side("Java's ProducerPerformance", "ceiling", "java:producer", tool))
     compare("write", "write", "Write 60,000 records", target, sides, FEWER_ROUNDS)

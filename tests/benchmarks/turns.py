@@ -29,7 +29,7 @@ class Comparison:
         title: in plain words.
         records: of one round of one side.
         size: bytes of their values and keys.
-        sides: in their turn.
+        sides: in their turn; shares are of the first ceiling.
         rounds: a sample of each side by its label; those that count.
         disturbed: rounds that lost too much time to the host and were repeated.
         is_undisturbed: whether there are as many rounds as were wanted.
