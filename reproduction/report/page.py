@@ -166,7 +166,7 @@ def _throughput(found: bench.Benchmarks | None) -> str:
         f"<p>{escape(facts.bounds_summary(found))}. A ratio is of throughputs, in turns.</p>",
         _bounds(found),
         "<h3>All figures</h3>\n<p>Medians of rounds that took turns; memory is the largest.</p>",
-        *(_sides(comparison) for comparison in found.comparisons),
+        *(_sides(comparison) for comparison in found.comparisons if comparison.sides),
         _apart(found.comparisons),
         others,
     ))  # fmt: skip

@@ -86,6 +86,10 @@ BENCHMARKS: dict[str, Any] = {
             sides={"tfkafka": {"kind": "subject", "peak_mb": 1.0}},
         ),
         benchmark(
+            step="start-up", title="Import", records=0, ratios=[], sides={},
+            apart={"start-up, tfkafka": 0.25},
+        ),
+        benchmark(
             scaling="records", step="read", title="Read",
             points=[{"x": 600, "wall_s": 2.0, "peak_mb": 5.0}, {"x": 60, "wall_s": 0.2}],
         ),
