@@ -1,7 +1,7 @@
 # make reproduce   the whole tutorial, on Kafka 2.7.2 with ZooKeeper
 # make test        all tests; the tutorial's part on Kafka 2.7.2 as well
-# make bench       the benchmarks, up to 25 min; make bench-full: with scaling, twice that
-# make faults      what is killed, frozen and cut off, 5 min; make faults-full: 100 times, 20 min
+# make bench       the benchmarks, 15 min; make bench-full: with scaling, twice that
+# make faults      what is killed, frozen and cut off, 3 min; make faults-full: 100 times, 10 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
