@@ -19,7 +19,7 @@ from tfkafka.records import Chunk
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed chunks may be large: they cost less a record.
-CHUNK_RECORDS = 16384
+CHUNK_RECORDS = 16_384
 CHUNK_BYTES = 8 << 20
 Result = TypeVar("Result")
 
