@@ -89,7 +89,8 @@ def read_predictions(
 ) -> dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]:
     """All committed predictions: for each input partition, offsets int64 [n] and float32 [n].
 
-    In the order of the offsets; one that was predicted twice is there twice.
+    In the order of the offsets; one that was predicted twice is there twice. Those behind an open
+    transaction are missing: see `wait_until_settled`.
 
     Raises:
         PredictionsError: a record is not a prediction. ReadError, TopicError: see `read`.
@@ -131,7 +132,7 @@ def evaluate(
     """
     settings = config.consumer_settings(servers, configuration)
     settings["isolation.level"] = "read_committed"
-    _wait_until_settled(settings, predictions_topic)
+    wait_until_settled(settings, predictions_topic)
     admin = Admin(servers, config.connection_settings(settings))
     ends = {
         row.partition: row.committed for row in admin.describe_group(group_id)
@@ -153,7 +154,7 @@ def evaluate(
     return measure(truth[is_known], np.concatenate(probabilities)[is_known])
 
 
-def _wait_until_settled(settings: config.Settings, topic: str) -> None:
+def wait_until_settled(settings: config.Settings, topic: str) -> None:
     """Wait until no transaction is open, behind which committed predictions cannot be read."""
 
     def is_settled() -> bool:

@@ -124,6 +124,8 @@ class Stage:
 
     def judge(self) -> Verdict:
         """Each input has exactly one committed prediction, that of its own features."""
+        # A killed worker's open transaction hides what others wrote behind it, until it is aborted.
+        predictions.wait_until_settled({"bootstrap.servers": self.servers}, self.predictions)
         found = predictions.read_predictions(self.servers, self.predictions)
         with Recorder(self.folder, self.topic) as recorder:
             for (_, partition), (offsets, _) in found.items():
