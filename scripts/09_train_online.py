@@ -11,9 +11,9 @@ import _common
 import tensorflow as tf
 from kafka import KafkaProducer
 
-from reproduction.files import replacing
 from tfkafka.admin import Admin
 from tfkafka.errors import TfkafkaError
+from tfkafka.files import replacing
 from tfkafka.waiting import wait_for
 
 arguments = _common.parse(

@@ -1,8 +1,6 @@
 """Numbered files of arrays that are there as a whole or not at all.
 
-A file is written under another name, brought to the disk and then renamed, and the folder is
-brought to the disk as well: whatever is killed and when, under its own name there is never half a
-file. What the disk itself spoils is found by a checksum.
+What the disk itself spoils is found by a checksum.
 """
 
 from __future__ import annotations
@@ -22,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from tfkafka.errors import CheckpointError
+from tfkafka.files import SCRATCH, replacing
 
 LOCK = "lock"
-SCRATCH = ".new-"
 HEADER = "header"
 
 
@@ -83,21 +81,16 @@ def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 
 
 def replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new file, bring it to the disk and put it in the place of `path`.
+    """Put what `write` writes in the place of `path`.
 
     Raises CheckpointError, and leaves what was there, where the disk is full or refuses.
     """
-    scratch = path.with_name(SCRATCH + path.name)
     try:
-        write(scratch)
-        _flush(scratch)
-        os.replace(scratch, path)
-        _flush(path.parent)
+        with replacing(path) as scratch:
+            write(scratch)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink(missing_ok=True)
         raise CheckpointError(
-            f"{path}: cannot be saved: {error.strerror or error}; what was saved before is valid"
+            f"{path}: {error.strerror}; what was saved before is valid"
         ) from error
 
 
@@ -152,12 +145,3 @@ class Series:
         for old in self.numbers():
             if old < number:
                 self.path(old).unlink()
-
-
-def _flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

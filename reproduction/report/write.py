@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reproduction.files import write_whole
 from reproduction.report import evidence
 from reproduction.report.errors import ReportError
 from reproduction.report.evidence import Evidence
 from reproduction.report.markdown import markdown
 from reproduction.report.page import page
 from reproduction.report.sources import Sources, read_sources
+from tfkafka.files import write_whole
 
 
 def write_report(artifacts: Path, reports: Path) -> str:
@@ -32,7 +32,7 @@ def write_report(artifacts: Path, reports: Path) -> str:
         write_whole(reports / "report.md", markdown(claims, sources, written))
         write_whole(reports / "report.json", as_json(claims, sources, written))
     except OSError as error:
-        raise ReportError(f"{error.filename}: cannot be written: {error.strerror}") from error
+        raise ReportError(f"{error.filename}: {error.strerror}") from error
     return (
         f"{evidence.summary(claims)}.\n"
         f"The report: {html.resolve()} (beside it report.md and report.json)"

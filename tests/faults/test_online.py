@@ -244,7 +244,7 @@ def damage(path: Path) -> None:
 def test_a_full_disk_is_one_line_and_costs_nothing(options, story):
     assert learner_child.run(options.but(full_from=3)) == 1
     *_, line = said(options).splitlines()
-    assert line.startswith("error: ") and "state-0000000003.ckpt: cannot be saved" in line
+    assert line.startswith("error: ") and "state-0000000003.ckpt: cannot be written" in line
     assert "what was saved before is valid" in line
     assert newest(options)[0] == 2
     assert not list((options.folder / "learner").glob(".new-*"))

@@ -94,7 +94,7 @@ def test_no_room_leaves_what_was_there(series):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
     try:
-        with pytest.raises(CheckpointError, match=r"0003\.ckpt: cannot be saved: File too large"):
+        with pytest.raises(CheckpointError, match=r"0003\.ckpt: cannot be written: File too large"):
             save(series.path(3), {"number": 4}, ARRAYS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

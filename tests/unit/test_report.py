@@ -146,6 +146,17 @@ def test_damaged_source_is_named_and_nothing_is_written(tmp_path, name, text):
     assert not (tmp_path / "reports/index.html").exists()
 
 
+def test_a_page_that_cannot_be_replaced_is_named(tmp_path):
+    artifacts, reports = fill(tmp_path)
+    (reports / "index.html").mkdir()
+    with pytest.raises(
+        ReportError, match=r"index\.html: cannot be written: Is a directory$"
+    ) as seen:
+        write_report(artifacts, reports)
+    assert str(seen.value).count("cannot be written") == 1
+    assert not list(reports.glob(".new-*"))
+
+
 def test_command_says_where_the_report_is_or_what_is_wrong(tmp_path):
     artifacts, reports = fill(tmp_path)
     command = [sys.executable, "-m", "reproduction.report", "--artifacts", str(artifacts)]

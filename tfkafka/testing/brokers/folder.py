@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tfkafka.errors import BrokerError
+from tfkafka.files import write_whole
 from tfkafka.testing.brokers.processes import JavaProcess
 from tfkafka.testing.brokers.settings import HOST, Ports
 
@@ -74,9 +75,7 @@ class BrokerFolder:
             raise BrokerError(f"{self._state} is damaged ({error}); delete it") from error
 
     def write_state(self, state: State) -> None:
-        scratch = self._state.with_suffix(".new")
-        scratch.write_text(json.dumps(asdict(state), indent=1))
-        scratch.replace(self._state)
+        write_whole(self._state, json.dumps(asdict(state), indent=1))
 
     def forget_state(self) -> None:
         self._state.unlink(missing_ok=True)
