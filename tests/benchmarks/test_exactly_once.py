@@ -1,16 +1,18 @@
-"""What exactly-once costs: the same inference with and without transactions, in turns."""
+"""What exactly-once costs: the same inference with and without transactions, and from memory."""
 
 import pytest
 
+from tests.benchmarks.catalogue import MEMORY
 from tests.benchmarks.topics import Topic
 from tests.benchmarks.worker import Side
 
 ROUNDS = 7
 TRANSACTIONS = 20
+SHARED = "shared"
 
 
 @pytest.fixture
-def measure(compare, make_filled, make_topic, group):
+def measure(compare, make_filled, make_topic, messages, group):
     """measure(name, per_transaction, transactions, rounds)"""
 
     def run(name: str, per_transaction: int, transactions: int, rounds: int) -> None:
@@ -19,9 +21,11 @@ def measure(compare, make_filled, make_topic, group):
         place = {
             **source.place, "predictions": make_topic(2), "per_transaction": per_transaction,
         }  # fmt: skip
+        memory = {"features": messages.features[:per_transaction], "transactions": transactions}
         sides = [
             Side("transactions", "subject", "inference:transactions",
-                 {**place, "group": f"{group}-exactly-once"}),
+                 {**place, "group": f"{group}-exactly-once"}, SHARED),
+            Side(MEMORY, "ceiling", "inference:memory", memory, SHARED),
             Side("at least once", "alternative", "inference:plain",
                  {**place, "group": f"{group}-at-least-once"}),
         ]  # fmt: skip

@@ -1,12 +1,13 @@
-"""Inference from a topic into another, with and without transactions.
+"""Inference from a topic into another, with and without transactions, and from memory.
 
-Both sides are the same worker, with the same batches and the same threads, the tutorial's model,
+The first two are the same worker, with the same batches and the same threads, the tutorial's model,
 and a new group in each round. Measured from the first commit to the last, so without joining the
 group.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from confluent_kafka import Producer, TopicPartition
 
 from tests.benchmarks.meter import Sample
@@ -59,6 +60,21 @@ def plain(**place) -> Round:
     pipeline.Turns = PlainProducer
     pipeline.BatchReader = CommittingReader
     return _rounds(**place)
+
+
+def memory(features: np.ndarray, transactions: int) -> Round:
+    """The predictions alone: one batch of decoded rows, as often as there are transactions."""
+    predict = keras_predict(seeded_model())
+
+    def once(_number: int) -> Sample:
+        window = Window(transactions)
+        for _ in range(transactions):
+            predict(features)
+            window.count()
+        return window.sample
+
+    once(-1)  # warm-up: TensorFlow traces
+    return once
 
 
 def _rounds(
