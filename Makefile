@@ -34,39 +34,41 @@ else
 endif
 RUN := $(VENV)/bin/python
 
-.PHONY: reproduce test test-rest test-tutorial test-readers test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
 	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
 
 # All tests on Kafka 3.9.2, and the tutorial's also on its own Kafka, with fewer rows and both readers.
-# Most of it is waiting, so it goes in three parts at the same time; what two of them print follows
+# Most of it is waiting, so it goes in four parts at the same time; what three of them print follows
 # when all are done.
 PYTEST := $(RUN) -m pytest
 FAULTS_TESTS := $(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
 	      --junitxml=reports/tests-faults.xml
+PARTS := tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers
 test: $(VENV)/installed lint
 	@mkdir -p reports
-	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-rest test-tutorial test-readers; \
-	  status=$$?; cat reports/tests-tutorial.log reports/tests-readers.log; \
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(words $(PARTS)) $(PARTS); status=$$?; \
+	  cat reports/tests-tutorial.log reports/tests-kafka-2.7.2.log reports/tests-readers.log; \
 	  echo; $(RUN) -m reproduction.report; exit $$status
 
-test-rest:
+tests-rest:
 	@$(PYTEST) --ignore tests/integration/tutorial --ignore tests/integration/tfkafka \
 	  --ignore tests/faults --junitxml=reports/tests.xml
 
-test-tutorial:
-	@{ $(PYTEST) tests/integration/tutorial --reader tfio \
-	      --junitxml=reports/tests-tutorial.xml; first=$$?; \
-	   $(PYTEST) tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000 \
-	      --junitxml=reports/tests-kafka-2.7.2.xml; \
-	   exit $$((first || $$?)); } > reports/tests-tutorial.log 2>&1
+tests-tutorial:
+	@$(PYTEST) tests/integration/tutorial --reader tfio \
+	  --junitxml=reports/$@.xml > reports/$@.log 2>&1
 
-test-readers:
+tests-kafka-2.7.2:
+	@$(PYTEST) tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000 \
+	  --junitxml=reports/$@.xml > reports/$@.log 2>&1
+
+tests-readers:
 	@{ $(PYTEST) tests/integration/tfkafka --junitxml=reports/tests-tfkafka.xml; first=$$?; \
 	   $(FAULTS_TESTS); \
-	   exit $$((first || $$?)); } > reports/tests-readers.log 2>&1
+	   exit $$((first || $$?)); } > reports/$@.log 2>&1
 
 test-latest:
 	$(MAKE) STACK=latest tests-without-tensorflow-io
