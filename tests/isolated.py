@@ -6,17 +6,17 @@ of them can crash while exiting; so each use of them gets a fresh process.
 
 from __future__ import annotations
 
-import importlib
 import os
 import pickle
-import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from tests import forked
+
 DEADLINE_S = 280.0
 
 
@@ -27,32 +27,47 @@ class ProcessFailed(AssertionError):
 def run(function: Callable[..., Any], *args: Any, deadline_s: float = DEADLINE_S, **kwargs: Any):
     """Call `function`, which a module holds at its top level, in a new process.
 
-    Raises ProcessFailed, with the end of what the process printed, unless it returns.
+    Raises ProcessFailed, with the end of what the process printed, unless it returns, and
+    TimeoutError if it does not end in time.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        request, answer = Path(folder, "request"), Path(folder, "answer")
-        request.write_bytes(pickle.dumps((function.__module__, function.__name__, args, kwargs)))
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.isolated", str(request), str(answer)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=deadline_s,
-        )  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        call = pickle.dumps((function, args, kwargs))
+        process = forked.context().Process(target=_serve, args=(folder, dict(os.environ), call))
+        process.start()
+        try:
+            process.join(deadline_s)
+            if process.is_alive():
+                raise TimeoutError(f"{function.__name__} did not end within {deadline_s:g} s")
+        finally:
+            if process.is_alive():
+                process.kill()
+                process.join()
+        answer = folder / "answer"
         if not answer.exists():
-            output = (done.stdout + done.stderr)[-3000:]
-            raise ProcessFailed(f"{function.__name__} ended with {done.returncode}:\n{output}")
+            output = (folder / "output").read_text(errors="replace")[-3000:]
+            raise ProcessFailed(f"{function.__name__} ended with {process.exitcode}:\n{output}")
         return pickle.loads(answer.read_bytes())
 
 
-def _serve(request: Path, answer: Path) -> None:
-    module, name, args, kwargs = pickle.loads(request.read_bytes())
-    result = getattr(importlib.import_module(module), name)(*args, **kwargs)
-    scratch = answer.with_suffix(".new")
-    scratch.write_bytes(pickle.dumps(result))
-    scratch.rename(answer)
+def _serve(folder: Path, environment: dict[str, str], call: bytes) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with (folder / "output").open("wb") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())
+    status = 0
+    try:
+        function, args, kwargs = pickle.loads(call)
+        scratch = folder / "answer.new"
+        scratch.write_bytes(pickle.dumps(function(*args, **kwargs)))
+        scratch.rename(folder / "answer")
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
     sys.stdout.flush()
+    sys.stderr.flush()
     # Past the destructors in which tensorflow-io can crash: that is a defect with its own test.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), Path(sys.argv[2]))
+    os._exit(status)

@@ -92,7 +92,7 @@ def take_turns(
         for side in [side for side in sides if not side.fresh]:
             process = side.process or side.label
             if process not in workers:
-                workers[process] = Worker()
+                workers[process] = Worker(side.is_plain)
             workers[process].prepare(side)
         for worker in workers.values():
             worker.wait_ready()
@@ -125,7 +125,7 @@ def undisturbed(rounds: int, once: Callable[[int], Samples]) -> tuple[list[Sampl
 def _sample(side: Side, workers: dict[str, Worker], number: int) -> Sample:
     if not side.fresh:
         return workers[side.process or side.label].round(side, number)
-    worker = Worker()
+    worker = Worker(side.is_plain)
     try:
         worker.prepare(side)
         worker.wait_ready()

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tests import forked
 from tests.benchmarks.meter import Sample
 
 DEADLINE_S = 600.0
 _END_S = 10.0
+PLAIN = ("java:", "writing:", "opening:imports", "reading:bare_loop", "reading:from_memory")
 
 Round = Callable[[int], Sample]
 
@@ -51,13 +53,18 @@ class Side:
     process: str | None = None
     fresh: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it needs no TensorFlow; otherwise its process begins with that imported."""
+        return self.prepare.startswith(PLAIN)
+
 
 class Worker:
     """A process in which sides are prepared and do their rounds."""
 
-    def __init__(self):
+    def __init__(self, plain: bool):
         self._preparing: list[Side] = []
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("spawn") if plain else forked.context()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
