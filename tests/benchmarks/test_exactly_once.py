@@ -4,9 +4,9 @@ import pytest
 
 from tests.benchmarks.catalogue import MEMORY
 from tests.benchmarks.topics import Topic
+from tests.benchmarks.turns import ROUNDS
 from tests.benchmarks.worker import Side
 
-ROUNDS = 7
 TRANSACTIONS = 20
 SHARED = "shared"
 
