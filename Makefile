@@ -34,28 +34,29 @@ else
 endif
 RUN := $(VENV)/bin/python
 
-.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers tests-scripts test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
 	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
 
 # All tests on Kafka 3.9.2, and the tutorial's also on its own Kafka, with fewer rows and both readers.
-# Most of it is waiting, so it goes in four parts at the same time; what three of them print follows
-# when all are done.
+# Most of it is waiting, so it goes in five parts at the same time, about as long as each other; the
+# first prints as it goes, the others' output follows when all are done.
 PYTEST := $(RUN) -m pytest
 FAULTS_TESTS := $(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
 	      --junitxml=reports/tests-faults.xml
-PARTS := tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers
+SCRIPTS_TESTS := tests/integration/test_scripts.py tests/integration/test_scripts_bad_input.py
+LOGGED := tests-tutorial tests-kafka-2.7.2 tests-readers tests-scripts
 test: $(VENV)/installed lint
 	@mkdir -p reports
-	@$(MAKE) --no-print-directory --keep-going --jobs=$(words $(PARTS)) $(PARTS); status=$$?; \
-	  cat reports/tests-tutorial.log reports/tests-kafka-2.7.2.log reports/tests-readers.log; \
+	@$(MAKE) --no-print-directory --keep-going --jobs tests-rest $(LOGGED); status=$$?; \
+	  cat $(LOGGED:%=reports/%.log); \
 	  echo; $(RUN) -m reproduction.report; exit $$status
 
 tests-rest:
 	@$(PYTEST) --ignore tests/integration/tutorial --ignore tests/integration/tfkafka \
-	  --ignore tests/faults --junitxml=reports/tests.xml
+	  --ignore tests/faults $(SCRIPTS_TESTS:%=--ignore %) --junitxml=reports/tests.xml
 
 tests-tutorial:
 	@$(PYTEST) tests/integration/tutorial --reader tfio \
@@ -66,7 +67,10 @@ tests-kafka-2.7.2:
 	  --junitxml=reports/$@.xml > reports/$@.log 2>&1
 
 tests-readers:
-	@{ $(PYTEST) tests/integration/tfkafka --junitxml=reports/tests-tfkafka.xml; first=$$?; \
+	@$(PYTEST) tests/integration/tfkafka --junitxml=reports/$@.xml > reports/$@.log 2>&1
+
+tests-scripts:
+	@{ $(PYTEST) $(SCRIPTS_TESTS) --junitxml=reports/$@.xml; first=$$?; \
 	   $(FAULTS_TESTS); \
 	   exit $$((first || $$?)); } > reports/$@.log 2>&1
 

@@ -18,7 +18,7 @@ class Side:
     """One way to do a step: medians of its rounds; None where it was not measured.
 
     Rates in records/s and MB/s (10^6 bytes), ms a training step, seconds of wall clock, CPU and
-    stolen time, peak memory in MB; throughput against the first ceiling's, median of the rounds.
+    stolen time, peak memory in MiB; throughput against the first ceiling's, median of the rounds.
     """
 
     label: str
@@ -29,30 +29,29 @@ class Side:
     wall_s: float | None = None
     cpu_s: float | None = None
     stolen_s: float | None = None
-    peak_mb: float | None = None
+    peak_mib: float | None = None
     share_of_ceiling: float | None = None
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Throughput (or another measure) of one side to another, as the median of rounds.
+    """Throughput of one side against another's, as the median of rounds.
 
     Below `floor` it fails; `goal` is what is wished for.
     """
 
     of: str
     to: str
-    measure: str
     median: float
     rounds: list[float]
-    floor: float | None
+    floor: float
     verdict: str
     goal: float | None = None
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A quantity that may be `most`, such as seconds or MB, as the median of rounds."""
+    """A quantity that may be `most`, such as seconds or MiB, as the median of rounds."""
 
     what: str
     unit: str
@@ -64,11 +63,32 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Host:
+    """What the host took while something was measured.
+
+    Attributes:
+        disturbed_rounds: lost more than a tenth of their time.
+        is_undisturbed: whether enough others were left to tell anything.
+        stolen_s: CPU seconds.
+    """
+
+    disturbed_rounds: int = 0
+    is_undisturbed: bool = True
+    stolen_s: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.disturbed_rounds:
+            return ""
+        kind = "of which some are shown" if not self.is_undisturbed else "which were repeated"
+        return f"rounds that the host disturbed, {kind}: {self.disturbed_rounds}"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A step of the tutorial done in several ways; `apart` has seconds that no side includes.
 
-    `disturbed_rounds` lost more than a tenth of their time to the host; `load` is the machine's
-    load average over a minute, at the end.
+    Shares are of the side `ceiling`. `load` is the machine's load average over a minute, at the
+    end.
     """
 
     step: str
@@ -78,7 +98,8 @@ class Comparison:
     ratios: list[Ratio]
     limits: list[Limit]
     apart: dict[str, float]
-    disturbed_rounds: int
+    ceiling: str | None
+    host: Host
     load: float | None
 
 
@@ -90,7 +111,7 @@ class Point:
     wall_s: float | None = None
     cpu_s: float | None = None
     records_per_s: float | None = None
-    peak_mb: float | None = None
+    peak_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +123,7 @@ class Scaling:
     title: str
     points: list[Point]
     limits: list[Limit]
+    host: Host
 
 
 @dataclass(frozen=True)
@@ -164,7 +186,8 @@ def _comparison(extra: dict[str, Any]) -> Comparison:
         ratios=[Ratio(**_known(Ratio, ratio)) for ratio in extra.get("ratios", [])],
         limits=_limits(extra),
         apart=dict(extra.get("apart", {})),
-        disturbed_rounds=extra.get("disturbed_rounds", 0),
+        ceiling=extra.get("ceiling"),
+        host=Host(**_known(Host, extra)),
         load=extra.get("load"),
     )
 
@@ -172,7 +195,8 @@ def _comparison(extra: dict[str, Any]) -> Comparison:
 def _scaling(extra: dict[str, Any]) -> Scaling:
     points = [Point(**_known(Point, point)) for point in extra["points"]]
     points.sort(key=lambda point: point.x)
-    return Scaling(extra["scaling"], extra["step"], extra["title"], points, _limits(extra))
+    host = Host(**_known(Host, extra))
+    return Scaling(extra["scaling"], extra["step"], extra["title"], points, _limits(extra), host)
 
 
 def _limits(extra: dict[str, Any]) -> list[Limit]:

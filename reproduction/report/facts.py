@@ -7,7 +7,7 @@ from typing import Any
 
 from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Benchmarks, Limit, Ratio
 from reproduction.report.evidence import READERS
-from reproduction.report.sources import Sources
+from reproduction.report.sources import Sources, TestRun
 
 NOT_RUN = {
     "tutorial": "Not run. make reproduce runs the tutorial and writes this section.",
@@ -18,7 +18,6 @@ NOT_RUN = {
     "lag": "Not run. scripts/07_evaluate.py watches the lag; make reproduce runs it.",
     "roc": "Not run. scripts/10_predict.py draws the curve; make reproduce runs it.",
 }
-NO_FLOOR = "no floor"
 DEFAULT_COMMAND = "make reproduce && make test && make bench"
 
 
@@ -66,15 +65,24 @@ def benchmark_facts(benchmarks: Benchmarks | None) -> list[tuple[str, str]]:
     """(name, value) of the benchmarks' run; empty where there was none."""
     if benchmarks is None:
         return []
-    stolen = sum(
-        side.stolen_s or 0 for comparison in benchmarks.comparisons for side in comparison.sides
-    )
+    measured = (*benchmarks.comparisons, *benchmarks.scalings)
+    stolen = sum(each.host.stolen_s for each in measured)
     return [
         ("benchmarks, when", benchmarks.when),
         *((f"benchmarks, {name}", value) for name, value in benchmarks.machine.items()),
         ("benchmarks, git commit", benchmarks.commit),
-        ("benchmarks, stolen CPU seconds of all median rounds", f"{stolen:.1f}"),
+        ("benchmarks, CPU seconds the host took meanwhile (steal)", f"{stolen:.1f}"),
     ]
+
+
+def test_facts(runs: list[TestRun]) -> list[tuple[str, str]]:
+    """(name, when) of each run of tests."""
+    return [(f"{run.name}, started", run.started) for run in runs]
+
+
+def is_measured(benchmarks: Benchmarks) -> bool:
+    """Whether there is anything of steps, their floors and limits."""
+    return bool(benchmarks.comparisons or bounds(benchmarks))
 
 
 @dataclass(frozen=True)
@@ -91,11 +99,11 @@ class Bound:
 
 
 def bounds(benchmarks: Benchmarks) -> list[Bound]:
-    """All of them, those that are broken first; ratios without a floor are told as well."""
+    """All of them, those that are broken first."""
     found = [_floor(c.title, ratio) for c in benchmarks.comparisons for ratio in c.ratios]
     for measured in (*benchmarks.comparisons, *benchmarks.scalings):
         found += [_limit(measured.title, limit) for limit in measured.limits]
-    order = {BELOW: 0, UNKNOWN: 1, HOLDS: 2, NO_FLOOR: 3}
+    order = {BELOW: 0, UNKNOWN: 1, HOLDS: 2}
     return sorted(found, key=lambda bound: order[bound.verdict])
 
 
@@ -115,16 +123,14 @@ def bounds_summary(benchmarks: Benchmarks) -> str:
 
 
 def _floor(title: str, ratio: Ratio) -> Bound:
-    measure = "" if ratio.measure == "throughput" else f" ({ratio.measure})"
-    has_floor = ratio.floor is not None
     return Bound(
         title,
-        f"{ratio.of} / {ratio.to}{measure}",
+        f"{ratio.of} / {ratio.to}",
         f"{ratio.median:.3g}",
         _range(ratio.rounds),
-        f"at least {ratio.floor:g}" if has_floor else "none",
+        f"at least {ratio.floor:g}",
         _goal(ratio.goal),
-        ratio.verdict if has_floor else NO_FLOOR,
+        ratio.verdict,
     )
 
 

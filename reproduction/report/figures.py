@@ -78,7 +78,7 @@ def scaling(scalings: Sequence[Scaling]) -> str:
     return "\n".join(
         pages.figure(
             svg(lambda f, s=found: plots.scaling(f, s), (8.5, 2.9), f"scaling{number}"),
-            f"{found.title}: against {plots.SCALING_AXES.get(found.of, found.of)}.",
+            f"{found.title}: against {plots.SCALING_AXES.get(found.of, found.of)}. {found.host}",
         )
         for number, found in enumerate(scalings)
         if plots.drawable(found)

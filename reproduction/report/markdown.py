@@ -1,4 +1,7 @@
-"""The report as Markdown for a pull request: the same tables, without plots."""
+"""The report as Markdown for a pull request: claims, floors, faults and the machine.
+
+The figures of each side, and the plots, are on the page.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def _sighting(sighting: Sighting) -> str:
 
 def _throughput(sources: Sources) -> list[str]:
     found = sources.benchmarks
-    if found is None or not found.comparisons:
+    if found is None or not facts.is_measured(found):
         return [facts.NOT_RUN["benchmarks"]]
     rows = [[_plain(cell) for cell in asdict(bound).values()] for bound in facts.bounds(found)]
     heads = ("step", "what", "median", "rounds", "must be", "goal", "verdict")
@@ -83,6 +86,7 @@ def _machine(sources: Sources) -> str:
     rows = [
         *facts.run_facts(sources.observations),
         *facts.machine_facts(sources.observations),
+        *facts.test_facts(sources.tests),
         *facts.benchmark_facts(sources.benchmarks),
     ]
     if not rows:

@@ -35,11 +35,10 @@ FLOOR_MARKS = {
     bench.HOLDS: ("\u2713 holds", "good"),
     bench.BELOW: ("\u2717 broken", "bad"),
     bench.UNKNOWN: ("? unknown", "quiet"),
-    facts.NO_FLOOR: ("\u25cb no floor", "quiet"),
 }
 SIDE_HEADS = (
     "way", "kind", "records/s", "of the ceiling", "MB/s", "ms a step", "wall s", "CPU s",
-    "stolen s", "peak MB",
+    "stolen s", "peak MiB",
 )  # fmt: skip
 
 
@@ -84,7 +83,7 @@ def _glance(claims: list[Evidence], sources: Sources) -> str:
         (f"{counts[FAILS]} do not hold", "and were expected to"),
         (f"{counts[NOT_RUN]} not checked", f"{counts[SHOWN]} more only shown, not judged"),
     ]
-    if sources.benchmarks and sources.benchmarks.comparisons:
+    if sources.benchmarks and facts.bounds(sources.benchmarks):
         bounds = facts.count_bounds(sources.benchmarks)
         held, all_of_them = bounds[bench.HOLDS], sum(bounds.values())
         items.append((f"{held} of {all_of_them} floors held", "of throughput, time and memory"))
@@ -153,7 +152,7 @@ def _learning(sources: Sources) -> str:
 
 
 def _throughput(found: bench.Benchmarks | None) -> str:
-    if found is None or not found.comparisons:
+    if found is None or not facts.is_measured(found):
         return _not_run("benchmarks")
     others = (
         f"<p class=quiet>Measured, but not shown here: {escape(', '.join(found.others))}.</p>"
@@ -184,8 +183,8 @@ def _bounds(found: bench.Benchmarks) -> str:
 
 def _sides(comparison: bench.Comparison) -> str:
     remarks = [comparison.title]
-    if comparison.disturbed_rounds:
-        remarks.append(f"rounds that the host disturbed: {comparison.disturbed_rounds}")
+    remarks += [f"the ceiling is {comparison.ceiling}"] if comparison.ceiling else []
+    remarks += [str(comparison.host)] if comparison.host.disturbed_rounds else []
     if comparison.load is not None:
         remarks.append(f"load {comparison.load:.1f}")
     rows = [_side(side) for side in comparison.sides]
@@ -196,14 +195,14 @@ def _side(side: bench.Side) -> Sequence[str]:
     figures_of_side = (
         _show(side.records_per_s, ",.0f"), _show(side.share_of_ceiling, ".1%"),
         _show(side.mb_per_s, ",.1f"), _show(side.ms_per_step, ".3g"), _show(side.wall_s, ".3g"),
-        _show(side.cpu_s, ".3g"), _show(side.stolen_s, ".2f"), _show(side.peak_mb, ",.0f"),
+        _show(side.cpu_s, ".3g"), _show(side.stolen_s, ".2f"), _show(side.peak_mib, ",.0f"),
     )  # fmt: skip
     return (text(side.label), text(side.kind), *map(number, figures_of_side))
 
 
 def _apart(comparisons: Sequence[bench.Comparison]) -> str:
     rows = [
-        (text(comparison.title), text(name), number(_show(seconds, ".3g")))
+        (text(f"{comparison.title} {comparison.host}"), text(name), number(_show(seconds, ".3g")))
         for comparison in comparisons
         for name, seconds in comparison.apart.items()
     ]
@@ -227,14 +226,15 @@ def _delivery(sources: Sources) -> str:
         for f in sources.faults
     ]  # fmt: skip
     heads = ("what", "faults", "how it is known", "lost", "twice", "verdict")
-    return table(heads, rows, "cards")
+    when = ", ".join(run.started for run in sources.tests if run.faults)
+    return f"<p class=quiet>Seen {escape(when)}.</p>\n{table(heads, rows, 'cards')}"
 
 
 def _machine(sources: Sources) -> str:
     rows = [
         *facts.run_facts(sources.observations),
         *facts.machine_facts(sources.observations),
-        *((f"{run.name}, started", run.started) for run in sources.tests),
+        *facts.test_facts(sources.tests),
         *facts.benchmark_facts(sources.benchmarks),
     ]
     again = f"<p>Again, as it was run: <code>{escape(facts.command(sources))}</code></p>"

@@ -168,7 +168,7 @@ def scaling(figure: Figure, found: Scaling) -> None:
         panels = [("seconds", lines)]
     else:
         panels = [("records/s", [("throughput", "records_per_s", "-o", DARK)])]
-    panels.append(("peak memory, MB", [("memory", "peak_mb", "-s", DARK)]))
+    panels.append(("peak memory, MiB", [("memory", "peak_mib", "-s", DARK)]))
     panels = [(unit, [line for line in lines if _points(found, line[1])]) for unit, lines in panels]
     panels = [(unit, lines) for unit, lines in panels if lines]
     for axis, (unit, lines) in zip(
@@ -201,7 +201,7 @@ def _scaling_axes(axis, found: Scaling, unit: str) -> None:
 def drawable(found: Scaling) -> bool:
     """Whether there is anything in it that `scaling` draws."""
     measures = ("wall_s", "cpu_s") if found.of == "records" else ("records_per_s",)
-    return any(_points(found, measure) for measure in (*measures, "peak_mb"))
+    return any(_points(found, measure) for measure in (*measures, "peak_mib"))
 
 
 def _points(found: Scaling, measure: str) -> list[tuple[float, float]]:

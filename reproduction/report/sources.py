@@ -35,12 +35,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class TestRun:
-    """One run of pytest: when, and each observation of a claim as `judge_claim` takes it."""
+    """One run of pytest: when, what it saw of claims as `judge_claim` takes it, and its faults."""
 
     __test__ = False  # not a class of tests
     name: str
     started: str
     observations: list[dict[str, Any]]
+    faults: list[Fault] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,22 @@ class Sources:
     observations: dict[str, Any] = field(default_factory=dict)
     tests: list[TestRun] = field(default_factory=list)
     benchmarks: Benchmarks | None = None
-    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[Fault]:
+        return [fault for run in self.tests for fault in run.faults]
 
 
 def read_sources(artifacts: Path, reports: Path) -> Sources:
     """What is there of it. Raises ReportError, naming the file, for one that is damaged."""
-    runs: list[TestRun] = []
-    faults: list[Fault] = []
-    for path in sorted(reports.glob("tests*.xml")):
-        run, injected = _read(path, lambda text, name=path.stem: _test_run(name, text), "make test")
-        runs += [run] if run.observations else []
-        faults += injected
+    runs = [
+        _read(path, lambda text, name=path.stem: _test_run(name, text), "make test")
+        for path in sorted(reports.glob("tests*.xml"))
+    ]
     return Sources(
         _read(artifacts / "observations.json", json.loads, "make reproduce") or {},
         runs,
         _read(reports / "benchmarks.json", _benchmarks, "make bench"),
-        faults,
     )
 
 
@@ -82,12 +83,12 @@ def _read(path: Path, parse: Callable[[str], Any], maker: str) -> Any:
         raise ReportError(f"{path}: is damaged ({reason}): delete it, then {maker}") from error
 
 
-def _test_run(name: str, text: str) -> tuple[TestRun, list[Fault]]:
+def _test_run(name: str, text: str) -> TestRun:
     tree = ElementTree.fromstring(text)
     suite = tree.find(".//testsuite")
     started = suite.get("timestamp", "")[:19].replace("T", " ") if suite is not None else ""
     faults = [Fault(**row) for row in _properties(tree, FAULT_PROPERTY)]
-    return TestRun(name, started, _properties(tree, CLAIM_PROPERTY)), faults
+    return TestRun(name, started, _properties(tree, CLAIM_PROPERTY), faults)
 
 
 def _properties(tree: ElementTree.Element, name: str) -> list[dict[str, Any]]:

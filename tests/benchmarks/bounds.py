@@ -33,7 +33,7 @@ def complaint(verdict: Ratio | Limit) -> str | None:
         return None
     if isinstance(verdict, Ratio):
         said = (
-            f"{verdict.of} has {verdict.median:.3g} x the {verdict.measure} of {verdict.to}: "
+            f"{verdict.of} has {verdict.median:.3g} x the throughput of {verdict.to}: "
             f"{verdict.floor - verdict.median:.3g} below the floor of {verdict.floor:.3g}"
         )
     else:
@@ -51,14 +51,11 @@ class Floors:
         self._path = path
         self._tables = tomllib.loads(path.read_text())
 
-    def ratio(
-        self, name: str, of: str, to: str, rounds: list[float], is_known: bool,
-        measure: str = "throughput",
-    ) -> Ratio:  # fmt: skip
+    def ratio(self, name: str, of: str, to: str, rounds: list[float], is_known: bool) -> Ratio:
         """Hold the median of these rounds to its floor."""
         bound, middle = self._bound(name, of, to), median(rounds)
         verdict = _verdict(middle >= bound.bound, is_known)
-        return Ratio(of, to, measure, middle, rounds, bound.bound, verdict, bound.goal)
+        return Ratio(of, to, middle, rounds, bound.bound, verdict, bound.goal)
 
     def limit(self, name: str, what: str, unit: str, rounds: list[float], is_known: bool) -> Limit:
         """Hold the median of these rounds to its limit."""

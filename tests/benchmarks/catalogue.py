@@ -51,5 +51,5 @@ def rows(messages: Messages) -> dict[str, Any]:
 
 
 def records(messages: Messages) -> dict[str, Any]:
-    """What a side that writes wants to know."""
+    """What a side that has the messages in memory wants to know."""
     return {"values": messages.values, "keys": messages.keys}

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from reproduction.report import machine
-from reproduction.report.benchmarks import UNKNOWN, Limit, Ratio
+from reproduction.report.benchmarks import Limit, Ratio
 from tests import isolated
 from tests.benchmarks import storing, summary
 from tests.benchmarks.bounds import Floors, complaint
@@ -94,7 +94,7 @@ def java(request, kafka) -> dict[str, str] | None:
 
 @pytest.fixture
 def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Ratio | Limit]], None]:
-    """settle(entry, walls, verdicts): store a result, then fail or skip where the verdicts say so.
+    """settle(entry, walls, verdicts): store a result, then fail or skip where it says so.
 
     Fails where a bound is broken; skips, saying so, where the host was too busy to tell.
     """
@@ -108,7 +108,7 @@ def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Rati
         complaints = [line for each in verdicts if (line := complaint(each))]
         if complaints:
             pytest.fail(f"{title}:\n" + "\n".join(complaints), pytrace=False)
-        if any(each.verdict == UNKNOWN for each in verdicts):
+        if not entry["is_undisturbed"]:
             pytest.skip(f"unknown: too many rounds lost more than a tenth to the host: {title}")
 
     return store

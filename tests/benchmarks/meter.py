@@ -19,18 +19,21 @@ class Sample:
 
     Attributes:
         wall_s: seconds that the work took.
-        cpu_s: CPU seconds of the process and of the children that it waited for; not the broker's.
+        cpu_s: CPU seconds of the process and of the children that it waited for; not the broker's;
+            None where they are not known of the work alone.
         stolen_s: CPU seconds that the host took from this machine meanwhile, of all cores.
-        peak_mb: MiB that the process has had resident at most since its start.
+        peak_mib: MiB that the process has had resident at most since its start.
         steps: batches, where the work has any.
+        span_s: seconds in which `stolen_s` was taken, where that is more than the work.
         apart: seconds of what is not part of `wall_s`, by name.
     """
 
     wall_s: float
-    cpu_s: float
+    cpu_s: float | None
     stolen_s: float
-    peak_mb: float
+    peak_mib: float
     steps: int = 0
+    span_s: float | None = None
     apart: dict[str, float] = field(default_factory=dict)
 
 
@@ -47,7 +50,7 @@ class Meter:
         wall = time.monotonic() - self._wall
         cpu, stolen = _cpu_s() - self._cpu, stolen_seconds() - self._stolen
         named = {name.replace("_", " "): seconds for name, seconds in apart.items()}
-        return Sample(wall, cpu, stolen, peak_mb(), steps, named)
+        return Sample(wall, cpu, stolen, peak_mib(), steps, apart=named)
 
 
 def measured(work: Callable[[], object], steps: int = 0) -> Sample:
@@ -57,7 +60,7 @@ def measured(work: Callable[[], object], steps: int = 0) -> Sample:
     return meter.stop(steps)
 
 
-def peak_mb() -> float:
+def peak_mib() -> float:
     """MiB resident at most, of this process or of a child that it waited for.
 
     VmHWM, because `ru_maxrss` begins with what the parent had when this process was started.

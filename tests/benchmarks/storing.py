@@ -34,18 +34,18 @@ class Point:
 
 
 def entry(found: Comparison, ratios: Sequence[Ratio] = (), limits: Sequence[Limit] = ()) -> dict:
-    """A comparison as `extra_info`: medians over the rounds, seconds, MB, records/s."""
+    """A comparison as `extra_info`: medians over the rounds, seconds, MiB, records/s."""
     return {
         "step": found.step,
         "title": found.title,
         "records": found.records,
         "bytes": found.size,
         "sides": {side.label: found.figures(side.label) for side in found.sides},
+        "ceiling": next(iter(found.of("ceiling")), None),
         "ratios": [asdict(ratio) for ratio in ratios],
         "limits": [asdict(limit) for limit in limits],
         "apart": found.apart(),
-        "disturbed_rounds": found.disturbed,
-        "load": found.load,
+        **_host(found),
     }
 
 
@@ -60,8 +60,7 @@ def observed_entry(found: Comparison, limits: Sequence[Limit]) -> dict:
         "sides": {},
         "apart": seconds,
         "limits": [asdict(limit) for limit in limits],
-        "disturbed_rounds": found.disturbed,
-        "load": found.load,
+        **_host(found),
     }
 
 
@@ -75,8 +74,7 @@ def scaling_entry(
         "title": found.title,
         "points": [_point(point, found) for point in points],
         "limits": [asdict(limit) for limit in limits],
-        "disturbed_rounds": found.disturbed,
-        "load": found.load,
+        **_host(found),
     }
 
 
@@ -84,11 +82,19 @@ def _point(point: Point, found: Comparison) -> dict:
     figures = found.figures(point.side.label)
     return {
         "x": point.x,
-        "wall_s": figures["wall_s"],
-        "cpu_s": figures["cpu_s"],
+        **{name: figures[name] for name in ("wall_s", "cpu_s", "stolen_s", "peak_mib")},
         "records_per_s": point.records / figures["wall_s"],
         "mb_per_s": point.size / figures["wall_s"] / 1e6,
-        "peak_mb": figures["peak_mb"],
+    }
+
+
+def _host(found: Comparison) -> dict:
+    """How much of the machine others had meanwhile."""
+    return {
+        "disturbed_rounds": found.disturbed,
+        "is_undisturbed": found.is_undisturbed,
+        "stolen_s": found.stolen_s,
+        "load": found.load,
     }
 
 

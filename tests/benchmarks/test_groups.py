@@ -14,7 +14,7 @@ from tests.benchmarks.catalogue import (
     tutorials,
 )
 from tests.benchmarks.worker import Side
-from tests.tutorial import MINI_DATASET_ROWS, Messages
+from tests.tutorial import BATCH_SIZE, MINI_DATASET_ROWS, Messages
 
 pytestmark = pytest.mark.bench
 
@@ -41,7 +41,7 @@ def test_inference(compare, two_classes, messages, group, use):
         tutorials("groups:tutorial", stream),
         once_in_a_process("groups:tutorial", stream),
     ]
-    compare(use, use, TITLES[use], two_classes, sides, FEWER_ROUNDS)
+    compare(use, use, TITLES[use], two_classes.within(BATCH_SIZE), sides, FEWER_ROUNDS)
 
 
 def test_online_training(compare, filled, messages, group):

@@ -15,18 +15,27 @@ ROUNDS = 1
 
 def test_memory_and_cpu_do_not_grow_with_the_topic(scale, long_topic):
     points = [point(long_topic.first(records)) for records in SIZES]
-    small, base, _, large = points
+    small, base, middle, large = points
 
     def limits(found):
         floors, known = Floors(), found.is_undisturbed
         growth = [
-            each[large.side.label].peak_mb - each[base.side.label].peak_mb for each in found.rounds
+            each[large.side.label].peak_mib - each[base.side.label].peak_mib
+            for each in found.rounds
         ]
-        cpu = [cpu_per_record(each, large) / cpu_per_record(each, small) for each in found.rounds]
+        what = "growth from 100,000 to 5,000,000 records"
         return [
-            floors.limit("memory", "growth from 100,000 to 5,000,000 records", "MB", growth, known),
-            floors.limit("memory", "CPU a record, 5,000,000 against 60,000", "x", cpu, known),
-        ]
+            floors.limit("memory", what, "MiB", growth, known),
+            *(
+                floors.limit(
+                    "memory", f"CPU a record, 5,000,000 against {point.records:,}", "x",
+                    [cpu_per_record(each, large) / cpu_per_record(each, point)
+                     for each in found.rounds],
+                    known,
+                )
+                for point in (small, middle)
+            ),
+        ]  # fmt: skip
 
     title = "Read and decode: time and memory as records grow"
     scale("records", "memory", title, points, ROUNDS, limits)

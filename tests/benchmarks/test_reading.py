@@ -16,6 +16,7 @@ from tests.benchmarks.catalogue import (
 from tests.benchmarks.topics import Topic
 from tests.benchmarks.turns import take_turns
 from tests.benchmarks.worker import Side
+from tests.tutorial import BATCH_SIZE
 
 pytestmark = pytest.mark.bench
 
@@ -51,13 +52,16 @@ def test_reading_and_decoding_many(compare, long_topic, java, messages):
 def test_what_people_write(compare, make_filled):
     few = make_filled(FEW)
     sides = [
-        Side(TFKAFKA, "subject", "reading:tfkafka_decoded", few.place),
+        Side(
+            TFKAFKA, "subject", "reading:tfkafka_decoded", {**few.place, "batch_size": BATCH_SIZE}
+        ),
+        bare_loop(few),
         tutorials("reading:tutorial_decoded", few.place),
         *tensorflow_io("reading:tutorial_decoded", few.place),
         generator("kafka-python", "reading:over_kafka_python", few),
         generator("confluent-kafka", "reading:over_confluent_kafka", few),
     ]
-    title = "Read and decode 10,000 records, as people write it"
+    title = "Read and decode 10,000 records in batches of 64, as people write it"
     compare("decode-alternatives", "decode", title, few, sides, FEWER_ROUNDS)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic with one partition; `records` and bytes of values and keys."""
+    """A topic; how many of its records are read or written, and bytes of their values and keys."""
 
     servers: str
     name: str
@@ -17,13 +17,17 @@ class Topic:
 
     @property
     def where(self) -> dict[str, Any]:
-        """What a side that writes wants to know."""
+        """What any side wants to know."""
         return {"servers": self.servers, "topic": self.name}
 
     @property
     def place(self) -> dict[str, Any]:
         """What a side that reads wants to know."""
         return {**self.where, "records": self.records}
+
+    def within(self, batch_size: int) -> Topic:
+        """What `sides.groups` measures of it: neither the first batch nor the last full one."""
+        return self.first((self.records // batch_size - 2) * batch_size)
 
     def first(self, records: int) -> Topic:
         """The same topic, of which only the first records are read."""

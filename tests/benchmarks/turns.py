@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from reproduction.report.machine import stolen_seconds
 from tests.benchmarks.meter import Sample
 from tests.benchmarks.worker import Side, Worker
 
@@ -32,6 +33,7 @@ class Comparison:
         sides: in their turn; shares are of the first ceiling.
         rounds: a sample of each side by its label; those that count.
         disturbed: rounds that lost too much time to the host and were repeated.
+        stolen_s: CPU seconds that the host took, from the first preparation to the last round.
         is_undisturbed: whether there are as many rounds as were wanted.
         load: the machine's load average over one minute, at the end.
     """
@@ -44,6 +46,7 @@ class Comparison:
     rounds: list[Samples]
     disturbed: int
     is_undisturbed: bool
+    stolen_s: float
     load: float
 
     def of(self, *kinds: str) -> list[str]:
@@ -53,19 +56,20 @@ class Comparison:
         """Throughput of one side against another's, round by round."""
         return [samples[to].wall_s / samples[of].wall_s for samples in self.rounds]
 
-    def figures(self, label: str) -> dict[str, float | str]:
-        """Medians over the rounds, for one side."""
+    def figures(self, label: str) -> dict[str, float | str | None]:
+        """Medians over the rounds, for one side; None for what is not known of it."""
         samples = [each[label] for each in self.rounds]
         kind = next(side.kind for side in self.sides if side.label == label)
         wall = median(sample.wall_s for sample in samples)
-        found: dict[str, float | str] = {
+        cpu = [sample.cpu_s for sample in samples if sample.cpu_s is not None]
+        found: dict[str, float | str | None] = {
             "kind": kind,
             "records_per_s": self.records / wall,
             "mb_per_s": self.size / wall / 1e6,
             "wall_s": wall,
-            "cpu_s": median(sample.cpu_s for sample in samples),
+            "cpu_s": median(cpu) if cpu else None,
             "stolen_s": median(sample.stolen_s for sample in samples),
-            "peak_mb": max(sample.peak_mb for sample in samples),
+            "peak_mib": max(sample.peak_mib for sample in samples),
         }
         if samples[0].steps:
             found["ms_per_step"] = 1000 * wall / samples[0].steps
@@ -88,6 +92,7 @@ def take_turns(
 ) -> Comparison:
     """Let all sides do a round, then all the next one, until there are enough rounds that count."""
     workers: dict[str, Worker] = {}
+    stolen = stolen_seconds()
     try:
         for side in [side for side in sides if not side.fresh]:
             process = side.process or side.label
@@ -103,8 +108,8 @@ def take_turns(
     finally:
         for worker in workers.values():
             worker.close()
-    load = os.getloadavg()[0]
-    return Comparison(step, title, records, size, sides, counted, disturbed, enough, load)
+    stolen, load = stolen_seconds() - stolen, os.getloadavg()[0]
+    return Comparison(step, title, records, size, sides, counted, disturbed, enough, stolen, load)
 
 
 def undisturbed(rounds: int, once: Callable[[int], Samples]) -> tuple[list[Samples], int, bool]:
@@ -135,5 +140,5 @@ def _sample(side: Side, workers: dict[str, Worker], number: int) -> Sample:
 
 
 def _is_disturbed(samples: Samples) -> bool:
-    wall = sum(sample.wall_s for sample in samples.values())
+    wall = sum(sample.span_s or sample.wall_s for sample in samples.values())
     return sum(sample.stolen_s for sample in samples.values()) > STOLEN_SHARE * wall

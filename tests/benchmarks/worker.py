@@ -20,7 +20,7 @@ from tests.benchmarks.meter import Sample
 
 DEADLINE_S = 600.0
 _END_S = 10.0
-PLAIN = ("java:", "writing:", "opening:imports", "reading:bare_loop", "reading:from_memory")
+PLAIN = ("java:", "writing:", "opening:imports", "reading:bare_loop")
 
 Round = Callable[[int], Sample]
 

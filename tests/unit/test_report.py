@@ -11,6 +11,7 @@ import pytest
 
 from reproduction.claims import FAILS, HOLDS, KNOWN_FALSE, NOT_RUN
 from reproduction.report import facts, machine
+from reproduction.report.benchmarks import Host
 from reproduction.report.errors import ReportError
 from reproduction.report.evidence import count, gather, summary
 from reproduction.report.sources import TestRun, read_sources
@@ -87,7 +88,7 @@ def test_json_has_all_of_it(full):
     assert [s["observed"] for s in late["sightings"]] == [0, 100]
     assert data["observations"]["run.seed"] == 1
     assert data["benchmarks"]["comparisons"][0]["ratios"][1]["verdict"] == "below"
-    assert data["faults"][0]["faults"] == 7
+    assert [fault["faults"] for run in data["tests"] for fault in run["faults"]] == [7]
 
 
 def test_files_are_written_whole(full):
@@ -177,7 +178,8 @@ def test_benchmarks_keep_what_was_measured(tmp_path):
     artifacts, reports = fill(tmp_path)
     read, memory, _ = read_sources(artifacts, reports).benchmarks.comparisons
     assert [side.share_of_ceiling for side in read.sides] == [0.8, None, None]
-    assert (read.disturbed_rounds, read.load, read.apart) == (2, 1.5, {"first rebalance": 3.0})
+    assert (read.load, read.apart) == (1.5, {"first rebalance": 3.0})
+    assert (read.ceiling, read.host) == ("bare loop", Host(2, False, 3.5))
     assert memory.sides[0].records_per_s is None
 
 

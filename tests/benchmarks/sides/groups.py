@@ -1,7 +1,7 @@
 """Evaluation, prediction and online training by a consumer group, a new one in each round.
 
-Measured from the end of the first batch to the end of the last but one, so without joining the
-group, without TensorFlow's tracing and without stream_timeout, which are measured apart.
+Measured from the end of the first batch to the end of the last but one full one, so without joining
+the group, without TensorFlow's tracing and without stream_timeout, which are measured apart.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Kafka's own tools in Java: the ceilings of writing and reading. They decode nothing.
 
-Only the seconds that they say they worked count, not Java's start.
+Only the seconds that they say they worked count, not Java's start; how much CPU these took, they
+do not say.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from tests.benchmarks.meter import Meter, Sample
 from tests.benchmarks.worker import Round
+from tfkafka.admin import Admin
 
 CONSUMER = "org.apache.kafka.tools.ConsumerPerformance"
 PRODUCER = "org.apache.kafka.tools.ProducerPerformance"
@@ -41,30 +43,43 @@ def consumer(servers: str, topic: str, records: int, java: str, classpath: str) 
         # start.time, end.time, data in MB, MB/s, records, records/s, rebalance ms, fetch ms, ...
         fields = text.strip().splitlines()[-1].split(", ")
         assert int(fields[4]) >= records, text
-        return dataclasses.replace(sample, wall_s=int(fields[7]) / 1000)
+        return _worked(sample, int(fields[7]) / 1000)
 
     return once
 
 
 def producer(servers: str, topic: str, values: list[bytes], java: str, classpath: str) -> Round:
-    """ProducerPerformance, all acknowledgements, with payloads drawn from these values."""
+    """ProducerPerformance, all acknowledgements, with payloads drawn from these values.
+
+    Each round has a topic of its own.
+    """
+    admin = Admin(servers)
     folder = tempfile.TemporaryDirectory()
     payloads = Path(folder.name, "payloads")
     payloads.write_bytes(b"\n".join(values))
     command = [
-        java, "-Xmx512M", "-cp", classpath, PRODUCER, "--topic", topic,
-        "--num-records", str(len(values)), "--payload-file", str(payloads), "--throughput", "-1",
+        java, "-Xmx512M", "-cp", classpath, PRODUCER, "--num-records", str(len(values)),
+        "--payload-file", str(payloads), "--throughput", "-1",
         "--producer-props", f"bootstrap.servers={servers}", "acks=all",
     ]  # fmt: skip
 
-    def once(_number: int) -> Sample:
+    def once(number: int) -> Sample:
         assert folder.name  # keeps the folder as long as the rounds
-        text, sample = _run(command)
+        name = f"{topic}-java-{number}"
+        admin.create_topic(name)
+        try:
+            text, sample = _run([*command, "--topic", name])
+        finally:
+            admin.delete_topic(name)
         sent, rate = _SENT.findall(text)[-1]
         assert int(sent) == len(values), text
-        return dataclasses.replace(sample, wall_s=len(values) / float(rate))
+        return _worked(sample, len(values) / float(rate))
 
     return once
+
+
+def _worked(whole: Sample, wall_s: float) -> Sample:
+    return dataclasses.replace(whole, wall_s=wall_s, cpu_s=None, span_s=whole.wall_s)
 
 
 def _run(command: list[str]) -> tuple[str, Sample]:

@@ -23,8 +23,8 @@ class Enough(Exception):
 class Window(tf.keras.callbacks.Callback):
     """Measures from the end of the first batch to the end of batch `batches`.
 
-    So what comes before the first batch (joining a group, TensorFlow's tracing) and after the last
-    full one (the stream's timeout) is not in it. Raises Enough at the end where `cut` is set.
+    So what comes before the first batch (joining a group, TensorFlow's tracing) and after that one
+    (the stream's timeout) is not in it. Raises Enough at the end where `cut` is set.
     """
 
     def __init__(self, batches: int, cut: bool = False):
