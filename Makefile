@@ -34,6 +34,9 @@ else
 endif
 RUN := $(VENV)/bin/python
 
+# What is left of the report where it cannot be written is of an earlier run: that is a failure too.
+REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
+
 .PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers tests-scripts test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
@@ -50,9 +53,10 @@ SCRIPTS_TESTS := tests/integration/test_scripts.py tests/integration/test_script
 LOGGED := tests-tutorial tests-kafka-2.7.2 tests-readers tests-scripts
 test: $(VENV)/installed lint
 	@mkdir -p reports
+	@rm -f reports/tests.xml reports/tests-faults.xml $(LOGGED:%=reports/%.xml)
 	@$(MAKE) --no-print-directory --keep-going --jobs tests-rest $(LOGGED); status=$$?; \
 	  cat $(LOGGED:%=reports/%.log); \
-	  echo; $(RUN) -m reproduction.report; exit $$status
+	  echo; $(REPORT); exit $$status
 
 tests-rest:
 	@$(PYTEST) --ignore tests/integration/tutorial --ignore tests/integration/tfkafka \
@@ -92,16 +96,18 @@ bench: MARKED := bench
 bench-full: MARKED := bench or scaling
 bench bench-full: $(VENV)/installed
 	@mkdir -p reports
+	@rm -f reports/benchmarks.json
 	$(PYTEST) tests/benchmarks -m "$(MARKED)" -p no:randomly \
 	    --benchmark-json=reports/benchmarks.json $(BENCH); status=$$?; \
-	$(RUN) -m reproduction.report; exit $$status
+	$(REPORT); exit $$status
 
 # docs/delivery-guarantees.md says what they show. FAULTS=full repeats each fault as often as its
 # test promises. They mostly wait, so three go at a time, each with its own broker.
 faults-full: export FAULTS = full
 faults faults-full: $(VENV)/installed
+	@rm -f reports/tests-faults.xml
 	$(FAULTS_TESTS); status=$$?; \
-	$(RUN) -m reproduction.report; exit $$status
+	$(REPORT); exit $$status
 
 fidelity: $(VENV)/installed
 	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }

@@ -12,6 +12,8 @@ CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 LONGEST_LIST = 6
 FULL_ROWS = 100_000
 FULL_EPOCHS = 10
+# What says of an observation how it was made, and so what it can be held against.
+CONDITIONS = ("run.reader", "run.rows", "run.epochs", "run.kafka", "run.zookeeper")
 HOLDS, FAILS, KNOWN_FALSE = "holds", "DOES NOT HOLD", "is false"
 SHOWN, NOT_RUN, NOT_COMPARED = "shown", "not run", "not compared"
 NOT_SEEN = "seen by no script and no test yet (make reproduce, make test)"
@@ -41,7 +43,8 @@ class Claim:
                 return _each(observed, self.tutorial, self._near)
             case "between":
                 low, high = self.bounds
-                return all(low <= number <= high for number in observed)
+                numbers = observed if isinstance(observed, list) else [observed]
+                return bool(numbers) and all(low <= number <= high for number in numbers)
         return True
 
     def _near(self, observed: float, expected: float) -> bool:
@@ -72,14 +75,15 @@ def read_claims() -> list[Claim]:
 def judge(observations: Mapping[str, Any]) -> list[Verdict]:
     """Hold each claim against `observations`, which are named by claim id.
 
-    `run.rows`, `run.epochs`, `run.zookeeper` and `run.reader` among them say what kind of run
-    it was, and so which claims can be compared.
+    CONDITIONS among them say what kind of run it was, and so which claims can be compared;
+    `conditions`, where it is there, has those of each claim apart.
     """
     return [judge_claim(claim, observations) for claim in read_claims()]
 
 
 def judge_claim(claim: Claim, observations: Mapping[str, Any]) -> Verdict:
     """Hold one claim against `observations`, as `judge` does all of them."""
+    observations = of_its_time(claim, observations)
     observed = observations.get(claim.id)
     if claim.id not in observations:
         return Verdict(claim, None, NOT_RUN, NOT_SEEN)
@@ -91,6 +95,11 @@ def judge_claim(claim: Claim, observations: Mapping[str, Any]) -> Verdict:
         return Verdict(claim, observed, HOLDS)
     known = claim.false_with.get(observations.get("run.reader", ""), claim.false_with.get("any"))
     return Verdict(claim, observed, KNOWN_FALSE if known else FAILS, known or "")
+
+
+def of_its_time(claim: Claim, observations: Mapping[str, Any]) -> dict[str, Any]:
+    """The observations, with the conditions under which this claim's was made."""
+    return {**observations, **observations.get("conditions", {}).get(claim.id, {})}
 
 
 def _not_comparable(claim: Claim, observations: Mapping[str, Any]) -> str:

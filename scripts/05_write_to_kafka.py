@@ -28,7 +28,11 @@ for name in ("susy-train", "susy-test"):
 
 # Split: 60 % to train, 40 % to test. The tutorial's split has no seed; with one, a run can be
 # repeated to the last digit.
-susy_df = pd.read_csv(csv, header=None, names=list(COLUMNS))
+try:
+    susy_df = pd.read_csv(csv, header=None, names=list(COLUMNS))
+except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    what = f"is damaged ({error}): run scripts/04_load_susy.py again"
+    raise OSError(5, what, str(csv)) from error
 train_df, test_df = train_test_split(
     susy_df, test_size=0.4, shuffle=True, random_state=arguments.seed
 )

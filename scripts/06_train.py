@@ -66,7 +66,6 @@ print(f"Saved {arguments.artifacts / 'susy.keras'}")
 dense = [layer.count_params() for layer in model.layers if layer.count_params()]
 _common.observe(
     arguments,
-    run__reader=arguments.reader,
     model__parameters=dense,
     model__total_parameters=model.count_params(),
     run__epochs=arguments.epochs,
@@ -74,4 +73,5 @@ _common.observe(
     train__accuracy=history["accuracy"],
     train__loss=history["loss"],
     train__epoch_seconds=round(float(np.median(epoch_seconds)), 1),
+    train__ms_per_step=round(1000 * float(np.median(epoch_seconds)) / steps[0], 1),
 )

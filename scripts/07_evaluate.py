@@ -105,8 +105,9 @@ else:
         evaluate__loss=res[0],
         evaluate__accuracy=res[1],
         evaluate__seconds=round(seconds, 1),
+        evaluate__ms_per_step=round(1000 * seconds / len(batches), 1),
         evaluate__lag_over_time=lag,
         group__lag=[row.lag for row in group],
-        group__offsets=sorted((row.committed for row in group), reverse=True),
-        group__member=min(members)[: len("rdkafka-")],
+        group__offsets=sorted((row.committed or 0 for row in group), reverse=True),
+        group__member=min(members, default="")[: len("rdkafka-")],
     )

@@ -6,6 +6,8 @@ that records which arrive in that time resume the training; --late-rows tries it
 
 import contextlib
 import threading
+import time
+from statistics import median
 
 import _common
 import tensorflow as tf
@@ -22,7 +24,11 @@ arguments = _common.parse(
     "--reader",
     "--seed",
     group_id={"default": "cgonline"},
-    late_rows={"type": int, "default": 0, "help": "send so many records once more"},
+    late_rows={
+        "type": _common.number_from(0),
+        "default": 0,
+        "help": "send so many records once more",
+    },
 )
 servers = _common.find_kafka(arguments)
 records = _common.require_topic(servers, "susy-train")
@@ -71,7 +77,7 @@ def records_committed():
 
 
 late = None
-sizes, steps, accuracies = [], [], []
+sizes, steps, accuracies, losses, seconds = [], [], [], [], []
 for mini_ds in online_train_ds:
     sizes.append(len(mini_ds))
     if arguments.late_rows and late is None and sum(sizes) >= records:
@@ -83,9 +89,12 @@ for mini_ds in online_train_ds:
     mini_ds = mini_ds.batch(32)
     if len(mini_ds) > 0:
         print(f"Mini dataset {len(sizes)}: {sizes[-1]:,} records", flush=True)
+        start = time.monotonic()
         history = model.fit(mini_ds, epochs=3, verbose=_common.keras_verbosity()).history
+        seconds.append(time.monotonic() - start)
         steps.append(len(mini_ds))
         accuracies += history["accuracy"]
+        losses += history["loss"]
     if late and late.ident is None:
         late.start()
 
@@ -105,12 +114,14 @@ print(f"Saved {arguments.artifacts / 'susy-online.keras'}")
 
 if trained:
     on_time = on_time if late else len(sizes)
-    punctual = accuracies[: 3 * on_time]  # three epochs each
+    punctual = slice(3 * on_time)  # three epochs each
     _common.observe(
         arguments,
         online__mini_datasets=[size for size in sizes[:on_time] if size],
         online__steps=steps[0],
-        online__accuracy=[min(punctual), max(punctual)],
+        online__accuracy=[min(accuracies[punctual]), max(accuracies[punctual])],
+        online__loss=[min(losses[punctual]), max(losses[punctual])],
+        online__ms_per_step=round(1000 * median(seconds) / (3 * steps[0]), 1),
     )
 if late:
     # tensorflow-io commits in the background; where it does not get to the end, that is the fact.

@@ -13,10 +13,12 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 12):
 import argparse
 import importlib
 import json
+import math
 import os
 import signal
 import socket
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from reproduction.claims import CONDITIONS  # noqa: E402
 from reproduction.report.errors import ReportError  # noqa: E402
 from reproduction.susy.errors import SusyDataError  # noqa: E402
 from tfkafka.admin import Admin  # noqa: E402
@@ -35,15 +38,38 @@ from tfkafka.testing.brokers.jars import known_versions  # noqa: E402
 
 READERS = {"tfio": "tensorflow_io", "tfkafka": "tfkafka.tfio"}
 TUTORIAL_KAFKA = "2.7.2"
+# What numpy and scikit-learn take.
+LARGEST_SEED = 2**32 - 1
+
+
+def number_from(low: int, high: float = math.inf) -> Callable[[str], int]:
+    """A type for argparse: a whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            most = f" and at most {high}" if high < math.inf else ""
+            raise argparse.ArgumentTypeError(f"is {number}: must be at least {low}{most}")
+        return number
+
+    parse.__name__ = "whole number"  # what argparse calls it where `int` refuses
+    return parse
+
+
 FLAGS: dict[str, dict[str, Any]] = {
     "--bootstrap-servers": {"help": "HOST:PORT; default: the Kafka that 02_start_kafka.py started"},
     "--kafka-version": {"default": TUTORIAL_KAFKA, "choices": known_versions()},
-    "--rows": {"type": int, "default": 100_000, "help": "of SUSY; 60 %% to train, 40 %% to test"},
+    "--rows": {
+        "type": number_from(2), "default": 100_000, "help": "of SUSY; 60 %% to train, 40 %% to test"
+    },
     "--susy": {"default": "auto", "help": "auto, uci, synthetic, a path or an address"},
-    "--seed": {"type": int, "default": 1, "help": "of the split, the model and synthetic rows"},
+    "--seed": {
+        "type": number_from(0, LARGEST_SEED), "default": 1,
+        "help": "of the split, the model and synthetic rows",
+    },
     "--reader": {"choices": sorted(READERS), "default": "tfio", "help": "who reads from Kafka"},
-    "--epochs": {"type": int, "default": 10},
-}
+    "--epochs": {"type": number_from(1), "default": 10},
+}  # fmt: skip
 
 
 def parse(description: str, *flags: str, **own: dict[str, Any]) -> argparse.Namespace:
@@ -130,7 +156,14 @@ def require_archive(path: Path, script: str) -> Path:
 
 def import_reader(name: str):
     """The module that offers tensorflow-io's names: tensorflow_io itself or tfkafka.tfio."""
-    return importlib.import_module(READERS[name])
+    try:
+        return importlib.import_module(READERS[name])
+    except ImportError as error:
+        sys.exit(
+            f"{Path(sys.argv[0]).name}: --reader {name} cannot be imported ({error}): "
+            f"tensorflow-io goes with TensorFlow 2.16 only (make's STACK=tutorial), and "
+            f"--reader tfkafka without it"
+        )
 
 
 def keras_verbosity() -> int:
@@ -139,10 +172,19 @@ def keras_verbosity() -> int:
 
 
 def observe(arguments: argparse.Namespace, **observed: Any) -> None:
-    """Add to observations.json; a claim's id is written with `__` for its dot."""
+    """Add to observations.json; a claim's id is written with `__` for its dot.
+
+    With each the conditions of now, since scripts can run again one by one with others.
+    """
     path = arguments.artifacts / "observations.json"
     observations = read_observations(path)
-    observations.update({name.replace("__", "."): value for name, value in observed.items()})
+    news = {name.replace("__", "."): value for name, value in observed.items()}
+    if "reader" in arguments:
+        news["run.reader"] = arguments.reader
+    observations.update(news)
+    now = {name: observations[name] for name in CONDITIONS if name in observations}
+    claims = [name for name in news if not name.startswith("run.")]
+    observations.setdefault("conditions", {}).update(dict.fromkeys(claims, now))
     write_whole(path, json.dumps(observations, indent=1) + "\n")
 
 
@@ -181,10 +223,15 @@ def _one_line(kind: type[BaseException], error: BaseException, trace) -> None:
 
 
 def _is_library_error(kind: type[BaseException]) -> bool:
-    """Whether TensorFlow or kafka-python raised it: what it says is about the data or Kafka."""
+    """Whether TensorFlow or a Kafka client raised it: what it says is about the data or Kafka."""
     names = {f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__}
     return bool(
-        names & {"tensorflow.python.framework.errors_impl.OpError", "kafka.errors.KafkaError"}
+        names
+        & {
+            "tensorflow.python.framework.errors_impl.OpError",
+            "kafka.errors.KafkaError",
+            "cimpl.KafkaException",
+        }
     )
 
 

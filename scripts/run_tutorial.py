@@ -86,12 +86,16 @@ try:
 finally:
     run("11_stop_kafka.py", [])
 
+# As one would type it, where it is this folder's own.
+inside = Path(sys.executable).is_relative_to(_common.ROOT)
+python = str(Path(sys.executable).relative_to(_common.ROOT)) if inside else "python"
 _common.observe(
     arguments,
     run__started=time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(start)),
     run__seconds=round(time.time() - start),
     run__stolen_s=round(machine.stolen_seconds() - stolen, 1),
-    run__command=shlex.join(["python", "scripts/run_tutorial.py", *sys.argv[1:]]),
+    run__failed=failed,
+    run__command=shlex.join([python, "scripts/run_tutorial.py", *sys.argv[1:]]),
 )
 verdicts = judge(_common.read_observations(observations))
 print("\n" + format_verdicts(verdicts))

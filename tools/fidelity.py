@@ -38,8 +38,9 @@ def main() -> int:
     # The tutorial's loss and its shuffled dataset: Keras has something to say about both.
     warnings.filterwarnings("ignore", category=UserWarning, module="keras")
     try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
         samples = load_samples(arguments.real, arguments.seed)
-    except SusyDataError as error:
+    except (SusyDataError, OSError) as error:
         print(f"fidelity: {error}", file=sys.stderr)
         return 2
     result = measure(samples, arguments.seed)
@@ -49,7 +50,6 @@ def main() -> int:
         f"{result['held_out_rows']:,} real rows that were not used in fitting, weighted to the "
         f"file's class shares, against {result['synthetic_rows']:,} synthetic ones."
     )
-    arguments.out.mkdir(parents=True, exist_ok=True)
     write_whole(arguments.out / "index.html", page(table, facts, figures(samples, result)))
     write_whole(arguments.out / "fidelity.json", as_json(result))
     for goal in table:

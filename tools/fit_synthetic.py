@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from reproduction.susy import holdout, kinematics
 from reproduction.susy import synthetic_model as model
+from reproduction.susy.errors import SusyDataError
 from reproduction.susy.real_rows import read_real_rows
 from reproduction.susy.schema import FEATURES, FIRST_100_000, LABEL
 from tfkafka.files import replacing
@@ -52,12 +53,16 @@ SCALES = (
 )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--real", nargs="+", type=Path, required=True, help="CSV or CSV.gz")
     parser.add_argument("--out", type=Path, default=model.PARAMETERS)
     arguments = parser.parse_args()
-    rows = read_real_rows(arguments.real)
+    try:
+        rows = read_real_rows(arguments.real)
+    except SusyDataError as error:
+        print(f"fit_synthetic: {error}", file=sys.stderr)
+        return 2
     limits = holdout.thresholds(rows, HELD_OUT_ROWS)
     rows = rows[~holdout.held_out(rows, limits)].head(MAX_FIT_ROWS).reset_index(drop=True)
     print(f"fitting to {len(rows)} rows; {HELD_OUT_ROWS} kept apart", flush=True)
@@ -65,6 +70,7 @@ def main() -> None:
     arrays["held_out_below"] = limits
     write_parameters(arguments.out, arrays)
     print(f"wrote {arguments.out}: {arguments.out.stat().st_size} bytes")
+    return 0
 
 
 def fit(rows: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -242,4 +248,4 @@ def write_parameters(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

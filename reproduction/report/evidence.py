@@ -15,6 +15,7 @@ from reproduction.claims import (
     Claim,
     Verdict,
     judge_claim,
+    of_its_time,
     read_claims,
 )  # fmt: skip
 from reproduction.report.sources import TestRun
@@ -89,6 +90,7 @@ def _evidence(claim: Claim, observations: Mapping[str, Any], tests: list[TestRun
 
 def _where(who: str, claim: Claim, facts: Mapping[str, Any]) -> str:
     """Such as "tests, tfkafka, Kafka 3.9.2"."""
+    facts = of_its_time(claim, facts)
     reader = facts.get("run.reader")
     kafka = facts.get("run.kafka")
     parts = [who]

@@ -30,6 +30,7 @@ def run_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, value) of the tutorial's run; empty where there was none."""
     names = {
         "started": "run.started",
+        "ended at an error of": "run.failed",
         "seconds, all steps": "run.seconds",
         "CPU seconds the host took meanwhile (steal)": "run.stolen_s",
         "Kafka": "run.kafka",
@@ -39,7 +40,9 @@ def run_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:
         "seed": "run.seed",
         "data": "run.susy",
     }
-    facts = {name: observations[key] for name, key in names.items() if key in observations}
+    facts = {
+        name: observations[key] for name, key in names.items() if observations.get(key) is not None
+    }
     if "reader" in facts:
         facts["reader"] = READERS.get(facts["reader"], facts["reader"])
     if "rows" in facts:

@@ -71,7 +71,9 @@ def _lead(sources: Sources) -> str:
     parts = [f"Kafka {run['Kafka']}" if "Kafka" in run else "", run.get("reader", "")]
     parts += [f"{run[name]} {name}" for name in ("rows", "epochs") if name in run]
     parts += [f"data: {run['data']}"] if "data" in run else []
-    return f"The tutorial was run here with {', '.join(filter(None, parts))}."
+    failed = run.get("ended at an error of")
+    ended = f" {failed} failed, and what comes after it was not run." if failed else ""
+    return f"The tutorial was run here with {', '.join(filter(None, parts))}.{ended}"
 
 
 def _glance(claims: list[Evidence], sources: Sources) -> str:

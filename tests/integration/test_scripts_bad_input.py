@@ -101,11 +101,14 @@ def test_topics_and_records_that_are_there_already(no_topics: str, artifacts):
     assert "there is no consumer group no" in line
 
 
-def test_rows_missing(no_topics: str, tmp_path):
+def test_rows_missing_or_damaged(no_topics: str, tmp_path):
     where = ("--bootstrap-servers", no_topics, "--artifacts", tmp_path)
     assert run("03_create_topics.py", *where).returncode == 0
     line = error_line(run("05_write_to_kafka.py", *where), "05_write_to_kafka.py")
     assert "SUSY.csv: is missing: run scripts/04_load_susy.py first" in line
+    (tmp_path / "SUSY.csv").touch()
+    line = error_line(run("05_write_to_kafka.py", *where), "05_write_to_kafka.py")
+    assert "SUSY.csv: is damaged (No columns" in line and "04_load_susy.py again" in line
     line = error_line(run("06_train.py", *where), "06_train.py")
     assert "susy-train" in line
     assert "is empty: run scripts/05_write_to_kafka.py" in line
@@ -126,10 +129,37 @@ def test_damaged_model(no_topics: str, artifacts):
 
 def test_csv_with_too_few_columns(tmp_path):
     bad = tmp_path / "bad.csv"
-    bad.write_text("1.0," + ",".join(["0.5"] * 17) + "\n")
-    done = run("04_load_susy.py", "--susy", bad, "--rows", 1, "--artifacts", tmp_path)
+    bad.write_text(2 * ("1.0," + ",".join(["0.5"] * 17) + "\n"))
+    done = run("04_load_susy.py", "--susy", bad, "--rows", 2, "--artifacts", tmp_path)
     assert "bad.csv" in error_line(done, "04_load_susy.py")
     assert not (tmp_path / "SUSY.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "flag", "value", "least"),
+    [
+        ("04_load_susy.py", "--rows", 1, 2),
+        ("04_load_susy.py", "--seed", -1, 0),
+        ("06_train.py", "--epochs", 0, 1),
+        ("09_train_online.py", "--late-rows", -1, 0),
+    ],
+)
+def test_numbers_that_cannot_be(script: str, flag: str, value: int, least: int, tmp_path):
+    done = run(script, flag, value, "--artifacts", tmp_path)
+    assert done.returncode == 2
+    assert f"argument {flag}: is {value}: must be at least {least}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_is_not_installed():
+    """As with STACK=latest, which comes without tensorflow-io."""
+    code = "import sys; sys.modules['tensorflow_io'] = None; sys.argv[0] = '06_train.py'; " \
+           "import _common; _common.import_reader('tfio')"  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "scripts", capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "--reader tfkafka" in error_line(done, "06_train.py")
 
 
 def test_artifacts_folder_that_cannot_be(tmp_path):

@@ -20,7 +20,8 @@ from reproduction.claims import (
 ROOT = Path(__file__).parents[2]
 SEEN_BY_SCRIPTS = {"online.late_records"}
 FULL = {"run.rows": 100_000, "run.epochs": 10, "run.zookeeper": True, "run.reader": "tfio"}
-AS_IN_THE_TUTORIAL = {claim.id: claim.tutorial for claim in read_claims()} | FULL
+NO_NUMBERS = {"train.window_seconds": 0.01}  # of which the tutorial says nothing
+AS_IN_THE_TUTORIAL = {claim.id: claim.tutorial for claim in read_claims()} | NO_NUMBERS | FULL
 
 
 def verdict(claim: str, **changes) -> Verdict:
@@ -53,6 +54,15 @@ def test_the_test_that_observes_a_claim_is_there(claim):
     text = (ROOT / path).read_text()
     assert f"\ndef {name}(" in text
     assert f'observe("{claim.id}"' in text or claim.id in SEEN_BY_SCRIPTS
+
+
+def test_each_claim_is_judged_by_the_conditions_under_which_it_was_seen():
+    """06_train.py was run again with another reader after the online training was seen."""
+    conditions = {"online.late_records": {"run.reader": "tfio", "run.rows": 100}}
+    seen = {"online__late_records": 0, "run__reader": "tfkafka"}
+    assert verdict("online.late_records", **seen).status == FAILS
+    assert verdict("online.late_records", conditions=conditions, **seen).status == KNOWN_FALSE
+    assert verdict("train.steps", conditions={"train.steps": {"run.rows": 9}}).status == NOT_RUN
 
 
 def _shifted(claim):

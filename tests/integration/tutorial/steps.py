@@ -126,13 +126,18 @@ def evaluate(
     return Evaluation(metrics, in_memory, steps.count, members, described)
 
 
-def predict_group(reader: str, servers: str, topic: str, group: str, path: Path) -> np.ndarray:
-    """Probabilities for all records of a group dataset, shape (records, 1)."""
+def predict_group(
+    reader: str, servers: str, topic: str, group: str, path: Path
+) -> np.ndarray | Exception:
+    """Probabilities for all records of a group dataset, [records, 1], or what Keras raised."""
     import tensorflow as tf
 
     model = tf.keras.models.load_model(path)
     dataset = group_dataset(reader, servers, topic, group).map(decode).batch(BATCH_SIZE)
-    return model.predict(dataset, verbose=0)
+    try:
+        return model.predict(dataset, verbose=0)
+    except (AttributeError, TypeError, ValueError) as error:  # Python's own, not TensorFlow's
+        return type(error)(str(error))
 
 
 def train_online(
