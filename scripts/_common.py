@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from reproduction import readers  # noqa: E402
 from reproduction.claims import CONDITIONS  # noqa: E402
 from reproduction.report.errors import ReportError  # noqa: E402
 from reproduction.susy.errors import SusyDataError  # noqa: E402
@@ -36,7 +37,6 @@ from tfkafka.files import write_whole  # noqa: E402
 from tfkafka.testing.brokers import embedded  # noqa: E402
 from tfkafka.testing.brokers.jars import known_versions  # noqa: E402
 
-READERS = {"tfio": "tensorflow_io", "tfkafka": "tfkafka.tfio"}
 TUTORIAL_KAFKA = "2.7.2"
 # What numpy and scikit-learn take.
 LARGEST_SEED = 2**32 - 1
@@ -67,7 +67,9 @@ FLAGS: dict[str, dict[str, Any]] = {
         "type": number_from(0, LARGEST_SEED), "default": 1,
         "help": "of the split, the model and synthetic rows",
     },
-    "--reader": {"choices": sorted(READERS), "default": "tfio", "help": "who reads from Kafka"},
+    "--reader": {
+        "choices": sorted(readers.MODULES), "default": "tfio", "help": "who reads from Kafka"
+    },
     "--epochs": {"type": number_from(1), "default": 10},
 }  # fmt: skip
 
@@ -157,7 +159,7 @@ def require_archive(path: Path, script: str) -> Path:
 def import_reader(name: str):
     """The module that offers tensorflow-io's names: tensorflow_io itself or tfkafka.tfio."""
     try:
-        return importlib.import_module(READERS[name])
+        return importlib.import_module(readers.MODULES[name])
     except ImportError as error:
         sys.exit(
             f"{Path(sys.argv[0]).name}: --reader {name} cannot be imported ({error}): "

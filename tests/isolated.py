@@ -45,7 +45,8 @@ def run(function: Callable[..., Any], *args: Any, deadline_s: float = DEADLINE_S
                 process.join()
         answer = folder / "answer"
         if not answer.exists():
-            output = (folder / "output").read_text(errors="replace")[-3000:]
+            log = folder / "output"
+            output = log.read_text(errors="replace")[-3000:] if log.exists() else ""
             raise ProcessFailed(f"{function.__name__} ended with {process.exitcode}:\n{output}")
         return pickle.loads(answer.read_bytes())
 
@@ -62,8 +63,6 @@ def _serve(folder: Path, environment: dict[str, str], call: bytes) -> None:
         scratch = folder / "answer.new"
         scratch.write_bytes(pickle.dumps(function(*args, **kwargs)))
         scratch.rename(folder / "answer")
-    except SystemExit as end:
-        status = end.code
     except BaseException:
         traceback.print_exc()
         status = 1

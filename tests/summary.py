@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from reproduction.claims import FAILS, KNOWN_FALSE, NOT_RUN, judge_claim, read_claims
+from reproduction.readers import MODULES
 from reproduction.report import evidence
 from reproduction.report.sources import CLAIM_PROPERTY, TestRun
 
-READERS = {"tensorflow_io": "tfio", "tfkafka.tfio": "tfkafka"}
+READERS = {module: reader for reader, module in MODULES.items()}
 CLAIMS = {claim.id: claim for claim in read_claims()}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reproduction import readers
 from reproduction.claims import (
     FAILS,
     HOLDS,
@@ -20,7 +21,6 @@ from reproduction.claims import (
 )  # fmt: skip
 from reproduction.report.sources import TestRun
 
-READERS = {"tfio": "tensorflow-io", "tfkafka": "tfkafka"}
 FIRST_STEP_OF_A_READER = 8
 WORST_FIRST = (FAILS, KNOWN_FALSE, HOLDS, SHOWN, NOT_RUN)
 
@@ -95,7 +95,7 @@ def _where(who: str, claim: Claim, facts: Mapping[str, Any]) -> str:
     kafka = facts.get("run.kafka")
     parts = [who]
     if reader and (claim.step >= FIRST_STEP_OF_A_READER):
-        parts.append(READERS.get(reader, reader))
+        parts.append(readers.NAMES.get(reader, reader))
     if kafka:
         parts.append(f"Kafka {kafka}")
     return ", ".join(parts)

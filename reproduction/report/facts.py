@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from reproduction import readers
 from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Benchmarks, Limit, Ratio
-from reproduction.report.evidence import READERS
 from reproduction.report.sources import Sources, TestRun
 
 NOT_RUN = {
@@ -44,7 +44,7 @@ def run_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:
         name: observations[key] for name, key in names.items() if observations.get(key) is not None
     }
     if "reader" in facts:
-        facts["reader"] = READERS.get(facts["reader"], facts["reader"])
+        facts["reader"] = readers.NAMES.get(facts["reader"], facts["reader"])
     if "rows" in facts:
         facts["rows"] = f"{facts['rows']:,}"
     return [(name, str(value)) for name, value in facts.items()]

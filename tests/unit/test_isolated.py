@@ -81,7 +81,7 @@ def test_crash_is_shown_with_its_signal(how):
 
 
 def test_orderly_exit_without_a_result_is_a_failure():
-    with pytest.raises(ProcessFailed, match="end ended with 0:"):
+    with pytest.raises(ProcessFailed, match="SystemExit: 0"):
         run(end, "exit")
 
 

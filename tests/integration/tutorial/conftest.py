@@ -7,11 +7,10 @@ from functools import cache
 
 import pytest
 
+from reproduction.readers import MODULES
 from tests import isolated
 from tests.integration.tutorial import steps
 from tests.tutorial import FAST_FETCH, SusyTopic, TrainedModel
-
-READERS = {"tfio": "tensorflow_io", "tfkafka": "tfkafka.tfio"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -21,11 +20,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _readers(config: pytest.Config) -> list[str]:
-    chosen = config.getoption("--reader") or list(READERS)
+    chosen = config.getoption("--reader") or list(MODULES)
     # tensorflow-io cannot talk to Kafka 4: test_tfio_defects.py shows it.
     if config.getoption("--kafka-version").startswith("4."):
         chosen = [name for name in chosen if name != "tfio"]
-    return [READERS[name] for name in chosen]
+    return [MODULES[name] for name in chosen]
 
 
 @pytest.fixture(scope="session")
