@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfkafka.elements import Metadata
 from tfkafka.groups import KafkaGroupDataset
+from tfkafka.ledger import Ledger
 
 COMMIT_EVERY_S = 1.0
 
@@ -20,7 +21,8 @@ class CommitCallback(keras.callbacks.Callback):
 
     For `fit`, `evaluate` and `predict`. A crash repeats records, and loses none. The dataset no
     longer commits what it merely handed over. Offsets are sent once a second at most, and at the
-    end of each epoch, when the broker's answer is waited for.
+    end of each epoch, when the broker's answer is waited for. The steps of `fit`'s own validation
+    are not counted.
 
     Which records a step has used is known in one of two ways:
     - by counting, where batches come in the order of the records and nothing is filtered: from
@@ -43,9 +45,13 @@ class CommitCallback(keras.callbacks.Callback):
         super().__init__()
         self._dataset = dataset
         self._batch_size = batch_size or dataset.batch_size
-        self._watched: deque[tuple[np.ndarray, ...]] | None = None
-        self._ledger = None
-        self._steps = 0
+        # Of each batch that left the pipeline: the iteration that it is of, and its records.
+        self._watched: deque[tuple[Ledger, np.ndarray, np.ndarray, np.ndarray]] | None = None
+        self._ledger: Ledger | None = None
+        # Steps of this iteration, in all and before this epoch: with steps_per_epoch Keras has
+        # several epochs of one iteration.
+        self._steps = self._before = 0
+        self._is_training = False
         self._sent = 0.0
         dataset._membership.auto_commit = False
 
@@ -60,7 +66,8 @@ class CommitCallback(keras.callbacks.Callback):
         self._watched = deque()
 
         def note(topics, partitions, offsets) -> np.bool_:
-            self._watched.append((topics.astype(str), partitions, offsets))
+            ledger = self._dataset._membership.ledger
+            self._watched.append((ledger, topics.astype(str), partitions, offsets))
             return np.True_
 
         def strip(*element):
@@ -72,44 +79,63 @@ class CommitCallback(keras.callbacks.Callback):
                 rest = tf.nest.map_structure(tf.identity, rest)
             return tuple(rest) if len(rest) > 1 else rest[0]
 
-        return pipeline.map(strip, deterministic=True)
+        return pipeline.map(strip)
+
+    def set_params(self, params):
+        # The first that `fit`, `evaluate` and `predict` say; `fit`'s own validation does not.
+        super().set_params(params)
+        self._is_training = False
+
+    def on_train_begin(self, logs=None):
+        self._is_training = True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before = self._steps
 
     def on_train_batch_end(self, batch, logs=None):
         self._finished(batch + 1)
 
-    on_test_batch_end = on_predict_batch_end = on_train_batch_end
+    on_predict_batch_end = on_train_batch_end
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._ledger = None
+    def on_test_batch_end(self, batch, logs=None):
+        if not self._is_training:
+            self._finished(batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
         self._end()
 
-    def on_test_begin(self, logs=None):
-        self._ledger = None
-
-    on_predict_begin = on_test_begin
-
-    def on_test_end(self, logs=None):
+    def on_train_end(self, logs=None):
         self._end()
 
-    on_predict_end = on_train_end = on_test_end
+    on_predict_end = on_train_end
+
+    def on_test_end(self, logs=None):
+        if not self._is_training:
+            self._end()
 
     def _finished(self, steps: int) -> None:
         membership = self._dataset._membership
         if self._ledger is not membership.ledger:
-            self._ledger, self._steps = membership.ledger, 0
+            self._ledger, self._steps, self._before = membership.ledger, 0, 0
+        steps += self._before
         if self._watched is not None:
-            while self._steps < steps and self._watched:
-                self._ledger.use(*self._watched.popleft())
-                self._steps += 1
+            self._use_watched(steps)
         elif self._batch_size is None:
             raise ValueError("CommitCallback: say batch_size, or end the pipeline with watch()")
         else:
             self._ledger.use_first(steps * self._batch_size)
+            self._steps = steps
         if time.monotonic() - self._sent > COMMIT_EVERY_S:
             self._sent = time.monotonic()
             membership.commit(wait=False)
+
+    def _use_watched(self, steps: int) -> None:
+        """Of this iteration so many batches are used; what is left of an earlier one is not."""
+        while self._steps < steps and self._watched:
+            ledger, *records = self._watched.popleft()
+            if ledger is self._ledger:
+                ledger.use(*records)
+                self._steps += 1
 
     def _end(self) -> None:
         membership = self._dataset._membership

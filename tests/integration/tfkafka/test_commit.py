@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 
 from tfkafka import CommitCallback, CsvDecoder, KafkaGroupDataset
@@ -120,6 +121,43 @@ def test_two_epochs(kafka, filled, group, committed, model):
     write(kafka.bootstrap_servers, filled, ["1,1"] * 55, ["1"] * 55)
     model.fit(dataset, callbacks=[commits], verbose=0)
     assert committed() == {0: 1055}
+
+
+def _ways(dataset: KafkaGroupDataset):
+    """The callback and its pipeline of batches of 10: counting, or with the records' positions."""
+    if dataset.batch_size is None:
+        commits = CommitCallback(dataset)
+        return commits, commits.watch(dataset.batch(10))
+    return CommitCallback(dataset), dataset
+
+
+WAYS = [{"batch_size": 10}, {"metadata": True}]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_epochs_of_some_steps_are_of_one_iteration(kafka, filled, group, committed, model, way):
+    dataset = _dataset(kafka, filled, group, **way)
+    commits, batches = _ways(dataset)
+    model.fit(batches, callbacks=[commits], epochs=3, steps_per_epoch=20, verbose=0)
+    assert committed() == {0: 600}
+    # Another iteration goes on there; what the first one had ready is read again.
+    model.fit(batches, callbacks=[commits], steps_per_epoch=10, verbose=0)
+    assert committed() == {0: 700}
+    dataset.close()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_steps_of_the_validation_are_not_of_the_stream(kafka, filled, group, committed, model, way):
+    dataset = _dataset(kafka, filled, group, **way)
+    commits, batches = _ways(dataset)
+    others = np.zeros((1000, 2)), np.zeros(1000)
+    model.fit(
+        batches, callbacks=[commits], steps_per_epoch=20, validation_data=others,
+        validation_batch_size=10, verbose=0,
+    )  # fmt: skip
+    assert committed() == {0: 200}
+    model.evaluate(batches, callbacks=[commits], verbose=0)
+    assert committed() == {0: 1000}
 
 
 def test_wrong_use_is_refused(kafka, filled, group, model):
