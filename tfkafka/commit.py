@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -28,11 +29,13 @@ class CommitCallback(keras.callbacks.Callback):
     - by counting, where batches come in the order of the records and nothing is filtered: from
       the dataset's own `batch_size`, or from `batch_size` given here if the pipeline says
       `.batch(batch_size)`.
-    - exactly, behind any shuffle or filter: let the dataset have `metadata=True`, keep that in
-      the elements as their last part, and end the pipeline with `watch`:
+    - exactly, behind any shuffle: let the dataset have `metadata=True`, keep that in the elements
+      as their last part, and end the pipeline with `watch`:
       `commits = CommitCallback(ds); model.fit(commits.watch(ds.shuffle(64).batch(64)),
       callbacks=[commits])`. A partition is then committed up to its oldest record that is not
-      used yet, which may still be in the shuffle's buffer.
+      used yet, which may still be in the shuffle's buffer. Leave records out by `filter` of this
+      class: one that a filter of the dataset's drops is never used, and nothing behind it is
+      committed.
 
     Args:
         dataset: the source of what the model is given.
@@ -57,12 +60,7 @@ class CommitCallback(keras.callbacks.Callback):
 
     def watch(self, pipeline: tf.data.Dataset) -> tf.data.Dataset:
         """The same without the metadata, remembering which records each batch holds."""
-        last = pipeline.element_spec[-1] if isinstance(pipeline.element_spec, tuple) else None
-        if not isinstance(last, Metadata):
-            raise ValueError(
-                "CommitCallback.watch: the elements don't end with their Metadata; make the "
-                "dataset with metadata=True and keep it as the last part of each element"
-            )
+        _refuse_without_metadata("watch", pipeline)
         self._watched = deque()
 
         def note(topics, partitions, offsets) -> np.bool_:
@@ -80,6 +78,30 @@ class CommitCallback(keras.callbacks.Callback):
             return tuple(rest) if len(rest) > 1 else rest[0]
 
         return pipeline.map(strip)
+
+    def filter(
+        self, pipeline: tf.data.Dataset, predicate: Callable[..., tf.Tensor]
+    ) -> tf.data.Dataset:
+        """`pipeline.filter(predicate)` of single records; those left out count as used."""
+        _refuse_without_metadata("filter", pipeline)
+
+        def use(topic, partition, offset) -> np.bool_:
+            place = np.array([topic]).astype(str), np.array([partition]), np.array([offset])
+            self._dataset._membership.ledger.use(*place)
+            return np.False_
+
+        def keep(*element):
+            where = element[-1]
+            kept = tf.cond(
+                predicate(*element),
+                lambda: True,
+                lambda: tf.numpy_function(
+                    use, [where.topic, where.partition, where.offset], tf.bool, stateful=True
+                ),
+            )
+            return tf.ensure_shape(kept, [])
+
+        return pipeline.filter(keep)
 
     def set_params(self, params):
         # The first that `fit`, `evaluate` and `predict` say; `fit`'s own validation does not.
@@ -142,3 +164,12 @@ class CommitCallback(keras.callbacks.Callback):
         membership.commit(wait=True)
         if membership.has_ended:
             membership.leave()
+
+
+def _refuse_without_metadata(what: str, pipeline: tf.data.Dataset) -> None:
+    last = pipeline.element_spec[-1] if isinstance(pipeline.element_spec, tuple) else None
+    if not isinstance(last, Metadata):
+        raise ValueError(
+            f"CommitCallback.{what}: the elements don't end with their Metadata; make the dataset "
+            f"with metadata=True and keep it as the last part of each element"
+        )

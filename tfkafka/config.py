@@ -22,11 +22,15 @@ DEFAULT_SERVERS = "localhost:9092"
 # tensorflow-io's way to mark a setting of a topic; librdkafka takes those like all others.
 TOPIC_PREFIX = "conf.topic."
 
+# Of a producer: what a record may measure is the broker's to judge.
+ANY_SIZE = {"message.max.bytes": 100_000_000}
+
 _SECRET = re.compile(
     r"password|secret|\.pem$|oauthbearer\.config|assertion\.private|sasl\.username"
 )
 _CONNECTION = re.compile(
     r"bootstrap\.servers|metadata\.broker\.list|client\.|security\.|s(sl|asl)\."
+    r"|enable\.(ssl|sasl)\.|https\.|oauth_cb|broker\.address\.|plugin\."
 )
 _UNKNOWN = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
 _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
@@ -72,8 +76,10 @@ def parse(configuration: Configuration) -> Settings:
 def consumer_settings(
     servers: str | Iterable[str] | None, configuration: Configuration
 ) -> Settings:
-    """Settings of a consumer; `servers` goes before what `configuration` says."""
+    """Settings of a consumer; `servers` takes precedence over what `configuration` says."""
     settings = parse(configuration)
+    if "metadata.broker.list" in settings:  # librdkafka's other name of it; the last one would win
+        settings.setdefault("bootstrap.servers", settings.pop("metadata.broker.list"))
     if servers is not None:
         settings["bootstrap.servers"] = servers if isinstance(servers, str) else ",".join(servers)
     settings.setdefault("bootstrap.servers", DEFAULT_SERVERS)

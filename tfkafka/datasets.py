@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import TypeVar
 
 import tensorflow as tf
@@ -93,9 +94,13 @@ class Source:
         def columns(chunk: Chunk) -> tuple[tuple, Chunk]:
             return self.layout.columns(chunk, self.poison)
 
-        if self._ahead:
-            return while_the_next_comes(columns, self._chunks())
-        return ((chunk, columns(chunk)) for chunk in self._chunks())
+        # Closed here: what keeps an error keeps its frames too, and so an open consumer.
+        with closing(self._chunks()) as chunks:
+            if self._ahead:
+                yield from while_the_next_comes(columns, chunks)
+            else:
+                for chunk in chunks:
+                    yield chunk, columns(chunk)
 
 
 def while_the_next_comes(
@@ -153,8 +158,9 @@ class KafkaDataset(ChunkedDataset):
     read at the same time: each in its order, between them in no particular one.
 
     Elements are (message, key), scalar strings, "" where a record has null; with `decode`
-    (features float32 [columns], label float32 []); with `batch_size` both with a first axis of
-    that length (the last batch may be shorter); with `metadata` followed by a `Metadata`.
+    (features float32 [columns], label float32 []), or the features alone where the decoder has no
+    label; with `batch_size` each with a first axis of that length (the last batch may be shorter);
+    with `metadata` followed by a `Metadata`.
 
     Args:
         topic: its name.
@@ -169,7 +175,7 @@ class KafkaDataset(ChunkedDataset):
         metadata: whether elements end with their `Metadata`.
         decode: for example `CsvDecoder(18, label="key")`.
         batch_size: records of an element; None: one, without an axis.
-        max_records: stop after this many.
+        max_records: stop after this many; None: after all.
         on_poison: "fail", "skip" or "quarantine": what to do if decode fails on a record.
         quarantine_topic: where poisoned records are written to.
         prefetch_bytes: bytes that Kafka's client reads ahead, about.
@@ -204,6 +210,8 @@ class KafkaDataset(ChunkedDataset):
         partitions = [partition] if isinstance(partition, int) else list(partition)
         settings = config.consumer_settings(servers, configuration)
         limits = Limits(CHUNK_RECORDS, CHUNK_BYTES, prefetch_bytes, broker_timeout)
+        if max_records is not None and max_records < 0:
+            raise ValueError(f"max_records is {max_records}, must be at least 0")
         begin = offset if start is None else start
         self._pin = lambda: pin(settings, limits, topic, partitions, begin, stop)
         self._batch_size = batch_size

@@ -44,7 +44,10 @@ _METADATA_TYPES = Metadata(
 
 def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
     """A record's headers from the field `headers` of its metadata."""
-    return [(name, value and value.encode("latin-1")) for name, value in json.loads(text)]
+    return [
+        (name, None if value is None else value.encode("latin-1"))
+        for name, value in json.loads(text)
+    ]
 
 
 @dataclass(frozen=True)
@@ -122,4 +125,6 @@ def _metadata(chunk: Chunk) -> Metadata:
 def _headers_text(headers: Sequence[tuple[str, bytes | None]]) -> str:
     if not headers:
         return "[]"
-    return json.dumps([(name, value and value.decode("latin-1")) for name, value in headers])
+    return json.dumps(
+        [(name, None if value is None else value.decode("latin-1")) for name, value in headers]
+    )

@@ -12,6 +12,7 @@ from tfkafka import config
 from tfkafka.datasets import ChunkedDataset, Source, shaped, source_options
 from tfkafka.decode import CsvDecoder
 from tfkafka.elements import Layout
+from tfkafka.errors import ConfigurationError
 from tfkafka.intake import BROKER_TIMEOUT_MS, FOR_EVER, PREFETCH_BYTES, Limits
 from tfkafka.ledger import Ledger
 from tfkafka.poison import Counts, Poison
@@ -171,9 +172,9 @@ class KafkaGroupDataset(_GroupDataset):
     When is a record committed? tf.data asks ahead: by an element at least, by hundreds behind a
     shuffle, so a record that was handed over is not yet trained on.
     - By default a chunk (up to 4,096 records) is committed when tf.data asks for the next one.
-      A crash can then lose what tf.data holds at that moment: what is in shuffle, batch and
-      prefetch buffers, and the rest of the chunk; with several members also the chunk in
-      work when partitions move. A loop that is broken off leaves its last chunk uncommitted.
+      A crash can then lose what tf.data holds of chunks before that one, in shuffle, batch and
+      prefetch buffers; with several members also the chunk in work when partitions move. A loop
+      that is broken off leaves its last chunk uncommitted.
     - With `CommitCallback`, or with `auto_commit=False` and `commit()`, a record is committed
       after its use: a crash repeats records, and loses none.
 
@@ -255,7 +256,8 @@ class KafkaBatchDataset(_GroupDataset):
     asked for: a crash repeats a mini dataset, and loses none. A loop that is broken off leaves
     its last one uncommitted, unless `commit()` is called.
 
-    Arguments are as with `KafkaGroupDataset`; stream_timeout is -1 by default: never ends.
+    Arguments are as with `KafkaGroupDataset`, without batch_size; stream_timeout is -1 by default:
+    never ends.
     """
 
     def __init__(
@@ -277,6 +279,11 @@ class KafkaBatchDataset(_GroupDataset):
         settings = config.consumer_settings(servers, configuration)
         settings["group.id"] = group_id
         records = int(settings.pop(MINI_DATASET_SETTING, MINI_DATASET_RECORDS))
+        if records < 1:
+            raise ConfigurationError(
+                f"{MINI_DATASET_SETTING} is {records}, must be at least 1: the records of a mini "
+                f"dataset"
+            )
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
         config.check(settings)
         self._membership = Membership(topics, settings, limits, stream_timeout, False)

@@ -167,6 +167,10 @@ class Intake:
         """
         self._in_hand = [m for m in self._in_hand if (m.topic(), m.partition()) not in partitions]
 
+    def go_on(self) -> None:
+        """Nobody has listened since the last call of `take`: that was no silence of the broker."""
+        self._heard = self._probed = time.monotonic()
+
     def unheard_s(self) -> float:
         """Seconds since a broker last sent anything or answered a question."""
         return time.monotonic() - self._heard

@@ -16,10 +16,19 @@ Positions = dict[tuple[str, int], int]
 
 @dataclass
 class _Entry:
-    """A chunk that was handed over: where each partition goes on behind it, and what is used."""
+    """A chunk that was handed over. Not the messages themselves, which take memory.
+
+    Attributes:
+        first: the number of its first element in the iteration.
+        offsets: int64 [n], of its elements.
+        of: bool [n] for each partition: which of them are its.
+        ends: where each partition goes on behind the chunk; those of other members are not there.
+        used: bool [n].
+    """
 
     first: int
-    kept: Chunk
+    offsets: np.ndarray
+    of: dict[tuple[str, int], np.ndarray]
     ends: Positions
     used: np.ndarray
 
@@ -42,7 +51,9 @@ class Ledger:
             return
         with self._lock:
             used = np.zeros(len(kept), np.bool_)
-            self._entries.append(_Entry(self._elements, kept, chunk.next_offsets, used))
+            ends = dict(chunk.next_offsets)
+            of = _of_each(kept, list(ends))
+            self._entries.append(_Entry(self._elements, kept.offsets, of, ends, used))
             self._elements += len(kept)
 
     def use_all(self) -> None:
@@ -64,8 +75,8 @@ class Ledger:
             for entry in self._entries:
                 for topic, partition in entry.ends:
                     wanted = offsets[(topics == topic) & (partitions == partition)]
-                    mine = _of(entry.kept, topic, partition)
-                    entry.used |= mine & np.isin(entry.kept.offsets, wanted)
+                    mine = entry.of[topic, partition]
+                    entry.used |= mine & np.isin(entry.offsets, wanted)
 
     def positions(self) -> Positions:
         """For each partition, the offset of its first record that is not used yet."""
@@ -75,10 +86,10 @@ class Ledger:
             positions, blocked = dict(self._settled), set()
             for entry in self._entries:
                 for key in entry.ends.keys() - blocked:
-                    unused = _of(entry.kept, *key) & ~entry.used
+                    unused = entry.of[key] & ~entry.used
                     if unused.any():
                         blocked.add(key)
-                        positions[key] = int(entry.kept.offsets[unused.argmax()])
+                        positions[key] = int(entry.offsets[unused.argmax()])
                     else:
                         positions[key] = entry.ends[key]
             return positions
@@ -86,14 +97,17 @@ class Ledger:
     def forget(self, partitions: Sequence[tuple[str, int]]) -> None:
         """These partitions belong to another member now: nothing of them is committed here."""
         with self._lock:
-            for positions in [self._settled, *(entry.ends for entry in self._entries)]:
-                for key in partitions:
-                    positions.pop(key, None)
+            for key in partitions:
+                self._settled.pop(key, None)
+                for entry in self._entries:
+                    if entry.ends.pop(key, None) is not None:
+                        # Or the entry would wait for them for ever.
+                        entry.used |= entry.of[key]
 
 
-def _of(chunk: Chunk, topic: str, partition: int) -> np.ndarray:
-    """bool [n]: which records are of this partition."""
-    same = chunk.partitions == partition
-    if len(chunk) and len(set(chunk.topics)) > 1:
-        same &= np.asarray(chunk.topics) == topic
-    return same
+def _of_each(chunk: Chunk, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], np.ndarray]:
+    """bool [n] for each partition: which records are its."""
+    if len(keys) == 1:
+        return {keys[0]: np.ones(len(chunk), np.bool_)}
+    topics = np.array(chunk.topics, dtype=object)
+    return {key: (chunk.partitions == key[1]) & (topics == key[0]) for key in keys}

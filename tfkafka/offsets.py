@@ -37,7 +37,7 @@ class Committer:
 
     def send(self, consumer: Consumer, positions: Positions, answers: list[Future[None]]) -> None:
         """Commit what is not committed yet; `answers` are settled when the broker has answered."""
-        news = {key: o for key, o in positions.items() if self.taken.get(key) != o}
+        news = self._news(positions)
         if not news and self._under_way:
             self._under_way[-1] += answers
         elif not news:
@@ -46,6 +46,24 @@ class Committer:
         else:
             consumer.commit(offsets=_partitions(news), asynchronous=True)
             self._under_way.append(list(answers))
+
+    def send_and_wait(
+        self, consumer: Consumer, positions: Positions, answers: list[Future[None]]
+    ) -> None:
+        """The same, without polling: the consumer would take records as well."""
+        news = self._news(positions)
+        try:
+            commit_and_wait(consumer, news)
+        except CommitError as failure:
+            for answer in answers:
+                answer.set_exception(failure)
+        else:
+            self.taken |= news
+            for answer in answers:
+                answer.set_result(None)
+
+    def _news(self, positions: Positions) -> Positions:
+        return {key: o for key, o in positions.items() if self.taken.get(key) != o}
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Called by the consumer, in the order of the commits."""

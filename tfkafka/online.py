@@ -264,7 +264,9 @@ class _Learner:
                     f"{value!s:.60}: give the same, or another folder"
                 )
         for variable, value in zip(self._variables(), state.arrays.values(), strict=True):
-            variable.assign(value)
+            # Of bfloat16 NumPy's files keep the bits, not the name.
+            bits = value.dtype.kind == "V"
+            variable.assign(value.view(variable.numpy().dtype) if bits else value)
         self.progress.mini_datasets = number
         self.progress.records = state.header["records"]
         self.progress.positions = dict(map(tuple, state.header["positions"]))

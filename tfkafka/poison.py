@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from tfkafka import config
 from tfkafka.decode import Fault
@@ -75,13 +75,14 @@ class Poison:
             if error is not None:
                 failed.append(error.str())
 
-        producer = config.make_client(Producer, {"log_level": 0, **self.settings})
+        defaults = {"log_level": 0, **config.ANY_SIZE}
+        producer = config.make_client(Producer, {**defaults, **self.settings})
         written = []
         for fault in faults:
             place = chunk.position(fault.index)
             where = (place.topic, place.partition, place.offset)
             if where not in self._done:
-                produce(producer, self.topic, chunk, fault, on_delivery=delivered)
+                self._produce(producer, chunk, fault, delivered)
                 written.append(where)
         if producer.flush(FLUSH_S) or failed:
             reason = failed[0] if failed else f"not acknowledged within {FLUSH_S:.0f} s"
@@ -90,6 +91,18 @@ class Poison:
                 f"{chunk.position(faults[0].index)}: {reason}"
             )
         self._done.update(written)
+
+    def _produce(self, producer: Producer, chunk: Chunk, fault: Fault, on_delivery) -> None:
+        while True:
+            try:
+                return produce(producer, self.topic, chunk, fault, on_delivery=on_delivery)
+            except BufferError:
+                producer.poll(0.1)  # its queue is full
+            except KafkaException as error:
+                raise WriteError(
+                    f"cannot write the poisoned record of {chunk.position(fault.index)} to "
+                    f"{self.topic}: {error.args[0].str()}"
+                ) from error
 
 
 def produce(producer: Producer, topic: str, chunk: Chunk, fault: Fault, **options) -> None:

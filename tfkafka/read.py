@@ -67,7 +67,8 @@ def pin(
 
     Args:
         start: an offset; 0 is the beginning, also where the first records have been deleted; -1 is
-            the end, -2000 - n is n records before it; or a time, the first record at or after it.
+            the end, -2000 - n is n records before it, or the beginning where there are fewer; or a
+            time, the first record at or after it.
         stop: the offset behind the last one; -1 is the end, -2000 - n is n records before it.
 
     Raises:
@@ -90,10 +91,12 @@ def read(
     settings: Mapping[str, object],
     limits: Limits,
     max_records: int | None = None,
+    waits: bool = False,
 ) -> Iterator[Chunk]:
     """Chunks of all records in these spans of one topic; those of a partition in their order.
 
     While a broker is silent, an empty chunk comes now and then, so that the caller can break off.
+    `waits`: records may be written only later.
 
     Raises:
         ReadError: no broker answers within `limits.broker_timeout`, it refuses, or the topic was
@@ -105,13 +108,13 @@ def read(
     intake = Intake({**_SETTINGS, **settings, **_FIXED}, limits, [spans[0].topic])
     try:
         intake.consumer.assign([TopicPartition(s.topic, s.partition, s.start) for s in spans])
-        yield from _chunks(intake, spans, limits, max_records)
+        yield from _chunks(intake, spans, limits, max_records, waits)
     finally:
         intake.consumer.close()
 
 
 def _chunks(
-    intake: Intake, spans: list[Span], limits: Limits, max_records: int | None
+    intake: Intake, spans: list[Span], limits: Limits, max_records: int | None, waits: bool
 ) -> Iterator[Chunk]:
     left = {span.partition: span for span in spans}
     # Then all records are of one partition, and need not be looked at one by one.
@@ -135,8 +138,7 @@ def _chunks(
             chunk = chunk.select(np.arange(min(len(chunk), max_records)))
             max_records -= len(chunk)
         if not len(chunk) and left:
-            must_come = any(span.stop != ENDLESS for span in left.values())
-            if must_come and (time.monotonic() - progress) * 1000 > limits.broker_timeout:
+            if not waits and (time.monotonic() - progress) * 1000 > limits.broker_timeout:
                 raise _nothing_came(intake, limits, left, ends)
             interrupts.check()
         yield chunk
@@ -145,6 +147,7 @@ def _chunks(
         if len(chunk):
             # The caller's time is no silence of the broker.
             progress = time.monotonic()
+            intake.go_on()
 
 
 def _nothing_came(
@@ -211,6 +214,7 @@ def _span(
         begin = _at_time(intake, limits, partition, start, end)
     else:
         begin = _resolve(start, end)
+        begin = max(first, begin) if start <= OFFSET_TAIL_BASE else begin
     begin = first if begin in (0, OFFSET_BEGINNING) else begin
     behind = _resolve(stop, end)
     if begin < first:

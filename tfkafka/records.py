@@ -16,6 +16,9 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 NO_TIMESTAMP = -1
+# Measured: 300,000 messages with a short key and a value of 0, 10 or 340 bytes took 330, 312 and
+# 653 bytes each of resident memory (confluent-kafka 2.16).
+MESSAGE_BYTES = 320
 # In half the time of a loop in Python.
 _VALUE, _KEY, _TOPIC, _PARTITION, _OFFSET = map(
     methodcaller, ("value", "key", "topic", "partition", "offset")
@@ -92,8 +95,8 @@ class Chunk:
 
     @cached_property
     def size(self) -> int:
-        """Bytes of all values."""
-        return sum(map(len, self.messages))
+        """Bytes of memory, about: of the values, and what each message takes beside its value."""
+        return sum(map(len, self.messages)) + MESSAGE_BYTES * len(self)
 
     def position(self, index: int) -> Position:
         message = self.messages[index]

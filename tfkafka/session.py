@@ -147,6 +147,7 @@ class GroupSession:
             if not outside:
                 self._to_commit |= positions
                 self._answers += [answer] if wait else []
+                self._changed.notify_all()
         if outside:
             commit_as_outsider(self._settings, positions)
         elif wait:
@@ -189,11 +190,14 @@ class GroupSession:
 
     def _serve_commits(self) -> None:
         """Send what was asked for, for the partitions that are still this member's."""
+        self._committer.send(self._intake.consumer, *self._wanted_commits())
+
+    def _wanted_commits(self) -> tuple[Positions, list[Future[None]]]:
         with self._changed:
             positions, self._to_commit = self._to_commit, {}
             answers, self._answers = self._answers, []
         mine = {key: offset for key, offset in positions.items() if key in self._assigned}
-        self._committer.send(self._intake.consumer, mine, answers)
+        return mine, answers
 
     def _finish_commits(self) -> None:
         """Wait for the answers to all commits; raises ReadError where the broker is away."""
@@ -223,7 +227,12 @@ class GroupSession:
     def _wait_for_room(self) -> None:
         """Wait a moment; where that was not enough, pause the partitions and poll on."""
         with self._changed:
-            if self._changed.wait_for(lambda: self._has_room() or self._closing, self._patience_s):
+            if self._changed.wait_for(
+                lambda: self._has_room() or self._closing or self._answers, self._patience_s
+            ):
+                if self._answers and not self._has_room():
+                    # Whoever waits for the answer makes no room, and nothing more may be polled.
+                    self._committer.send_and_wait(self._intake.consumer, *self._wanted_commits())
                 return
         # Pausing throws away what librdkafka has fetched: only for a model that is slow anyway.
         consumer = self._intake.consumer

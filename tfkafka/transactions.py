@@ -44,6 +44,7 @@ _DEFAULTS = {
     # The broker's "not yet" to a new transaction is asked again soon.
     "retry.backoff.ms": 10,
     "queue.buffering.max.messages": _QUEUED_RECORDS,
+    **config.ANY_SIZE,
     # As the Java client and kafka-python do: a key has the same partition whoever writes.
     "partitioner": "murmur2_random",
 }
@@ -56,6 +57,7 @@ _HOPELESS = {
     KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.INVALID_TRANSACTION_TIMEOUT, KafkaError._AUTHENTICATION,
     KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._UNSUPPORTED_FEATURE,
+    KafkaError.MSG_SIZE_TOO_LARGE,
 }  # fmt: skip
 
 

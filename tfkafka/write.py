@@ -21,7 +21,7 @@ _DEFAULTS = {
     "linger.ms": 20,
     "batch.size": 100_000,
     "queue.buffering.max.messages": 1_000_000,
-    "message.max.bytes": 100_000_000,
+    **config.ANY_SIZE,
     # As the Java client and kafka-python do: a key has the same partition whoever writes.
     "partitioner": "murmur2_random",
     "log_level": 0,
@@ -56,7 +56,8 @@ def write(
         timeout_s: how long the acknowledgements may take once all records are handed over.
 
     Raises:
-        WriteError: at least one record was not acknowledged; names the first of them.
+        WriteError: at least one record was not acknowledged; counts them, and names the first of
+            those that were refused.
         ConfigurationError: an unknown setting.
         ValueError: keys and values differ in number.
     """

@@ -57,6 +57,22 @@ def test_a_refused_value_is_told_unless_it_is_a_secret():
     assert "hush" not in str(refusal.value)
 
 
+def test_what_says_how_to_connect_goes_to_the_other_clients_too():
+    connection = {
+        "bootstrap.servers": "h:1", "client.id": "c", "security.protocol": "ssl",
+        "enable.ssl.certificate.verification": "false", "https.ca.location": "probe",
+        "sasl.mechanism": "PLAIN", "oauth_cb": print, "broker.address.family": "v4",
+    }  # fmt: skip
+    others = {"group.id": "g", "enable.partition.eof": True, "session.timeout.ms": 7000}
+    assert config.connection_settings({**connection, **others}) == connection
+
+
+def test_the_address_may_have_librdkafkas_other_name():
+    other = ["metadata.broker.list=h:1"]
+    assert config.consumer_settings(None, other) == {"bootstrap.servers": "h:1"}
+    assert config.consumer_settings("k:2", other)["bootstrap.servers"] == "k:2"
+
+
 def test_secrets_are_masked_in_every_text_of_the_settings():
     secrets = {
         "sasl.password": "hush", "ssl.key.password": "hush", "ssl.keystore.password": "hush",

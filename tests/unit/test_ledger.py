@@ -8,8 +8,8 @@ from tfkafka.ledger import Ledger
 from tfkafka.records import Chunk
 
 
-def chunk(*places: tuple[int, int]) -> Chunk:
-    return Chunk([message(partition=partition, offset=offset) for partition, offset in places])
+def chunk(*places: tuple[int, int], topic: str = "t") -> Chunk:
+    return Chunk([message(partition=p, offset=offset, topic=topic) for p, offset in places])
 
 
 @pytest.fixture
@@ -54,10 +54,29 @@ def test_what_became_no_element_counts_as_used():
     assert ledger.positions() == {("t", 0): 4}
 
 
+def test_topics_are_told_apart_where_all_of_one_became_no_element():
+    """Partition 0 of topic u has a poisoned record alone, t's are elements."""
+    good, poisoned = chunk((0, 100), (0, 101)), chunk((0, 0), topic="u")
+    ledger = Ledger()
+    ledger.add(Chunk([*good.messages, *poisoned.messages]), good)
+    ledger.use_first(1)
+    assert ledger.positions() == {("t", 0): 101, ("u", 0): 1}
+    ledger.use(["u"], np.array([0]), np.array([101]))
+    assert ledger.positions() == {("t", 0): 101, ("u", 0): 1}
+
+
 def test_partitions_of_another_member_are_forgotten(ledger):
     ledger.use_first(6)
     ledger.forget([("t", 0)])
     assert ledger.positions() == {("t", 1): 9}
+
+
+def test_what_another_member_has_now_does_not_keep_the_rest(ledger):
+    """Nobody will use it here, so nothing may wait for it."""
+    ledger.forget([("t", 0)])
+    ledger.use(["t"] * 2, np.array([1, 1]), np.array([7, 8]))
+    assert ledger.positions() == {("t", 1): 9}
+    assert not ledger._entries
 
 
 def test_topics_are_told_apart():

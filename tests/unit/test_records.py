@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.unit.messages import message
-from tfkafka.records import Chunk, is_null, without_null
+from tfkafka.records import MESSAGE_BYTES, Chunk, is_null, without_null
 
 
 def test_columns_have_an_entry_for_each_record():
@@ -22,7 +22,7 @@ def test_columns_have_an_entry_for_each_record():
     assert chunk.offsets.tolist() == [5, 7, 9] and chunk.offsets.dtype == np.int64
     assert (chunk.timestamps - 1_700_000_000_000).tolist() == [5, 7, 9]
     assert chunk.headers == [[("h", b"1"), ("h", b"2")], [], []]
-    assert chunk.size == 1
+    assert chunk.size == 1 + 3 * MESSAGE_BYTES
 
 
 def test_next_offsets_are_behind_each_partitions_last_record():

@@ -116,7 +116,7 @@ def _all(
     limits = Limits()
     for subscription in subscriptions:
         span = _span(subscription, settings, limits, eof)
-        yield from read([span], settings, limits)
+        yield from read([span], settings, limits, waits=not eof)
 
 
 def _span(subscription: Subscription, settings: config.Settings, limits: Limits, eof: bool) -> Span:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,6 +13,8 @@ from confluent_kafka import Producer
 from tests.integration.tfkafka.records import ints, numbers, transaction, values
 from tfkafka import CsvDecoder, KafkaDataset, headers_of
 from tfkafka.errors import OffsetError, TopicError
+from tfkafka.intake import Limits
+from tfkafka.read import Span, read
 from tfkafka.waiting import wait_for
 from tfkafka.write import write
 
@@ -53,6 +56,22 @@ def test_offsets_that_are_not_there_are_refused(servers, topic, arguments):
     numbers(servers, topic, 100)
     with pytest.raises(OffsetError, match=rf"{topic}, partition 0: .*not within 0:100"):
         KafkaDataset(topic, servers=servers, **arguments)
+
+
+def test_a_negative_number_of_records_is_refused(servers, topic):
+    with pytest.raises(ValueError, match="max_records is -1, must be at least 0"):
+        KafkaDataset(topic, servers=servers, max_records=-1)
+
+
+def test_a_reader_that_waits_for_records_does_not_take_that_for_a_fault(servers, topic):
+    numbers(servers, topic, 5)
+    spans = [Span(topic, 0, 0, 6)]
+    settings, limits = {"bootstrap.servers": servers}, Limits(broker_timeout=1500)
+    with pytest.raises(OffsetError, match="nothing came for 1500 ms"):
+        list(read(spans, settings, limits))
+    late = threading.Timer(3, numbers, (servers, topic, 1))
+    late.start()
+    assert sum(map(len, read(spans, settings, limits, waits=True))) == 6
 
 
 def test_a_topic_made_anew_with_fewer_records_is_no_shorter_epoch(servers, admin, topic):
@@ -168,7 +187,7 @@ def test_any_bytes_null_and_empty(servers, make_topic):
 
 def test_metadata(servers, topic):
     producer = Producer({"bootstrap.servers": servers})
-    headers = [("trace", b"\x00\xff"), ("trace", b"2"), ("none", None)]
+    headers = [("trace", b"\x00\xff"), ("trace", b"2"), ("none", None), ("empty", b"")]
     producer.produce(topic, "a", "k", headers=headers, timestamp=1_700_000_000_123)
     producer.produce(topic, "b", timestamp=1_700_000_000_456)
     producer.flush(30)

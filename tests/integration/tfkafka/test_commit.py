@@ -160,11 +160,24 @@ def test_steps_of_the_validation_are_not_of_the_stream(kafka, filled, group, com
     assert committed() == {0: 1000}
 
 
+def test_records_that_are_left_out_are_committed(kafka, filled, group, committed, model):
+    dataset = _dataset(kafka, filled, group, metadata=True)
+    commits = CommitCallback(dataset)
+    kept = commits.filter(dataset, lambda features, label, where: where.offset % 3 > 0)
+    seen = [int(n) for batch, _ in commits.watch(kept.batch(10)) for n in batch[:, 0]]
+    assert seen == [n for n in range(1000) if n % 3]
+    dataset.close()
+    model.fit(commits.watch(kept.shuffle(50).batch(10)), callbacks=[commits], verbose=0)
+    assert committed() == {0: 1000}
+
+
 def test_wrong_use_is_refused(kafka, filled, group, model):
     dataset = _dataset(kafka, filled, group)
     commits = CommitCallback(dataset)
     with pytest.raises(ValueError, match="metadata=True"):
         commits.watch(dataset.batch(10))
+    with pytest.raises(ValueError, match=r"filter: .*metadata=True"):
+        commits.filter(dataset, lambda features, label: True)
     with pytest.raises(ValueError, match="batch_size"):
         model.fit(dataset.batch(10), callbacks=[commits], verbose=0)
     dataset.close()

@@ -7,10 +7,12 @@ import threading
 import time
 
 import pytest
+import tensorflow as tf
 from confluent_kafka import Consumer
 
 from tests.integration.tfkafka.records import ints, numbers
 from tfkafka import CsvDecoder, KafkaBatchDataset, KafkaGroupDataset
+from tfkafka.errors import ConfigurationError
 from tfkafka.waiting import wait_for
 from tfkafka.write import write
 
@@ -112,13 +114,42 @@ def _take_mini(servers, topic, group):
     list(KafkaBatchDataset(topic, group, servers, -1, SETTINGS).take(1))
 
 
-@pytest.mark.parametrize("way", [_end, _break, _take, _fail, _break_mini, _take_mini])
+def _fail_decoding(servers, topic, group):
+    dataset = KafkaGroupDataset(topic, group, servers, -1, SETTINGS, decode=CsvDecoder(2))
+    with pytest.raises(tf.errors.OpError, match="has 1 columns instead of 2"):
+        list(dataset)
+    return dataset  # its `error` holds the frames in which it was raised
+
+
+@pytest.mark.parametrize(
+    "way", [_end, _break, _take, _fail, _fail_decoding, _break_mini, _take_mini]
+)
 def test_the_group_is_left(servers, topic, group, admin, way):
     numbers(servers, topic, 10)
-    way(servers, topic, group)
+    _kept = way(servers, topic, group)
     # The iterator may be in a cycle of references, which an exception's traceback makes.
     gc.collect()
     wait_for(lambda: not admin.has_members(group), "the group to be left", 5)
+
+
+def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, committed):
+    """Each would wait for a second: the loop makes no room while it waits for the answer."""
+    numbers(servers, topic, 5000)
+    settings = [*SETTINGS, "batch.num.messages=100"]
+    online = KafkaBatchDataset(topic, group, servers, -1, settings, prefetch_bytes=10_000)
+    mini_datasets = iter(online)
+    next(mini_datasets)
+    began = time.monotonic()
+    for _ in range(20):
+        next(mini_datasets)
+    assert time.monotonic() - began < 10
+    assert committed() == {0: 2000}
+    online.close()
+
+
+def test_a_mini_dataset_has_at_least_one_record(servers, topic, group):
+    with pytest.raises(ConfigurationError, match=r"batch\.num\.messages is 0"):
+        KafkaBatchDataset(topic, group, servers, configuration=["batch.num.messages=0"])
 
 
 def test_a_loop_that_is_broken_off_leaves_its_last_chunk_uncommitted(

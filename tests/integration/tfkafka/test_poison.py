@@ -57,6 +57,24 @@ def test_quarantine_keeps_the_record_and_the_reason_once(kafka, poisoned, make_t
     assert headers[0]["tfkafka.topic"].decode() == poisoned
 
 
+def test_a_large_record_is_the_brokers_to_judge(kafka, make_topic):
+    servers = kafka.bootstrap_servers
+    topic, large = (make_topic(settings={"max.message.bytes": "5000000"}) for _ in range(2))
+    write(servers, topic, ["x" * 2_000_000])
+
+    def reading(quarantine: str) -> KafkaDataset:
+        return KafkaDataset(
+            topic, servers=servers, decode=DECODE, on_poison="quarantine",
+            quarantine_topic=quarantine,
+        )  # fmt: skip
+
+    dataset = reading(large)
+    assert list(dataset) == []
+    assert dataset.counts == Counts(read=1, quarantined=1)
+    with pytest.raises(tf.errors.OpError, match=rf"{topic}, partition 0, offset 0.*too large"):
+        list(reading(make_topic()))
+
+
 @pytest.mark.parametrize("arguments", [{"on_poison": "ignore"}, {"on_poison": "quarantine"}])
 def test_wrong_arguments_are_refused(kafka, topic, arguments):
     with pytest.raises(ValueError, match="on_poison"):
