@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -22,6 +23,14 @@ _LOST_MEMBERSHIP = {
 }  # fmt: skip
 
 
+@dataclass
+class _Sent:
+    """A commit under way, and who waits for its answer."""
+
+    positions: Positions
+    answers: list[Future[None]]
+
+
 class Committer:
     """Sends offsets without waiting; the answers come while the consumer is polled.
 
@@ -32,26 +41,30 @@ class Committer:
 
     def __init__(self) -> None:
         self.taken: Positions = {}
-        self._under_way: deque[list[Future[None]]] = deque()
+        self._under_way: deque[_Sent] = deque()
         self._is_over = False
 
     def send(self, consumer: Consumer, positions: Positions, answers: list[Future[None]]) -> None:
         """Commit what is not committed yet; `answers` are settled when the broker has answered."""
         news = self._news(positions)
         if not news and self._under_way:
-            self._under_way[-1] += answers
+            self._under_way[-1].answers += answers
         elif not news:
             for answer in answers:
                 answer.set_result(None)
         else:
             consumer.commit(offsets=_partitions(news), asynchronous=True)
-            self._under_way.append(list(answers))
+            self._under_way.append(_Sent(news, list(answers)))
 
     def send_and_wait(
         self, consumer: Consumer, positions: Positions, answers: list[Future[None]]
     ) -> None:
-        """The same, without polling: the consumer would take records as well."""
-        news = self._news(positions)
+        """The same, and what is under way once more, without polling: that would take records."""
+        earlier: Positions = {}
+        for sent in self._under_way:
+            earlier |= sent.positions
+            answers, sent.answers = [*answers, *sent.answers], []
+        news = self._news(earlier | positions)
         try:
             commit_and_wait(consumer, news)
         except CommitError as failure:
@@ -69,7 +82,7 @@ class Committer:
         """Called by the consumer, in the order of the commits."""
         if self._is_over:
             return
-        answers = self._under_way.popleft() if self._under_way else []
+        answers = self._under_way.popleft().answers if self._under_way else []
         failure = _failure(error, partitions)
         if failure is None:
             accepted = [] if error is not None else [p for p in partitions if p.error is None]
@@ -82,10 +95,14 @@ class Committer:
     def is_waiting(self) -> bool:
         return bool(self._under_way)
 
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return any(sent.answers for sent in self._under_way)
+
     def give_up(self, answers: list[Future[None]]) -> None:
         """No answer counts any more: neither to these nor to those under way."""
         self._is_over = True
-        for answer in [*answers, *(a for waiting in self._under_way for a in waiting)]:
+        for answer in [*answers, *(a for sent in self._under_way for a in sent.answers)]:
             answer.set_exception(CommitError("the broker did not take the offsets any more"))
         self._under_way.clear()
 

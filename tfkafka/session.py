@@ -169,8 +169,8 @@ class GroupSession:
                 on_lost=self._on_lost,
             )  # fmt: skip
             while not self._closing:
-                self._serve_commits()
                 if self._has_room():
+                    self._serve_commits()
                     self._store(POLL_S)
                 else:
                     self._wait_for_room()
@@ -221,19 +221,24 @@ class GroupSession:
             if len(chunk) or taken.ends:
                 self._changed.notify_all()
 
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for the answer to a commit."""
+        return bool(self._answers) or self._committer.is_awaited()
+
     def _has_room(self) -> bool:
         return self._buffered < self._capacity
 
     def _wait_for_room(self) -> None:
         """Wait a moment; where that was not enough, pause the partitions and poll on."""
         with self._changed:
-            if self._changed.wait_for(
-                lambda: self._has_room() or self._closing or self._answers, self._patience_s
-            ):
-                if self._answers and not self._has_room():
-                    # Whoever waits for the answer makes no room, and nothing more may be polled.
-                    self._committer.send_and_wait(self._intake.consumer, *self._wanted_commits())
-                return
+            is_done = self._changed.wait_for(
+                lambda: self._has_room() or self._closing or self._is_awaited(), self._patience_s
+            )
+        if self._is_awaited() and not self._has_room():
+            # Whoever waits for the answer makes no room, and nothing more may be polled.
+            self._committer.send_and_wait(self._intake.consumer, *self._wanted_commits())
+        if is_done:
+            return
         # Pausing throws away what librdkafka has fetched: only for a model that is slow anyway.
         consumer = self._intake.consumer
         while not (self._has_room() or self._closing):

@@ -134,16 +134,16 @@ def test_the_group_is_left(servers, topic, group, admin, way):
 
 def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, committed):
     """Each would wait for a second: the loop makes no room while it waits for the answer."""
-    numbers(servers, topic, 5000)
-    settings = [*SETTINGS, "batch.num.messages=100"]
+    numbers(servers, topic, 100_000)
+    settings = [*SETTINGS, "batch.num.messages=5000"]
     online = KafkaBatchDataset(topic, group, servers, -1, settings, prefetch_bytes=10_000)
     mini_datasets = iter(online)
     next(mini_datasets)
     began = time.monotonic()
-    for _ in range(20):
+    for _ in range(19):
         next(mini_datasets)
     assert time.monotonic() - began < 10
-    assert committed() == {0: 2000}
+    assert committed() == {0: 95_000}
     online.close()
 
 
