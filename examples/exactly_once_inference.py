@@ -34,7 +34,7 @@ arguments = _common.parse(
     worker={"default": "1", "help": "its name; each worker of a group needs its own"},
     model={"type": Path, "help": "a saved model; default: susy.keras of 06_train.py"},
     transaction_records={"type": int, "default": 10_000, "help": "of a transaction at most"},
-    transaction_wait={"type": int, "default": 1000, "help": "ms until one that is not full"},
+    transaction_wait={"type": int, "default": 1000, "help": "ms a transaction waits to be full"},
     stream_timeout={"type": int, "default": 0, "help": "0: to the present end; ms; -1: for ever"},
 )
 servers = _common.find_kafka(arguments)

@@ -2,7 +2,8 @@
 
     python examples/resumable_online_learning.py                      # until 10 s bring nothing new
     python examples/resumable_online_learning.py --stream-timeout -1  # for ever
-    python scripts/10_predict.py --model artifacts/online/model.keras # at any time, beside it
+    # at any time, beside it; a new group each time
+    python scripts/10_predict.py --model artifacts/online/model.keras --group-id beside-1
 
 Kill it at any moment, kill Kafka, start the same command again: it goes on as if nothing had been,
 and ends with the weights that it would have had, bit by bit. SIGTERM lets it finish the mini

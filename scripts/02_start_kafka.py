@@ -1,7 +1,7 @@
 """Step 2: start Kafka, at 127.0.0.1:9092 as in the tutorial.
 
-Version 2.7.2, the tutorial's own, runs beside a ZooKeeper at port 2181; from 3.9.2 on Kafka keeps
-its metadata itself (KRaft). The processes go on until 11_stop_kafka.py ends them.
+Version 2.7.2, the tutorial's own, runs beside a ZooKeeper at port 2181; the other ones here keep
+their metadata themselves (KRaft). The processes go on until 11_stop_kafka.py ends them.
 """
 
 import _common

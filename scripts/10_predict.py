@@ -19,10 +19,13 @@ arguments = _common.parse(
 )
 servers = _common.find_kafka(arguments)
 _common.require_topic(servers, arguments.topic)
-live_path = _common.require_archive(arguments.artifacts / "live.npz", "06_train.py")
 model_path = _common.require_archive(
     arguments.model or arguments.artifacts / "susy.keras", "06_train.py"
 )
+# What that model said while it was alive; of another one nothing is known.
+live_path = None
+if arguments.model is None:
+    live_path = _common.require_archive(arguments.artifacts / "live.npz", "06_train.py")
 tfio = _common.import_reader(arguments.reader)
 
 BATCH_SIZE = 64
@@ -82,8 +85,8 @@ if predicted:
 else:
     print(f"No rows arrived for group {arguments.group_id}: it has read them all before.")
 
-live = np.load(live_path)
-difference = np.abs(model.predict(live["features"], verbose=0) - live["probabilities"]).max()
-if arguments.model is None:
+if live_path is not None:
+    live = np.load(live_path)
+    difference = np.abs(model.predict(live["features"], verbose=0) - live["probabilities"]).max()
     print(f"Largest difference to what the live model said: {difference:.2g}")
     _common.observe(arguments, predict__same_as_live=float(difference))

@@ -95,6 +95,7 @@ class ExactlyOnceInference:
             PoisonedRecordError: see `Job`; what was before its batch is committed.
             OffsetError: records were deleted before they were read.
             TopicError: a topic is missing.
+            ReadError: no broker answers within 5 s at the beginning.
         """
         refuse_missing_topics(self.job, self.settings)
         while (failure := self._attempt()) is not None and not self.stopped.is_set():
@@ -102,7 +103,10 @@ class ExactlyOnceInference:
         return self.counts
 
     def stop(self) -> None:
-        """Let `run` finish what is in work, leave the group and return; for signal handlers."""
+        """Let `run` finish what is in work, within 10 s, leave the group and return.
+
+        For signal handlers too.
+        """
         self.stopped.set()
 
     def committed(self, read: int, faults: int) -> None:

@@ -47,6 +47,7 @@ class Job:
 
     @property
     def transactional_id(self) -> str:
+        """What both transactional ids of a worker begin with; they end with -0 and -1."""
         return f"{self.group_id}-{self.worker}"
 
 

@@ -127,8 +127,10 @@ def learn(
 
     Raises:
         CheckpointError: another process learns in this folder; the folder is of another topic,
-            seed or model; each state is damaged; the disk is full. What was saved is valid.
-        TopicError, OffsetError, ReadError, PoisonedRecordError: see `tfkafka.read`.
+            mini_dataset, seed or model; each state is damaged; the disk is full. What was saved
+            is valid.
+        TopicError, OffsetError, ReadError: see `tfkafka.read`.
+        PoisonedRecordError, WriteError: see `tfkafka.poison`.
     """
     if keep < 1:
         raise ValueError(f"keep is {keep}, must be at least 1")

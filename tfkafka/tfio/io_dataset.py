@@ -57,7 +57,7 @@ class KafkaStreamIODataset(ChunkedDataset):
 
 
 class StreamIODataset:
-    """Datasets without an end of their own."""
+    """Datasets that end where a partition ends when iteration begins, anew in each iteration."""
 
     @classmethod
     def from_kafka(
@@ -80,7 +80,7 @@ class IODataset:
 
     @classmethod
     def stream(cls) -> type[StreamIODataset]:
-        """Where the datasets without an end are made."""
+        """Where the datasets whose end is not pinned are made."""
         return StreamIODataset
 
     @classmethod
@@ -105,7 +105,7 @@ class IODataset:
             stop: the offset behind the last one; -1: the present end.
             servers: None: as in configuration, else localhost:9092.
             configuration: `["name=value", ...]`.
-            offset: goes before `start` where given. (tensorflow-io takes it, and ignores it.)
+            offset: takes precedence over `start` where given. (tensorflow-io ignores it.)
             name: of the TensorFlow name scope.
 
         Raises: see `KafkaDataset`.

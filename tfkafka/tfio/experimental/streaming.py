@@ -50,7 +50,8 @@ class KafkaGroupIODataset(KafkaGroupDataset):
 class KafkaBatchIODataset(KafkaBatchDataset):
     """`KafkaBatchDataset` with tensorflow-io's arguments. Elements are datasets of (message, key).
 
-    Arguments and errors are those of KafkaGroupIODataset; the stream never ends by default.
+    Arguments are those of KafkaGroupIODataset; the stream never ends by default. A `for` loop
+    raises one of `tfkafka.errors`, not `tf.errors.OpError`.
     """
 
     def __init__(
