@@ -37,46 +37,43 @@ RUN := $(VENV)/bin/python
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers tests-scripts test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
 	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
 
 # All tests on Kafka 3.9.2, and the tutorial's also on its own Kafka, with fewer rows and both readers.
-# Most of it is waiting, so it goes in five parts at the same time, about as long as each other; the
+# Most of it is waiting, so it goes in four parts at the same time, about as long as each other; the
 # first prints as it goes, the others' output follows when all are done.
 PYTEST := $(RUN) -m pytest
 FAULTS_TESTS := $(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
 	      --junitxml=reports/tests-faults.xml
-SCRIPTS_TESTS := tests/integration/test_scripts.py tests/integration/test_scripts_bad_input.py
-LOGGED := tests-tutorial tests-kafka-2.7.2 tests-readers tests-scripts
+LOGGED := tests-tutorial tests-kafka-2.7.2 tests-readers
 test: $(VENV)/installed lint
 	@mkdir -p reports
-	@rm -f reports/tests.xml reports/tests-faults.xml $(LOGGED:%=reports/%.xml)
+	@rm -f reports/tests.xml reports/tests-unit.xml reports/tests-faults.xml $(LOGGED:%=reports/%.xml)
 	@$(MAKE) --no-print-directory --keep-going --jobs tests-rest $(LOGGED); status=$$?; \
 	  cat $(LOGGED:%=reports/%.log); \
 	  echo; $(REPORT); exit $$status
 
 tests-rest:
-	@$(PYTEST) --ignore tests/integration/tutorial --ignore tests/integration/tfkafka \
-	  --ignore tests/faults $(SCRIPTS_TESTS:%=--ignore %) --junitxml=reports/tests.xml
+	@$(PYTEST) tests/integration --ignore tests/integration/tutorial \
+	  --ignore tests/integration/tfkafka --junitxml=reports/tests.xml
 
 tests-tutorial:
-	@$(PYTEST) tests/integration/tutorial --reader tfio \
-	  --junitxml=reports/$@.xml > reports/$@.log 2>&1
+	@{ $(PYTEST) tests/unit tests/benchmarks --junitxml=reports/tests-unit.xml; first=$$?; \
+	   $(PYTEST) tests/integration/tutorial --reader tfio --junitxml=reports/$@.xml; \
+	   exit $$((first || $$?)); } > reports/$@.log 2>&1
 
 tests-kafka-2.7.2:
-	@$(PYTEST) tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000 \
-	  --junitxml=reports/$@.xml > reports/$@.log 2>&1
+	@{ $(PYTEST) tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000 \
+	     --junitxml=reports/$@.xml; first=$$?; \
+	   $(FAULTS_TESTS); \
+	   exit $$((first || $$?)); } > reports/$@.log 2>&1
 
 tests-readers:
 	@$(PYTEST) tests/integration/tfkafka --junitxml=reports/$@.xml > reports/$@.log 2>&1
-
-tests-scripts:
-	@{ $(PYTEST) $(SCRIPTS_TESTS) --junitxml=reports/$@.xml; first=$$?; \
-	   $(FAULTS_TESTS); \
-	   exit $$((first || $$?)); } > reports/$@.log 2>&1
 
 test-latest:
 	$(MAKE) STACK=latest tests-without-tensorflow-io

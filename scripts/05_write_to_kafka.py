@@ -30,9 +30,10 @@ for name in ("susy-train", "susy-test"):
 # repeated to the last digit.
 try:
     susy_df = pd.read_csv(csv, header=None, names=list(COLUMNS))
-except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-    what = f"is damaged ({error}): run scripts/04_load_susy.py again"
-    raise OSError(5, what, str(csv)) from error
+except pd.errors.ParserError:
+    susy_df = pd.DataFrame()
+if len(susy_df) < 2 or susy_df.isna().to_numpy().any():
+    raise OSError(5, "is damaged: run scripts/04_load_susy.py again", str(csv))
 train_df, test_df = train_test_split(
     susy_df, test_size=0.4, shuffle=True, random_state=arguments.seed
 )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 280
+DEADLINE_S = 800
 
 
 def command(script: str, *options: object) -> list[str]:

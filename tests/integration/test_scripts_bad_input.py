@@ -106,9 +106,11 @@ def test_rows_missing_or_damaged(no_topics: str, tmp_path):
     assert run("03_create_topics.py", *where).returncode == 0
     line = error_line(run("05_write_to_kafka.py", *where), "05_write_to_kafka.py")
     assert "SUSY.csv: is missing: run scripts/04_load_susy.py first" in line
-    (tmp_path / "SUSY.csv").touch()
-    line = error_line(run("05_write_to_kafka.py", *where), "05_write_to_kafka.py")
-    assert "SUSY.csv: is damaged (No columns" in line and "04_load_susy.py again" in line
+    row = "1.0," + ",".join(["0.5"] * 18) + "\n"
+    for damaged in ("", 3 * row + row[:20], row + 2 * row.strip()):
+        (tmp_path / "SUSY.csv").write_text(damaged)
+        line = error_line(run("05_write_to_kafka.py", *where), "05_write_to_kafka.py")
+        assert "SUSY.csv: is damaged: run scripts/04_load_susy.py again" in line
     line = error_line(run("06_train.py", *where), "06_train.py")
     assert "susy-train" in line
     assert "is empty: run scripts/05_write_to_kafka.py" in line

@@ -136,7 +136,7 @@ def predict_group(
     dataset = group_dataset(reader, servers, topic, group).map(decode).batch(BATCH_SIZE)
     try:
         return model.predict(dataset, verbose=0)
-    except (AttributeError, TypeError, ValueError) as error:  # Python's own, not TensorFlow's
+    except (NameError, TypeError, ValueError) as error:  # Python's own, not TensorFlow's
         return type(error)(str(error))
 
 
