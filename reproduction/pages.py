@@ -63,7 +63,7 @@ def document(title: str, body: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """Of cells that are HTML, such as `text`, `number` and `verdict` make."""
+    """Of cells that are HTML, such as `text`, `number` and `marked` make."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     body = "\n".join(
         "<tr>" + "".join(_labelled(cell, name) for cell, name in zip(row, heads, strict=True))

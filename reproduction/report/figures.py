@@ -68,7 +68,8 @@ def throughput(comparisons: Sequence[Comparison]) -> str:
     drawn = svg(lambda figure: plots.throughput(figure, rated), size, "throughput")
     caption = (
         "Records per second, beside the ceiling of the same machine on the same records and beside "
-        "what else one would use. Long axes are logarithmic."
+        "what else one would use. Shares are of the ceiling that the table below names. Long "
+        "axes are logarithmic."
     )
     return pages.figure(drawn, caption)
 
