@@ -49,6 +49,7 @@ reproduce: $(VENV)/installed
 PYTEST := $(RUN) -m pytest
 FAULTS_TESTS := $(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
 	      --junitxml=reports/tests-faults.xml
+READERS_TESTS := tests/integration/tfkafka tests/integration/test_tfio_defects.py
 LOGGED := tests-tutorial tests-kafka-2.7.2 tests-readers
 test: $(VENV)/installed lint
 	@mkdir -p reports
@@ -59,7 +60,7 @@ test: $(VENV)/installed lint
 
 tests-rest:
 	@$(PYTEST) tests/integration --ignore tests/integration/tutorial \
-	  --ignore tests/integration/tfkafka --junitxml=reports/tests.xml
+	  $(READERS_TESTS:%=--ignore %) --junitxml=reports/tests.xml
 
 tests-tutorial:
 	@{ $(PYTEST) tests/unit tests/benchmarks --junitxml=reports/tests-unit.xml; first=$$?; \
@@ -73,7 +74,7 @@ tests-kafka-2.7.2:
 	   exit $$((first || $$?)); } > reports/$@.log 2>&1
 
 tests-readers:
-	@$(PYTEST) tests/integration/tfkafka --junitxml=reports/$@.xml > reports/$@.log 2>&1
+	@$(PYTEST) $(READERS_TESTS) --junitxml=reports/$@.xml > reports/$@.log 2>&1
 
 test-latest:
 	$(MAKE) STACK=latest tests-without-tensorflow-io
