@@ -107,7 +107,7 @@ class Ledger:
 
 def _of_each(chunk: Chunk, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], np.ndarray]:
     """bool [n] for each partition: which records are its."""
-    if len(keys) == 1:
-        return {keys[0]: np.ones(len(chunk), np.bool_)}
+    if len({topic for topic, _ in keys}) == 1:
+        return {key: chunk.partitions == key[1] for key in keys}
     topics = np.array(chunk.topics, dtype=object)
     return {key: (chunk.partitions == key[1]) & (topics == key[0]) for key in keys}

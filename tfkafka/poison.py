@@ -11,6 +11,7 @@ from tfkafka import config
 from tfkafka.decode import Fault
 from tfkafka.errors import PoisonedRecordError, WriteError
 from tfkafka.records import Chunk
+from tfkafka.transactions import room_for
 
 POLICIES = ("fail", "skip", "quarantine")
 FLUSH_S = 30.0
@@ -82,7 +83,13 @@ class Poison:
             place = chunk.position(fault.index)
             where = (place.topic, place.partition, place.offset)
             if where not in self._done:
-                self._produce(producer, chunk, fault, delivered)
+                try:
+                    produce(producer, self.topic, chunk, fault, on_delivery=delivered)
+                except KafkaException as error:
+                    raise WriteError(
+                        f"cannot write the poisoned record of {place} to {self.topic}: "
+                        f"{error.args[0].str()}"
+                    ) from error
                 written.append(where)
         if producer.flush(FLUSH_S) or failed:
             reason = failed[0] if failed else f"not acknowledged within {FLUSH_S:.0f} s"
@@ -91,18 +98,6 @@ class Poison:
                 f"{chunk.position(faults[0].index)}: {reason}"
             )
         self._done.update(written)
-
-    def _produce(self, producer: Producer, chunk: Chunk, fault: Fault, on_delivery) -> None:
-        while True:
-            try:
-                return produce(producer, self.topic, chunk, fault, on_delivery=on_delivery)
-            except BufferError:
-                producer.poll(0.1)  # its queue is full
-            except KafkaException as error:
-                raise WriteError(
-                    f"cannot write the poisoned record of {chunk.position(fault.index)} to "
-                    f"{self.topic}: {error.args[0].str()}"
-                ) from error
 
 
 def produce(producer: Producer, topic: str, chunk: Chunk, fault: Fault, **options) -> None:
@@ -113,4 +108,9 @@ def produce(producer: Producer, topic: str, chunk: Chunk, fault: Fault, **option
         "tfkafka.partition": str(place.partition), "tfkafka.offset": str(place.offset),
     }  # fmt: skip
     headers = [*(message.headers() or []), *reasons.items()]
-    producer.produce(topic, message.value(), message.key(), headers=headers, **options)
+    while True:
+        try:
+            producer.produce(topic, message.value(), message.key(), headers=headers, **options)
+            return
+        except BufferError:
+            room_for(producer)

@@ -22,8 +22,6 @@ from tfkafka.records import Chunk
 
 # librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: -2000 - n is n records before the end.
 OFFSET_TAIL_BASE = -2000
-# The stop of a span that never ends.
-ENDLESS = 2**63 - 1
 POLL_S = 0.1
 # No group is joined and nothing committed, yet librdkafka wants a name.
 _SETTINGS = {"group.id": "tfkafka-reader"}

@@ -94,7 +94,7 @@ def java(request, kafka) -> dict[str, str] | None:
 
 @pytest.fixture
 def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Ratio | Limit]], None]:
-    """settle(entry, walls, verdicts): store a result, then fail or skip where it says so.
+    """settle(entry, walls, verdicts): store a result, then fail or skip.
 
     Fails where a bound is broken; skips, saying so, where the host was too busy to tell.
     """

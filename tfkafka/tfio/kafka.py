@@ -15,12 +15,14 @@ from tfkafka.elements import Layout, Metadata
 from tfkafka.errors import OffsetError, WriteError
 from tfkafka.intake import Limits
 from tfkafka.poison import Poison
-from tfkafka.read import ENDLESS, OFFSET_END, Span, pin, read
+from tfkafka.read import OFFSET_END, Span, pin, read
 from tfkafka.records import Chunk
 from tfkafka.write import write
 
 FLUSH_S = 60.0
 UNLIMITED = -1
+# The stop of a span that never ends.
+ENDLESS = 2**63 - 1
 
 
 @dataclass(frozen=True)

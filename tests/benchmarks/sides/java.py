@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks.meter import Meter, Sample
+from tests.benchmarks.sides.writing import into_fresh_topics
 from tests.benchmarks.worker import Round
-from tfkafka.admin import Admin
 
 CONSUMER = "org.apache.kafka.tools.ConsumerPerformance"
 PRODUCER = "org.apache.kafka.tools.ProducerPerformance"
@@ -53,7 +53,6 @@ def producer(servers: str, topic: str, values: list[bytes], java: str, classpath
 
     Each round has a topic of its own.
     """
-    admin = Admin(servers)
     folder = tempfile.TemporaryDirectory()
     payloads = Path(folder.name, "payloads")
     payloads.write_bytes(b"\n".join(values))
@@ -63,19 +62,14 @@ def producer(servers: str, topic: str, values: list[bytes], java: str, classpath
         "--producer-props", f"bootstrap.servers={servers}", "acks=all",
     ]  # fmt: skip
 
-    def once(number: int) -> Sample:
+    def once_into(name: str) -> Sample:
         assert folder.name  # keeps the folder as long as the rounds
-        name = f"{topic}-java-{number}"
-        admin.create_topic(name)
-        try:
-            text, sample = _run([*command, "--topic", name])
-        finally:
-            admin.delete_topic(name)
+        text, sample = _run([*command, "--topic", name])
         sent, rate = _SENT.findall(text)[-1]
         assert int(sent) == len(values), text
         return _worked(sample, len(values) / float(rate))
 
-    return once
+    return into_fresh_topics(servers, f"{topic}-java", once_into)
 
 
 def _worked(whole: Sample, wall_s: float) -> Sample:

@@ -9,8 +9,6 @@ from tests.benchmarks.worker import Round
 
 COLUMNS = 18
 BATCH = 1024
-# As tfkafka takes them; a call for 4,096 is slower, as each new message then misses the cache.
-CONSUME = 1024
 
 
 def tfkafka_raw(servers: str, topic: str, records: int) -> Round:
@@ -68,11 +66,14 @@ def bare_loop(
 ) -> Round:
     """confluent-kafka's consume, value() and key() taken of each record, nothing decoded.
 
-    Without Python's garbage collector, which would look through the messages in vain.
+    As many messages at a time as tfkafka takes, since more are slower, and without Python's garbage
+    collector, which would look through them in vain.
     """
     import gc
 
     from confluent_kafka import Consumer, TopicPartition
+
+    from tfkafka.intake import PIECE_RECORDS
 
     gc.disable()
 
@@ -86,7 +87,7 @@ def bare_loop(
         consumer.assign([TopicPartition(topic, 0, 0)])
         left = records
         while left:
-            messages = consumer.consume(min(CONSUME, left), timeout=10)
+            messages = consumer.consume(min(PIECE_RECORDS, left), timeout=10)
             assert messages, f"no record for 10 s, {left} of {records} left"
             taken = [(message.value(), message.key()) for message in messages]
             left -= len(taken)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 
 from tests.benchmarks.meter import Sample, measured
@@ -16,7 +16,7 @@ def tfkafka(servers: str, topic: str, values: list[bytes], keys: list[bytes]) ->
     def work(name: str) -> None:
         assert write(servers, name, values, keys) == len(values)
 
-    return _into_fresh_topics(servers, f"{topic}-tfkafka", work)
+    return _measured_into_fresh_topics(servers, f"{topic}-tfkafka", work)
 
 
 def kafka_python(servers: str, topic: str, values: list[bytes], keys: list[bytes]) -> Round:
@@ -31,7 +31,7 @@ def kafka_python(servers: str, topic: str, values: list[bytes], keys: list[bytes
         assert all(future.succeeded() for future in futures)
         producer.close()
 
-    return _into_fresh_topics(servers, f"{topic}-kafka-python", work)
+    return _measured_into_fresh_topics(servers, f"{topic}-kafka-python", work)
 
 
 def bare_loop(servers: str, topic: str, values: list[bytes], keys: list[bytes]) -> Round:
@@ -46,7 +46,7 @@ def bare_loop(servers: str, topic: str, values: list[bytes], keys: list[bytes]) 
             producer.produce(name, value, key)
         assert producer.flush(60) == 0
 
-    return _into_fresh_topics(servers, f"{topic}-bare", work)
+    return _measured_into_fresh_topics(servers, f"{topic}-bare", work)
 
 
 def fill(
@@ -69,7 +69,12 @@ def _first(items: list[bytes], count: int) -> Iterator[bytes]:
     return islice(cycle(items), count)
 
 
-def _into_fresh_topics(servers: str, topic: str, work) -> Round:
+def _measured_into_fresh_topics(servers: str, topic: str, work: Callable[[str], None]) -> Round:
+    return into_fresh_topics(servers, topic, lambda name: measured(lambda: work(name)))
+
+
+def into_fresh_topics(servers: str, topic: str, once_into: Callable[[str], Sample]) -> Round:
+    """Rounds of `once_into`, which gets the name of a topic that is deleted behind it."""
     from tfkafka.admin import Admin
 
     admin = Admin(servers)
@@ -78,7 +83,7 @@ def _into_fresh_topics(servers: str, topic: str, work) -> Round:
         name = f"{topic}-{number}"
         admin.create_topic(name)
         try:
-            return measured(lambda: work(name))
+            return once_into(name)
         finally:
             admin.delete_topic(name)
 
