@@ -124,11 +124,14 @@ def test_two_epochs(kafka, filled, group, committed, model):
 
 
 def _ways(dataset: KafkaGroupDataset):
-    """The callback and its pipeline of batches of 10: counting, or with the records' positions."""
+    """The callback and its pipeline of batches of 10: counting, or with the records' positions.
+
+    With some batches ready when an iteration is broken off.
+    """
     if dataset.batch_size is None:
         commits = CommitCallback(dataset)
-        return commits, commits.watch(dataset.batch(10))
-    return CommitCallback(dataset), dataset
+        return commits, commits.watch(dataset.batch(10)).prefetch(5)
+    return CommitCallback(dataset), dataset.prefetch(5)
 
 
 WAYS = [{"batch_size": 10}, {"metadata": True}]
