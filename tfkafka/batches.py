@@ -142,6 +142,14 @@ class BatchReader:
         """What proves to a transaction that its offsets come from the group's present member."""
         return self._intake.consumer.consumer_group_metadata()
 
+    def is_assigned(self) -> bool:
+        """Whether it holds partitions, as far as it knows; not while it joins."""
+        return self._was_assigned
+
+    def membership_id(self) -> str:
+        """This member's id, as soon as the broker has told it; "" before."""
+        return self._intake.consumer.memberid() or ""
+
     def leave(self) -> None:
         """Leave the group, so that others get the partitions at once."""
         consumer = self._intake.consumer
@@ -220,7 +228,7 @@ class BatchReader:
         self._changes += 1
         self._assign(consumer, partitions)
         self._was_assigned = True
-        self.member_id = consumer.memberid() or ""
+        self.member_id = self.membership_id()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # librdkafka would remember the pause, and not fetch when the partition is assigned again.

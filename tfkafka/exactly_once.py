@@ -20,6 +20,7 @@ from tfkafka.errors import OffsetError, ReadError
 from tfkafka.job import Job, refuse_missing_topics
 from tfkafka.pipeline import Pipeline
 from tfkafka.transactions import (
+    TRANSACTION_S,
     FencedError,
     TransactionError,
     UnusableError,
@@ -31,6 +32,10 @@ TRANSACTION_TIMEOUT_MS = 10_000
 BROKER_TIMEOUT_MS = 60_000
 _DEFAULTS = {"session.timeout.ms": 10_000}
 _ASK_S = 5.0
+# A member that joins is answered when the others have joined as well: these end a transaction
+# before, and a group without members waits 3 s for more (group.initial.rebalance.delay.ms).
+_JOIN_S = TRANSACTION_S + 5.0
+_LOOK_S = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +140,11 @@ class ExactlyOnceInference:
             attempt.run()
             return None
         except FencedError as error:
-            self._refuse_replaced(error)
+            if self._is_replaced(attempt):
+                raise FencedError(
+                    f"group {self.job.group_id}: another worker named {self.job.worker} has taken "
+                    f"over, and this one stops: give each its own name"
+                ) from error
             return error
         except OffsetError:
             raise
@@ -145,24 +154,30 @@ class ExactlyOnceInference:
             self.rebalances += attempt.rebalances
             attempt.close()
 
-    def _refuse_replaced(self, error: FencedError) -> None:
-        """Raise if the group has a member of this worker's name that is not this process.
+    def _is_replaced(self, attempt: Pipeline) -> bool:
+        """Whether the group has a member of this worker's name that is not this process.
 
         Otherwise the broker only was faster than this process, which was frozen or cut off, in
-        ending its transaction or its membership.
+        ending its transaction or its membership. While this one joins again the broker shows its
+        new id before it tells it.
         """
         client = config.make_client(AdminClient, config.connection_settings(self.settings))
+        deadline = time.monotonic() + _JOIN_S
+        while self._named(client) - self.member_ids - {attempt.member_id()}:
+            if attempt.is_assigned() or time.monotonic() > deadline:
+                return True
+            if self.stopped.wait(_LOOK_S):
+                return False
+        return False
+
+    def _named(self, client: AdminClient) -> set[str]:
+        """The ids of the group's members of this worker's name; none where Kafka does not say."""
         try:
             answers = client.describe_consumer_groups([self.job.group_id], request_timeout=_ASK_S)
             members = answers[self.job.group_id].result(2 * _ASK_S).members
         except (KafkaException, TimeoutError):
-            return
-        named = {m.member_id for m in members if m.group_instance_id == self.job.worker}
-        if named - self.member_ids:
-            raise FencedError(
-                f"group {self.job.group_id}: another worker named {self.job.worker} has taken "
-                f"over, and this one stops: give each its own name"
-            ) from error
+            return set()
+        return {m.member_id for m in members if m.group_instance_id == self.job.worker}
 
 
 class _Patience:

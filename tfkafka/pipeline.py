@@ -104,6 +104,13 @@ class Pipeline:
     def rebalances(self) -> int:
         return self._reader.rebalances
 
+    def member_id(self) -> str:
+        """As the broker has told it last, before partitions are assigned perhaps."""
+        return self._reader.membership_id()
+
+    def is_assigned(self) -> bool:
+        return self._reader.is_assigned()
+
     def _step(self) -> None:
         self._reap()
         self._worker.member_ids.add(self._reader.member_id)

@@ -6,8 +6,11 @@ import random
 import signal
 import time
 
+import psutil
 import pytest
 
+from tfkafka.admin import Admin
+from tfkafka.predictions import wait_until_settled
 from tfkafka.waiting import wait_for
 
 SESSION_S = 6
@@ -153,8 +156,29 @@ def test_frozen_worker_wakes_as_a_zombie(make_stage, spawn, note_fault):
     note_fault("inference: worker frozen, another takes over, it wakes", 1, proof, verdict)
 
 
-def test_zombie_of_the_same_name_is_fenced_and_stops(make_stage, spawn):
+def test_frozen_within_a_transaction_nobody_has_taken_over(make_stage, spawn, note_fault):
+    """Its membership and its transaction are over when it wakes: it is no zombie, and goes on."""
     stage = make_stage(20_000)
+    worker = spawn(
+        stage, records=100, stream_timeout=-1, freeze=("offsets", 5), transaction_timeout=1000,
+        configuration=QUICK,
+    )  # fmt: skip
+    process = psutil.Process(worker.process.pid)
+    wait_for(lambda: process.status() == psutil.STATUS_STOPPED, "the worker to freeze itself", 60)
+    admin = Admin(stage.servers)
+    wait_for(lambda: not admin.has_members(stage.group), "the end of its membership", 60)
+    wait_until_settled({"bootstrap.servers": stage.servers}, stage.predictions)
+    worker.send(signal.SIGCONT)
+    worker.wait_for_records(worker.records + 1_000)
+    worker.send(signal.SIGTERM)
+    worker.finish()
+    spawn(stage, records=5_000).finish()
+    proof = f"its transaction was aborted; {worker.restarts} restarts of its clients"
+    note_fault("inference: worker frozen within a transaction", 1, proof, stage.judge())
+
+
+def test_zombie_of_the_same_name_is_fenced_and_stops(make_stage, spawn):
+    stage = make_stage(60_000)  # enough for the time in which the zombie makes sure
     options = {"records": 100, "model_s": 0.05, "stream_timeout": -1, "configuration": QUICK}
     zombie = spawn(stage, **options)
     zombie.wait_for_records(300)

@@ -28,7 +28,8 @@ POINTS = ("begin", "produced", "offsets", "committed")
 
 @dataclass(frozen=True)
 class Options:
-    """`kill` is (one of POINTS, number of the transaction, from 1); `model_s` a model's call.
+    """`kill` and `freeze` are (one of POINTS, number of the transaction, from 1); `model_s` a
+    model's call.
 
     `hang`: the transaction whose offsets are never answered; `progress_s` and `transaction_s`
     replace the worker's own deadlines.
@@ -45,6 +46,7 @@ class Options:
     slow_call: int | None = None
     slow_s: float = 0.0
     kill: tuple[str, int] | None = None
+    freeze: tuple[str, int] | None = None
     hang: int = 0
     transaction_timeout: int = 10_000
     broker_timeout: int = 60_000
@@ -54,9 +56,12 @@ class Options:
 
 
 class MarkedProducer(Producer):
-    """Kills its process, or hangs, at a marked point of a chosen transaction of all producers."""
+    """Kills or freezes its process, or hangs, at a marked point of a chosen transaction of all
+    producers.
+    """
 
     point: tuple[str, int] = ("", 0)
+    sends = signal.SIGKILL
     hang = 0
     transactions = 0
 
@@ -83,7 +88,7 @@ class MarkedProducer(Producer):
 
     def _reach(self, point: str) -> None:
         if self.point == (point, self.transactions):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.sends)
 
 
 def stand_in(features: np.ndarray) -> np.ndarray:
@@ -107,7 +112,9 @@ def main() -> None:
     options = Options(**json.loads(sys.argv[1]))
     transactions.PROGRESS_S = options.progress_s
     pipeline.TRANSACTION_S = options.transaction_s
-    MarkedProducer.point, MarkedProducer.hang = tuple(options.kill or ("", 0)), options.hang
+    MarkedProducer.point = tuple(options.kill or options.freeze or ("", 0))
+    MarkedProducer.sends = signal.SIGKILL if options.kill else signal.SIGSTOP
+    MarkedProducer.hang = options.hang
     transactions.Producer = MarkedProducer
     worker = ExactlyOnceInference(
         Job(
