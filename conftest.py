@@ -14,7 +14,7 @@ import pytest
 
 from reproduction.susy.loader import load
 from tests.tutorial import SusyTopic, split, write
-from tfkafka.admin import Admin
+from tfkafka import Admin
 from tfkafka.testing.brokers import compose, embedded
 from tfkafka.testing.brokers.base import Broker
 from tfkafka.testing.brokers.external import ExternalBroker

@@ -20,10 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import _common
 import tensorflow as tf
 
-from tfkafka import CsvDecoder
-from tfkafka.admin import Admin
+from tfkafka import Admin, CsvDecoder
 from tfkafka.exactly_once import ExactlyOnceInference, Job
-from tfkafka.predictions import evaluate, keras_predict
+from tfkafka.exactly_once.predictions import evaluate, keras_predict
 
 arguments = _common.parse(
     __doc__,

@@ -5,7 +5,7 @@ The replication factor is 1, since there is one broker.
 
 import _common
 
-from tfkafka.admin import Admin, format_topic
+from tfkafka import Admin, format_topic
 from tfkafka.errors import TopicError
 
 arguments = _common.parse(

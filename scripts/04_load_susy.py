@@ -9,9 +9,9 @@ that are as hard to classify as the real ones, and that is said.
 import _common
 import pandas as pd
 
+from reproduction.files import replacing
 from reproduction.susy.loader import load
 from reproduction.susy.schema import COLUMNS
-from tfkafka.files import replacing
 
 arguments = _common.parse(__doc__, "--susy", "--rows", "--seed")
 

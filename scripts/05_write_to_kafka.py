@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from reproduction.susy.schema import COLUMNS
-from tfkafka.admin import Admin
+from tfkafka import Admin
 from tfkafka.errors import TopicError, WriteError
 
 arguments = _common.parse(__doc__, "--bootstrap-servers", "--seed")

@@ -11,8 +11,8 @@ import _common
 import numpy as np
 import tensorflow as tf
 
+from reproduction.files import replacing, write_whole
 from reproduction.susy.model import build_model
-from tfkafka.files import replacing, write_whole
 
 arguments = _common.parse(__doc__, "--bootstrap-servers", "--reader", "--seed", "--epochs")
 servers = _common.find_kafka(arguments)

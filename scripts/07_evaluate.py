@@ -13,7 +13,7 @@ import _common
 import tensorflow as tf
 from confluent_kafka import KafkaException
 
-from tfkafka.admin import Admin, format_group
+from tfkafka import Admin, format_group
 from tfkafka.errors import TfkafkaError
 
 arguments = _common.parse(

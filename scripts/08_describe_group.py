@@ -6,7 +6,7 @@ everything was used does not follow from it.
 
 import _common
 
-from tfkafka.admin import Admin, format_group
+from tfkafka import Admin, format_group
 from tfkafka.errors import TfkafkaError
 
 arguments = _common.parse(__doc__, "--bootstrap-servers", group_id={"default": "testcg"})

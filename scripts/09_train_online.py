@@ -13,10 +13,10 @@ import _common
 import tensorflow as tf
 from kafka import KafkaProducer
 
-from tfkafka.admin import Admin
+from reproduction.files import replacing
+from tfkafka import Admin
 from tfkafka.errors import TfkafkaError
-from tfkafka.files import replacing
-from tfkafka.waiting import wait_for
+from tfkafka.testing import wait_for
 
 arguments = _common.parse(
     __doc__,

@@ -29,11 +29,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from reproduction import readers  # noqa: E402
 from reproduction.claims import CONDITIONS  # noqa: E402
+from reproduction.files import write_whole  # noqa: E402
 from reproduction.report.errors import ReportError  # noqa: E402
 from reproduction.susy.errors import SusyDataError  # noqa: E402
-from tfkafka.admin import Admin  # noqa: E402
+from tfkafka import Admin  # noqa: E402
 from tfkafka.errors import BrokerError, TfkafkaError, TopicError  # noqa: E402
-from tfkafka.files import write_whole  # noqa: E402
 from tfkafka.testing.brokers import embedded  # noqa: E402
 from tfkafka.testing.brokers.jars import known_versions  # noqa: E402
 

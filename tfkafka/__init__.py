@@ -10,13 +10,18 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CsvDecoder": "decode",
-    "CommitCallback": "commit",
-    "KafkaBatchDataset": "groups",
-    "KafkaDataset": "datasets",
-    "KafkaGroupDataset": "groups",
-    "Metadata": "elements",
-    "headers_of": "elements",
+    "Admin": "client.admin",
+    "CommitCallback": "data.commit_callback",
+    "CsvDecoder": "decoding.csv",
+    "GroupPartition": "client.admin",
+    "KafkaBatchDataset": "data.groups",
+    "KafkaDataset": "data.datasets",
+    "KafkaGroupDataset": "data.groups",
+    "Metadata": "data.elements",
+    "format_group": "client.admin",
+    "format_topic": "client.admin",
+    "headers_of": "data.elements",
+    "write": "client.producer",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,4 +1,21 @@
-"""Exceptions that tfkafka raises; the text of each is one line: what, where, what to do."""
+"""Exceptions that tfkafka raises; the text of each is one line: what, where, what to do.
+
+TfkafkaError
+├── BrokerError           a broker could not be started, reached or stopped
+├── TopicError            a topic is missing, exists already, or has another shape
+├── ConfigurationError    a setting is unknown or refused (also a ValueError)
+├── ReadError             records could not be read
+│   └── OffsetError       an offset is outside its partition, or records are gone
+├── WriteError            a record was not acknowledged
+├── CommitError           offsets of a group were refused
+├── PoisonedRecordError   a record could not be decoded
+├── PredictionsError      predictions are not one for each input
+├── CheckpointError       a checkpoint could not be saved or read
+└── TransactionError      a transaction failed, and another attempt will not change that
+    ├── AbortedError      it was aborted: the producer can begin another
+    ├── UnusableError     a client hangs or has failed: new ones are needed
+    └── FencedError       the broker refuses this client for good
+"""
 
 from __future__ import annotations
 
@@ -12,15 +29,11 @@ class BrokerError(TfkafkaError):
 
 
 class TopicError(TfkafkaError):
-    """A topic is missing, is there already, or does not have the asked-for shape."""
-
-
-class WriteError(TfkafkaError):
-    """At least one record was not acknowledged by the broker."""
+    """A topic is missing, exists already, or does not have the requested shape."""
 
 
 class ConfigurationError(TfkafkaError, ValueError):
-    """A setting of a Kafka client is not known, or its value is refused."""
+    """A setting of a Kafka client is unknown, or its value is refused."""
 
 
 class ReadError(TfkafkaError):
@@ -28,16 +41,40 @@ class ReadError(TfkafkaError):
 
 
 class OffsetError(ReadError):
-    """An offset is outside of its partition, or records that were asked for have been deleted."""
+    """An offset is outside its partition, or records that were asked for have been deleted."""
+
+
+class WriteError(TfkafkaError):
+    """At least one record was not acknowledged by the broker."""
 
 
 class CommitError(TfkafkaError):
-    """The broker did not take a consumer group's offsets."""
+    """The broker did not accept a consumer group's offsets."""
+
+
+class PoisonedRecordError(TfkafkaError):
+    """A record could not be decoded."""
+
+
+class PredictionsError(TfkafkaError):
+    """Committed predictions are not exactly one for each input."""
 
 
 class CheckpointError(TfkafkaError):
     """A checkpoint could not be saved or read, or its folder is in use or of another training."""
 
 
-class PoisonedRecordError(TfkafkaError):
-    """A record could not be decoded."""
+class TransactionError(TfkafkaError):
+    """A transaction failed for a reason that another attempt will not change."""
+
+
+class AbortedError(TransactionError):
+    """The transaction was aborted: nothing of it counts, and the producer can begin another."""
+
+
+class UnusableError(TransactionError):
+    """A client hangs or has failed for good: new clients can go on."""
+
+
+class FencedError(TransactionError):
+    """The broker refuses this client for good: for a newer one of the same name, or as too late."""

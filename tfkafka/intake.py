@@ -12,6 +12,7 @@ from operator import methodcaller
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from tfkafka import config
+from tfkafka.client import create
 from tfkafka.errors import OffsetError, ReadError
 
 CHUNK_RECORDS = 4096
@@ -116,7 +117,7 @@ class Intake:
             ),
         }
         fixed = {"enable.partition.eof": True, "error_cb": self._note}
-        self.consumer = config.make_client(Consumer, {**defaults, **settings, **fixed, **callbacks})
+        self.consumer = create.make_client(Consumer, {**defaults, **settings, **fixed, **callbacks})
         self._limits = limits
         self._topics = topics
         self.servers = {**defaults, **settings}["bootstrap.servers"]

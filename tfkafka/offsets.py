@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from tfkafka import config
+from tfkafka.client import create
 from tfkafka.errors import CommitError
 from tfkafka.ledger import Positions
 
@@ -128,7 +128,7 @@ def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> 
         return
     chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
     quiet = {"log_level": 0, "error_cb": lambda _error: None}
-    consumer = config.make_client(Consumer, {**quiet, **chosen, **FIXED})
+    consumer = create.make_client(Consumer, {**quiet, **chosen, **FIXED})
     try:
         commit_and_wait(consumer, positions)
     finally:

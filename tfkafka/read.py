@@ -15,9 +15,9 @@ from typing import TypeVar
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaException, TopicPartition
 
+from tfkafka._util.interrupts import Interrupts
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.intake import MISSING, Intake, Limits
-from tfkafka.interrupts import Interrupts
 from tfkafka.records import Chunk
 
 # librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: -2000 - n is n records before the end.

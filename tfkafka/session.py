@@ -19,9 +19,9 @@ from concurrent.futures import Future
 import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
+from tfkafka._util.interrupts import Interrupts
 from tfkafka.errors import ReadError, TopicError
 from tfkafka.intake import FOR_EVER, Intake, Limits
-from tfkafka.interrupts import Interrupts
 from tfkafka.ledger import Positions
 from tfkafka.offsets import FIXED, Committer, commit_and_wait, commit_as_outsider
 from tfkafka.records import Chunk

@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from reproduction.drawing import svg
+from reproduction.files import write_whole
 from reproduction.susy.errors import SusyDataError
 from reproduction.susy.fidelity import measures, plots
 from reproduction.susy.fidelity.goals import goals, published
 from reproduction.susy.fidelity.page import page
 from reproduction.susy.fidelity.samples import TRAIN_ROWS, Samples, load_samples
 from reproduction.susy.fidelity.training import train_and_test
-from tfkafka.files import write_whole
 
 
 def main() -> int:

@@ -21,12 +21,12 @@ from sklearn.neural_network import MLPClassifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from reproduction.files import replacing
 from reproduction.susy import holdout, kinematics
 from reproduction.susy import synthetic_model as model
 from reproduction.susy.errors import SusyDataError
 from reproduction.susy.real_rows import read_real_rows
 from reproduction.susy.schema import FEATURES, FIRST_100_000, LABEL
-from tfkafka.files import replacing
 
 HELD_OUT_ROWS = 5_000
 MAX_FIT_ROWS = 100_000  # more make the fit slow and, at this size of model, no better

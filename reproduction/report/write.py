@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from reproduction.files import write_whole
 from reproduction.report import evidence
 from reproduction.report.errors import ReportError
 from reproduction.report.evidence import Evidence
 from reproduction.report.markdown import markdown
 from reproduction.report.page import page
 from reproduction.report.sources import Sources, read_sources
-from tfkafka.files import write_whole
 
 
 def write_report(artifacts: Path, reports: Path) -> str:

@@ -17,7 +17,7 @@ def test_start_up(observe, filled):
     """A process that imports."""
     sides = [
         fresh("tfkafka", "opening:imports", modules=["tfkafka"]),
-        fresh("tfkafka with TensorFlow", "opening:imports", modules=["tfkafka.datasets"]),
+        fresh("tfkafka with TensorFlow", "opening:imports", modules=["tfkafka.data.datasets"]),
         fresh(TENSORFLOW_IO, "opening:imports", modules=["tensorflow_io"]),
     ]
     observe("start-up", "Import, in a new process", filled.first(0), sides, ONCE)

@@ -15,7 +15,7 @@ import pytest
 from reproduction.report.sources import FAULT_PROPERTY
 from tests import summary
 from tests.faults.harness import PARTITIONS, Stage, Worker
-from tfkafka.admin import Admin
+from tfkafka import Admin
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.verdict import Verdict
 

@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.faults.worker_child import Options, stand_in
-from tfkafka import predictions
-from tfkafka.admin import Admin
+from tfkafka import Admin, write
+from tfkafka.exactly_once import predictions
 from tfkafka.intake import Limits
 from tfkafka.read import pin, read
+from tfkafka.testing import wait_for
 from tfkafka.testing.ledger import Kind, Recorder, Verdict, judge
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120.0

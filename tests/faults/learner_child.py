@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from tfkafka.waiting import wait_for
+from tfkafka.testing import wait_for
 
 COLUMNS = 4
 BATCH_SIZE = 16
@@ -196,7 +196,7 @@ def _train(points: _Points, options: Options):
 
 def _mark(points: _Points) -> None:
     """Put points around what brings plans and states to the disk."""
-    from tfkafka import online
+    from tfkafka.online import learner as online
 
     save, rename = online.save, os.replace
 

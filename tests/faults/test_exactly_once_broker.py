@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.faults.proxy import Proxy
-from tfkafka.waiting import wait_for
+from tfkafka.testing import wait_for
 
 RUN = {"records": 100, "stream_timeout": -1, "model_s": 0.02}
 

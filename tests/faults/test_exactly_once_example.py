@@ -9,8 +9,8 @@ import pytest
 
 from tests.faults.harness import DEADLINE_S, ROOT
 from tests.tutorial import Messages
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
+from tfkafka import write
+from tfkafka.testing import wait_for
 
 RECORDS = 6_000
 EXAMPLE = "examples/exactly_once_inference.py"

@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
-from tfkafka.admin import Admin
-from tfkafka.predictions import wait_until_settled
-from tfkafka.waiting import wait_for
+from tfkafka import Admin
+from tfkafka.exactly_once.predictions import wait_until_settled
+from tfkafka.testing import wait_for
 
 SESSION_S = 6
 QUICK = {"session.timeout.ms": SESSION_S * 1000, "heartbeat.interval.ms": 500}

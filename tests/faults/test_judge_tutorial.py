@@ -10,8 +10,8 @@ import pytest
 
 from tests.faults import tutorial_way
 from tests.isolated import ProcessFailed, run
+from tfkafka import write
 from tfkafka.testing.ledger import Recorder, Verdict, judge
-from tfkafka.write import write
 
 RECORDS = 10_000
 BATCHES = 20

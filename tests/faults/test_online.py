@@ -15,12 +15,11 @@ from confluent_kafka import Producer
 
 from tests.faults import learner_child
 from tests.faults.learner_child import COLUMNS, Options, said
-from tfkafka.admin import Admin
-from tfkafka.checkpoints import Checkpoint, Series
+from tfkafka import Admin, write
 from tfkafka.intake import FOR_EVER
-from tfkafka.plans import Tail
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
+from tfkafka.online.checkpoints import Checkpoint, Series
+from tfkafka.online.planner import Tail
+from tfkafka.testing import wait_for
 
 RECORDS = 1_250
 MINI_DATASETS = 7  # six of 200, and a rest

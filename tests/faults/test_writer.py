@@ -14,9 +14,9 @@ from tfkafka.read import pin, read
 RECORDS = 20_000
 WRITER = """
 import os, signal, sys
-from tfkafka.admin import Admin
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
+from tfkafka import Admin
+from tfkafka.testing import wait_for
+from tfkafka import write
 
 servers, topic, records = sys.argv[1], sys.argv[2], int(sys.argv[3])
 killed = sys.argv[4] == "killed"

@@ -11,10 +11,10 @@ import os
 import signal
 
 from tests.tutorial import GROUP_CONFIGURATION
-from tfkafka.admin import Admin
+from tfkafka import Admin
 from tfkafka.errors import TfkafkaError
+from tfkafka.testing import wait_for
 from tfkafka.testing.ledger import Recorder
-from tfkafka.waiting import wait_for
 
 STREAM_TIMEOUT_MS = 10_000
 BATCH_SIZE = 64

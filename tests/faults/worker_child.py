@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from confluent_kafka import Producer
 
-from tfkafka import pipeline, transactions
-from tfkafka.decode import CsvDecoder
+from tfkafka.client import transactions
+from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import TfkafkaError
-from tfkafka.exactly_once import ExactlyOnceInference, Job
+from tfkafka.exactly_once import ExactlyOnceInference, Job, pipeline
 
 POINTS = ("begin", "produced", "offsets", "committed")
 

@@ -12,12 +12,12 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tfkafka import admin as admin_module
-from tfkafka.admin import GROUP_COLUMNS, Admin, format_group, format_topic
+from tfkafka.client import admin as admin_module
+from tfkafka.client.admin import GROUP_COLUMNS, Admin, format_group, format_topic
 from tfkafka.errors import BrokerError, TopicError
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.processes import free_ports, java_executable
-from tfkafka.waiting import wait_for
 
 OLD_TOOLS, NEW_TOOLS = "2.7.2", "3.9.2"
 TOPIC_COMMAND = {

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker_child import STARTED, end_java_of, java_of, spawn
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded
 from tfkafka.testing.brokers.base import answers_metadata
-from tfkafka.waiting import wait_for
 
 ZOOKEEPER_VERSION = "2.7.2"
 KRAFT_VERSION = "3.9.2"

@@ -12,11 +12,11 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tfkafka.errors import BrokerError
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import compose
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.compose import ComposeBroker
 from tfkafka.testing.brokers.processes import port_is_free
-from tfkafka.waiting import wait_for
 
 RECORDS = [b"%d" % number for number in range(1000)]
 

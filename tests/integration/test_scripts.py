@@ -10,9 +10,9 @@ import pytest
 from reproduction.claims import FAILS, HOLDS, judge, read_claims
 from tests.integration.broker_child import end_java_of, java_of
 from tests.integration.script_runner import command, run
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.folder import BrokerFolder
 from tfkafka.testing.brokers.processes import free_ports
-from tfkafka.waiting import wait_for
 
 ROWS, EPOCHS = 2000, 2
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from tests.integration.script_runner import ROOT, command, error_line, run
-from tfkafka.admin import Admin
+from tfkafka import Admin
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.processes import free_ports
-from tfkafka.waiting import wait_for
 
 ROWS = 1500
 NEED_KAFKA = [

@@ -20,7 +20,7 @@ import pytest
 from tests.integration import tfio_defects
 from tests.integration.tfio_defects import AUTO_COMMIT_S, Facts, NewKafka, Topics, send
 from tests.isolated import ProcessFailed, run
-from tfkafka.admin import Admin
+from tfkafka import Admin
 
 READER = "tensorflow_io"
 KERNEL = "tensorflow_io/core/kernels/kafka_kernels.cc"

@@ -20,9 +20,9 @@ from pathlib import Path
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.tutorial import FAST_FETCH, GROUP_CONFIGURATION
-from tfkafka.admin import Admin
+from tfkafka import Admin
 from tfkafka.errors import TfkafkaError
-from tfkafka.waiting import wait_for
+from tfkafka.testing import wait_for
 
 STREAM_TIMEOUT_MS = 10_000
 WINDOW = 1024

@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from tests.unit.messages import chunk
-from tfkafka.datasets import while_the_next_comes
-from tfkafka.decode import CsvDecoder
-from tfkafka.elements import Layout
-from tfkafka.poison import Poison
+from tfkafka.data.datasets import while_the_next_comes
+from tfkafka.data.elements import Layout
+from tfkafka.decoding.bad_records import Poison
+from tfkafka.decoding.csv import CsvDecoder
 
 
 def test_a_chunk_is_worked_on_while_the_next_one_is_fetched():

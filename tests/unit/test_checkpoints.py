@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from tfkafka import checkpoints
-from tfkafka.checkpoints import Series, load, locked, replace, save
 from tfkafka.errors import CheckpointError
+from tfkafka.online import checkpoints
+from tfkafka.online.checkpoints import Series, load, locked, replace, save
 
 ARRAYS = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "seed": np.uint32(7)}
 
@@ -150,7 +150,7 @@ def test_one_at_a_time(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from tfkafka.checkpoints import locked
+from tfkafka.online.checkpoints import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     sys.stdin.read()

@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from tfkafka import config
+from tfkafka.client import create
 from tfkafka.errors import ConfigurationError
 
 GROUP = {"group.id": "g"}
@@ -46,14 +47,14 @@ def test_a_single_text_is_refused():
 )
 def test_an_unknown_name_is_refused_with_the_nearest_right_one(wrong, right):
     with pytest.raises(ConfigurationError, match=rf"no setting {wrong}: .*\b{right}\b"):
-        config.make_client(Consumer, {**GROUP, wrong: "1"})
+        create.make_client(Consumer, {**GROUP, wrong: "1"})
 
 
 def test_a_refused_value_is_told_unless_it_is_a_secret():
     with pytest.raises(ConfigurationError, match=r"session\.timeout\.ms"):
-        config.make_client(Consumer, {**GROUP, "session.timeout.ms": "a while"})
+        create.make_client(Consumer, {**GROUP, "session.timeout.ms": "a while"})
     with pytest.raises(ConfigurationError) as refusal:
-        config.make_client(Consumer, {**GROUP, "ssl.key.pem": "hush", "security.protocol": "ssl"})
+        create.make_client(Consumer, {**GROUP, "ssl.key.pem": "hush", "security.protocol": "ssl"})
     assert "hush" not in str(refusal.value)
 
 
@@ -86,7 +87,7 @@ def test_secrets_are_masked_in_every_text_of_the_settings():
 
 
 def test_every_name_of_librdkafka_that_holds_a_secret_is_known_as_one():
-    names = config.known_names()
+    names = create.known_names()
     assert len(names) > 150
     for name in names:
         if "password" in name or "passphrase" in name or "secret" in name:

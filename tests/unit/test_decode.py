@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.unit.messages import chunk
-from tfkafka.decode import CsvDecoder
+from tfkafka.decoding.csv import CsvDecoder
 
 GOOD = b"1,2.5,-3e2"
 POISON = [

@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from tests.unit.messages import message
-from tfkafka import batches
-from tfkafka.batches import BatchReader, Extent
+from tfkafka.exactly_once import batches
+from tfkafka.exactly_once.batches import BatchReader, Extent
 from tfkafka.intake import Limits, Taken
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tfkafka import transactions
-from tfkafka.errors import ConfigurationError
-from tfkafka.exactly_once import ExactlyOnceInference, Job
-from tfkafka.transactions import (
+from tfkafka.client import transactions
+from tfkafka.client.transactions import TransactionalProducer, Turns
+from tfkafka.errors import (
     AbortedError,
+    ConfigurationError,
     FencedError,
-    TransactionalProducer,
     TransactionError,
-    Turns,
     UnusableError,
 )
+from tfkafka.exactly_once import ExactlyOnceInference, Job
 
 CALLS = ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"]
 RETRIABLE = KafkaError(KafkaError._TIMED_OUT, "slow", retriable=True)
@@ -47,7 +46,7 @@ def producer(monkeypatch):
 
     def make(failing: dict[str, list[KafkaError]]):
         fake = FakeProducer(failing)
-        monkeypatch.setattr(transactions.config, "make_client", lambda *_, **__: fake)
+        monkeypatch.setattr(transactions.create, "make_client", lambda *_, **__: fake)
         return TransactionalProducer({}, "id", 1000), fake
 
     return make
@@ -133,7 +132,7 @@ def test_producers_take_turns(monkeypatch):
         made.append((settings["transactional.id"], FakeProducer({})))
         return made[-1][1]
 
-    monkeypatch.setattr(transactions.config, "make_client", make)
+    monkeypatch.setattr(transactions.create, "make_client", make)
     turns = Turns({}, "worker", 1000)
     turns.connect()
     for _ in range(3):

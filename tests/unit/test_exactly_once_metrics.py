@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-from tfkafka.predictions import measure
+from tfkafka.exactly_once.predictions import measure
 
 
 @pytest.mark.parametrize("digits", [7, 1])

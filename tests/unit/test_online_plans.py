@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tfkafka import plans
 from tfkafka.errors import OffsetError
 from tfkafka.intake import FOR_EVER
-from tfkafka.plans import next_plan, share
+from tfkafka.online import planner as plans
+from tfkafka.online.planner import next_plan, share
 from tfkafka.read import Span
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from reproduction import pages
+from reproduction.files import write_whole
 from reproduction.roc import POINTS, roc
-from tfkafka.files import write_whole
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfkafka import config
-from tfkafka.datasets import ChunkedDataset, KafkaDataset, Source, shaped
-from tfkafka.elements import Layout
+from tfkafka.client import create
+from tfkafka.data.datasets import ChunkedDataset, KafkaDataset, Source, shaped
+from tfkafka.data.elements import Layout
+from tfkafka.decoding.bad_records import Poison
 from tfkafka.intake import Limits
-from tfkafka.poison import Poison
 from tfkafka.read import OFFSET_END, Start, pin, read
 
 
@@ -41,7 +42,7 @@ class KafkaStreamIODataset(ChunkedDataset):
         configuration: config.Configuration,
     ):
         settings, limits = config.consumer_settings(servers, configuration), Limits()
-        config.check(settings)
+        create.check(settings)
         self._source = Source(
             Layout(),
             Poison("fail", None, {}),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfkafka import config
+from tfkafka.client import create
 from tfkafka.intake import Limits
 from tfkafka.read import pin, read
 from tfkafka.records import without_null
@@ -22,7 +23,7 @@ class KafkaIOTensor:
         self._topic = topic
         self._partition = partition
         self._settings = settings
-        config.check(settings)
+        create.check(settings)
 
     @property
     def shape(self) -> tf.TensorShape:

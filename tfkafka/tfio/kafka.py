@@ -10,14 +10,15 @@ import tensorflow as tf
 from confluent_kafka import Producer
 
 from tfkafka import config
-from tfkafka.datasets import ChunkedDataset, Source, shaped, source_options
-from tfkafka.elements import Layout, Metadata
+from tfkafka.client import create
+from tfkafka.client.producer import write
+from tfkafka.data.datasets import ChunkedDataset, Source, shaped, source_options
+from tfkafka.data.elements import Layout, Metadata
+from tfkafka.decoding.bad_records import Poison
 from tfkafka.errors import OffsetError, WriteError
 from tfkafka.intake import Limits
-from tfkafka.poison import Poison
 from tfkafka.read import OFFSET_END, Span, pin, read
 from tfkafka.records import Chunk
-from tfkafka.write import write
 
 FLUSH_S = 60.0
 UNLIMITED = -1
@@ -90,7 +91,7 @@ class KafkaDataset(ChunkedDataset):
         subscriptions = [Subscription.parse(entry) for entry in entries]
         settings = config.consumer_settings(servers, config_global) | config.parse(config_topic)
         settings |= {"group.id": group} if group else {}
-        config.check(settings)
+        create.check(settings)
         self._source = Source(
             Layout(metadata=True),
             Poison("fail", None, {}),
@@ -214,7 +215,7 @@ def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> byte
 @functools.cache
 def _producer(servers: str) -> Producer:
     settings = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}
-    return config.make_client(
+    return create.make_client(
         Producer, {**settings, "log_level": 0, "error_cb": lambda _error: None}
     )
 

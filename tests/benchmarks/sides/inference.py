@@ -15,11 +15,12 @@ from confluent_kafka import Producer, TopicPartition
 from tests.benchmarks.meter import Sample
 from tests.benchmarks.sides.models import Window, seeded_model
 from tests.benchmarks.worker import Round
-from tfkafka import CsvDecoder, config, pipeline
-from tfkafka.batches import BatchReader
-from tfkafka.exactly_once import ExactlyOnceInference, Job
-from tfkafka.predictions import keras_predict
-from tfkafka.transactions import TransactionalProducer
+from tfkafka import CsvDecoder
+from tfkafka.client import create
+from tfkafka.client.transactions import TransactionalProducer
+from tfkafka.exactly_once import ExactlyOnceInference, Job, pipeline
+from tfkafka.exactly_once.batches import BatchReader
+from tfkafka.exactly_once.predictions import keras_predict
 
 COLUMNS = 18
 FLUSH_S = 60.0
@@ -30,7 +31,7 @@ class PlainProducer(TransactionalProducer):
 
     def __init__(self, settings, _transactional_id, _timeout_ms):
         batching = {"linger.ms": 5, "batch.size": 1_000_000, "enable.idempotence": True}
-        self._producer = config.make_client(
+        self._producer = create.make_client(
             Producer,
             {"queue.buffering.max.messages": 1_000_000, **batching, "log_level": 0, **settings},
         )

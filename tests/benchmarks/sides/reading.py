@@ -100,8 +100,8 @@ def from_memory(values: list[bytes], keys: list[bytes], records: int) -> Round:
     """The same values and keys in memory, parsed by tfkafka's parser in chunks of its size."""
     from itertools import cycle
 
-    from tfkafka.datasets import CHUNK_RECORDS
-    from tfkafka.decode import parse_rows
+    from tfkafka.data.datasets import CHUNK_RECORDS
+    from tfkafka.decoding.csv import parse_rows
 
     starts = range(0, min(records, len(values)), CHUNK_RECORDS)
     chunks = [slice(start, start + CHUNK_RECORDS) for start in starts]
@@ -183,7 +183,7 @@ def _slow_down(delay_s: float) -> None:
     """Let tfkafka's reader sleep so long for each 1,000 records that it hands over."""
     import time
 
-    from tfkafka import datasets
+    from tfkafka.data import datasets
 
     read = datasets.read
 

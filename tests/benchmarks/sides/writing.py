@@ -11,7 +11,7 @@ from tests.benchmarks.worker import Round
 
 def tfkafka(servers: str, topic: str, values: list[bytes], keys: list[bytes]) -> Round:
     """tfkafka's writing, all acknowledgements checked."""
-    from tfkafka.write import write
+    from tfkafka import write
 
     def work(name: str) -> None:
         assert write(servers, name, values, keys) == len(values)
@@ -56,7 +56,7 @@ def fill(
 
     In several partitions they are spread evenly, whatever their keys.
     """
-    from tfkafka.write import write
+    from tfkafka import write
 
     share = records // partitions
     for partition in range(partitions):
@@ -75,7 +75,7 @@ def _measured_into_fresh_topics(servers: str, topic: str, work: Callable[[str], 
 
 def into_fresh_topics(servers: str, topic: str, once_into: Callable[[str], Sample]) -> Round:
     """Rounds of `once_into`, which gets the name of a topic that is deleted behind it."""
-    from tfkafka.admin import Admin
+    from tfkafka import Admin
 
     admin = Admin(servers)
 

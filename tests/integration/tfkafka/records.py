@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import Producer
 
-from tfkafka.write import write
+from tfkafka import write
 
 
 def numbers(servers: str, topic: str, count: int, partition: int = 0, first: int = 0) -> None:

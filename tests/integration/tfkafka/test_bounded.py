@@ -11,12 +11,11 @@ import tensorflow as tf
 from confluent_kafka import Producer
 
 from tests.integration.tfkafka.records import ints, numbers, transaction, values
-from tfkafka import CsvDecoder, KafkaDataset, headers_of
+from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
 from tfkafka.errors import OffsetError, TopicError
 from tfkafka.intake import Limits
 from tfkafka.read import Span, read
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
+from tfkafka.testing import wait_for
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfkafka import CommitCallback, CsvDecoder, KafkaGroupDataset
-from tfkafka.write import write
+from tfkafka import CommitCallback, CsvDecoder, KafkaGroupDataset, write
 
 SETTINGS = ["auto.offset.reset=earliest"]
 DECODE = CsvDecoder(2, label="key")
@@ -73,7 +72,7 @@ def test_all_is_committed_after_evaluate(kafka, filled, group, committed, model)
 def test_a_model_that_stops_has_committed_what_it_finished_and_no_more(
     kafka, filled, group, committed, model, monkeypatch
 ):
-    monkeypatch.setattr("tfkafka.commit.COMMIT_EVERY_S", -1.0)
+    monkeypatch.setattr("tfkafka.data.commit_callback.COMMIT_EVERY_S", -1.0)
     dataset = _dataset(kafka, filled, group)
     commits = CommitCallback(dataset, batch_size=10)
     with pytest.raises(Stop):
@@ -84,7 +83,7 @@ def test_a_model_that_stops_has_committed_what_it_finished_and_no_more(
 
 
 def test_behind_a_shuffle_only_what_is_surely_used(kafka, filled, group, model, monkeypatch):
-    monkeypatch.setattr("tfkafka.commit.COMMIT_EVERY_S", -1.0)
+    monkeypatch.setattr("tfkafka.data.commit_callback.COMMIT_EVERY_S", -1.0)
     dataset = _dataset(kafka, filled, group, metadata=True)
     commits = CommitCallback(dataset)
     used: set[int] = set()

@@ -15,7 +15,7 @@ import pytest
 from tests.integration import tfio_defects
 from tests.integration.tfio_defects import Facts, Topics, send
 from tests.isolated import ProcessFailed, run
-from tfkafka.admin import Admin
+from tfkafka import Admin
 
 READER = "tfkafka.tfio"
 NEW_KAFKA = "4.4.0"

@@ -16,11 +16,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.tfkafka.records import numbers
-from tfkafka import CsvDecoder, KafkaBatchDataset, KafkaDataset, KafkaGroupDataset
-from tfkafka.admin import Admin
+from tfkafka import Admin, CsvDecoder, KafkaBatchDataset, KafkaDataset, KafkaGroupDataset, write
 from tfkafka.errors import ConfigurationError, OffsetError, ReadError
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
+from tfkafka.testing import wait_for
 
 ROOT = Path(__file__).parents[3]
 EARLIEST = ["auto.offset.reset=earliest"]

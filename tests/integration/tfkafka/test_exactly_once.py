@@ -10,14 +10,14 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.tfkafka.records import transaction
-from tfkafka.decode import CsvDecoder
-from tfkafka.errors import OffsetError, PoisonedRecordError, TopicError
+from tfkafka import write
+from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.errors import OffsetError, PoisonedRecordError, PredictionsError, TopicError
 from tfkafka.exactly_once import ExactlyOnceInference, Job
+from tfkafka.exactly_once.predictions import evaluate, keras_predict, read_predictions
 from tfkafka.intake import Limits
-from tfkafka.predictions import PredictionsError, evaluate, keras_predict, read_predictions
 from tfkafka.read import pin, read
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
+from tfkafka.testing import wait_for
 
 ROWS = [f"{number / 100},1" for number in range(100)]
 KEYS = [f"{number % 2}" for number in range(100)]

@@ -11,10 +11,9 @@ import tensorflow as tf
 from confluent_kafka import Consumer
 
 from tests.integration.tfkafka.records import ints, numbers
-from tfkafka import CsvDecoder, KafkaBatchDataset, KafkaGroupDataset
+from tfkafka import CsvDecoder, KafkaBatchDataset, KafkaGroupDataset, write
 from tfkafka.errors import ConfigurationError
-from tfkafka.waiting import wait_for
-from tfkafka.write import write
+from tfkafka.testing import wait_for
 
 # The tutorial's own.
 SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000", "auto.offset.reset=earliest"]

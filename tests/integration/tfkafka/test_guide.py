@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from tfkafka.write import write
+from tfkafka import write
 
 GUIDE = Path(__file__).parents[3] / "docs" / "reading-kafka.md"
 

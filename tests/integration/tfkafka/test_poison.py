@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from tfkafka import CsvDecoder, KafkaDataset, headers_of
+from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
+from tfkafka.decoding.bad_records import Counts
 from tfkafka.errors import PoisonedRecordError
-from tfkafka.poison import Counts
-from tfkafka.write import write
 
 VALUES = ["1,2", "1", "text", "3,", "5,6", "7,8"]
 KEYS = ["0", "0", "0", "0", "1", None]

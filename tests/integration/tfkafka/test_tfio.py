@@ -10,7 +10,7 @@ import tensorflow as tf
 import tfkafka.tfio as tfio
 import tfkafka.tfio.kafka as kafka_io
 from tests.integration.tfkafka.records import ints, numbers
-from tfkafka.write import write
+from tfkafka import write
 
 SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000"]
 EARLIEST = [*SETTINGS, "auto.offset.reset=earliest"]

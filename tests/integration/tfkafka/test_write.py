@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.tfkafka.records import ints
-from tfkafka import KafkaDataset
+from tfkafka import KafkaDataset, write
 from tfkafka.errors import ConfigurationError, WriteError
-from tfkafka.write import write
 
 
 def test_all_are_there_in_order(kafka, topic):
@@ -70,7 +69,7 @@ def test_a_frozen_broker_is_an_error_within_the_timeout(kafka_factory):
         broker.pause()
         yield "b"
 
-    from tfkafka.admin import Admin
+    from tfkafka import Admin
 
     Admin(servers).create_topic("t")
     try:

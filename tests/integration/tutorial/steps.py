@@ -25,7 +25,7 @@ from tests.tutorial import (
     TrainedModel,
     write,
 )
-from tfkafka.admin import Admin, GroupPartition
+from tfkafka import Admin, GroupPartition
 
 SEED = 1
 STREAM_TIMEOUT_MS = 10_000

@@ -1,7 +1,7 @@
 """Steps 3 and 4: the topics are as the tutorial describes them."""
 
 from tests.tutorial import SusyTopic
-from tfkafka.admin import Admin, format_topic
+from tfkafka import Admin, format_topic
 
 
 def test_partitions_and_replicas(

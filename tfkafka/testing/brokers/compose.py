@@ -8,10 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.base import Broker, answers_metadata
 from tfkafka.testing.brokers.processes import free_ports, port_is_free
-from tfkafka.waiting import wait_for
 
 COMPOSE_FILE = Path(__file__).parents[3] / "docker-compose.yml"
 SERVICE = "kafka"

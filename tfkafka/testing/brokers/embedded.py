@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError, TfkafkaError
 from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.base import Broker, answers_metadata
@@ -28,7 +29,6 @@ from tfkafka.testing.brokers.processes import (
     start_java,
 )
 from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag, write_settings
-from tfkafka.waiting import wait_for
 
 READY_DEADLINE_S = 120.0
 STARTS_ON_FREE_PORTS = 3

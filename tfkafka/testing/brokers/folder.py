@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tfkafka._util.files import write_whole
 from tfkafka.errors import BrokerError
-from tfkafka.files import write_whole
 from tfkafka.testing.brokers.processes import JavaProcess
 from tfkafka.testing.brokers.settings import HOST, Ports
 

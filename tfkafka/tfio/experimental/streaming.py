@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfkafka import config
-from tfkafka.groups import KafkaBatchDataset, KafkaGroupDataset
+from tfkafka.data.groups import KafkaBatchDataset, KafkaGroupDataset
 from tfkafka.intake import FOR_EVER
 
 DEFAULT_GROUP = "test-consumer-group"

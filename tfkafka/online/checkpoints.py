@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from tfkafka._util.files import SCRATCH, replacing
 from tfkafka.errors import CheckpointError
-from tfkafka.files import SCRATCH, replacing
 
 LOCK = "lock"
 HEADER = "header"

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfkafka.elements import Metadata
-from tfkafka.groups import KafkaGroupDataset
+from tfkafka.data.elements import Metadata
+from tfkafka.data.groups import KafkaGroupDataset
 from tfkafka.ledger import Ledger
 
 COMMIT_EVERY_S = 1.0

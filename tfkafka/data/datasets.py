@@ -10,11 +10,12 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from tfkafka import config, interrupts
-from tfkafka.decode import CsvDecoder
-from tfkafka.elements import Layout
+from tfkafka import config
+from tfkafka._util import interrupts
+from tfkafka.data.elements import Layout
+from tfkafka.decoding.bad_records import Counts, Poison
+from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.intake import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
-from tfkafka.poison import Counts, Poison
 from tfkafka.read import OFFSET_END, Span, Start, pin, read
 from tfkafka.records import Chunk
 

@@ -14,8 +14,15 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from tfkafka import config
-from tfkafka.errors import TfkafkaError
-from tfkafka.lane import in_background
+from tfkafka._util.background import in_background
+from tfkafka.client import create
+from tfkafka.errors import (
+    AbortedError,
+    FencedError,
+    TfkafkaError,
+    TransactionError,
+    UnusableError,
+)
 from tfkafka.ledger import Positions
 
 # A call that brought nothing for so long is taken for one that hangs. Seen after a broker had died
@@ -61,22 +68,6 @@ _HOPELESS = {
 }  # fmt: skip
 
 
-class TransactionError(TfkafkaError):
-    """A transaction failed for a reason that another attempt will not change."""
-
-
-class AbortedError(TfkafkaError):
-    """The transaction was aborted: nothing of it counts, and the producer can begin another."""
-
-
-class UnusableError(TfkafkaError):
-    """A client hangs or has failed for good: go on with new ones."""
-
-
-class FencedError(TfkafkaError):
-    """The broker refuses this client for good: for a newer one of the same name, or as too late."""
-
-
 class TransactionalProducer:
     """A producer that does nothing outside of a transaction.
 
@@ -95,7 +86,7 @@ class TransactionalProducer:
             "error_cb": self._note,
         }
         self._reason = "no answer"
-        self._producer = config.make_client(Producer, {**_DEFAULTS, **CLIENT, **settings, **fixed})
+        self._producer = create.make_client(Producer, {**_DEFAULTS, **CLIENT, **settings, **fixed})
 
     def connect(self) -> None:
         """Abort what a former producer of this name left open, and fence it."""

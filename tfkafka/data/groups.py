@@ -9,13 +9,14 @@ import tensorflow as tf
 from confluent_kafka import Message
 
 from tfkafka import config
-from tfkafka.datasets import ChunkedDataset, Source, shaped, source_options
-from tfkafka.decode import CsvDecoder
-from tfkafka.elements import Layout
+from tfkafka.client import create
+from tfkafka.data.datasets import ChunkedDataset, Source, shaped, source_options
+from tfkafka.data.elements import Layout
+from tfkafka.decoding.bad_records import Counts, Poison
+from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import ConfigurationError
 from tfkafka.intake import BROKER_TIMEOUT_MS, FOR_EVER, PREFETCH_BYTES, Limits
 from tfkafka.ledger import Ledger
-from tfkafka.poison import Counts, Poison
 from tfkafka.records import Chunk
 from tfkafka.session import GroupSession
 
@@ -210,7 +211,7 @@ class KafkaGroupDataset(_GroupDataset):
         settings = config.consumer_settings(servers, configuration)
         settings["group.id"] = group_id
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
-        config.check(settings)
+        create.check(settings)
         layout = Layout(decode, metadata)
         self._membership = Membership(
             topics, settings, limits, stream_timeout, True, layout.prepare
@@ -285,7 +286,7 @@ class KafkaBatchDataset(_GroupDataset):
                 f"dataset"
             )
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
-        config.check(settings)
+        create.check(settings)
         self._membership = Membership(topics, settings, limits, stream_timeout, False)
         self._membership.auto_commit = auto_commit
         poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from tfkafka.errors import ConfigurationError, ReadError, TfkafkaError, TopicError
+from tfkafka._util.background import in_background
+from tfkafka.client.transactions import CLIENT, PROGRESS_S, is_fencing
+from tfkafka.errors import (
+    ConfigurationError,
+    FencedError,
+    ReadError,
+    TfkafkaError,
+    TopicError,
+    UnusableError,
+)
 from tfkafka.intake import FOR_EVER, Intake, Limits
-from tfkafka.lane import in_background
 from tfkafka.offsets import FIXED
 from tfkafka.records import Chunk
-from tfkafka.transactions import (
-    CLIENT,
-    PROGRESS_S,
-    FencedError,
-    UnusableError,
-    is_fencing,
-)
 
 _LEAST = (("transaction_records", 1), ("transaction_wait", 0), ("stream_timeout", FOR_EVER))
 _POLL_S = 0.1

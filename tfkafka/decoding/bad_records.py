@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaException, Producer
 
 from tfkafka import config
-from tfkafka.decode import Fault
+from tfkafka.client import create
+from tfkafka.client.transactions import room_for
+from tfkafka.decoding.csv import Fault
 from tfkafka.errors import PoisonedRecordError, WriteError
 from tfkafka.records import Chunk
-from tfkafka.transactions import room_for
 
 POLICIES = ("fail", "skip", "quarantine")
 FLUSH_S = 30.0
@@ -77,7 +78,7 @@ class Poison:
                 failed.append(error.str())
 
         defaults = {"log_level": 0, **config.ANY_SIZE}
-        producer = config.make_client(Producer, {**defaults, **self.settings})
+        producer = create.make_client(Producer, {**defaults, **self.settings})
         written = []
         for fault in faults:
             place = chunk.position(fault.index)

@@ -14,17 +14,14 @@ from collections.abc import Callable
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tfkafka import config, poison
-from tfkafka.batches import Extent
-from tfkafka.errors import OffsetError, ReadError
-from tfkafka.job import Job, refuse_missing_topics
-from tfkafka.pipeline import Pipeline
-from tfkafka.transactions import (
-    TRANSACTION_S,
-    FencedError,
-    TransactionError,
-    UnusableError,
-)
+from tfkafka import config
+from tfkafka.client import create
+from tfkafka.client.transactions import TRANSACTION_S
+from tfkafka.decoding import bad_records
+from tfkafka.errors import FencedError, OffsetError, ReadError, TransactionError, UnusableError
+from tfkafka.exactly_once.batches import Extent
+from tfkafka.exactly_once.job import Job, refuse_missing_topics
+from tfkafka.exactly_once.pipeline import Pipeline
 
 TRANSACTION_RECORDS = 10_000
 TRANSACTION_WAIT_MS = 1000
@@ -74,7 +71,7 @@ class ExactlyOnceInference:
         transaction_timeout: int = TRANSACTION_TIMEOUT_MS,
         broker_timeout: int = BROKER_TIMEOUT_MS,
         configuration: config.Configuration = None,
-        on_commit: Callable[[poison.Counts], None] | None = None,
+        on_commit: Callable[[bad_records.Counts], None] | None = None,
     ):
         self.job = job
         self.extent = Extent(transaction_records, transaction_wait, stream_timeout)
@@ -82,16 +79,16 @@ class ExactlyOnceInference:
             **_DEFAULTS, **config.consumer_settings(servers, configuration),
             "group.id": job.group_id, "group.instance.id": job.worker,
         })  # fmt: skip
-        config.check(self.settings)
+        create.check(self.settings)
         self.transaction_timeout = transaction_timeout
         self.stopped = threading.Event()
         self.member_ids: set[str] = set()
         self.restarts = self.rebalances = 0
-        self.counts = poison.Poison(job.on_poison, job.quarantine_topic, {}).counts
+        self.counts = bad_records.Poison(job.on_poison, job.quarantine_topic, {}).counts
         self._on_commit = on_commit
         self.patience = _Patience(broker_timeout / 1000, self.stopped)
 
-    def run(self) -> poison.Counts:
+    def run(self) -> bad_records.Counts:
         """Work until the stream ends or `stop` is called, then leave the group.
 
         Raises:
@@ -161,7 +158,7 @@ class ExactlyOnceInference:
         ending its transaction or its membership. While this one joins again the broker shows its
         new id before it tells it.
         """
-        client = config.make_client(AdminClient, config.connection_settings(self.settings))
+        client = create.make_client(AdminClient, config.connection_settings(self.settings))
         deadline = time.monotonic() + _JOIN_S
         while self._named(client) - self.member_ids - {attempt.member_id()}:
             if attempt.is_assigned() or time.monotonic() > deadline:

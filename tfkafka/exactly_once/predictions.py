@@ -14,14 +14,14 @@ import polars
 from confluent_kafka import Producer
 
 from tfkafka import config
-from tfkafka.admin import Admin
-from tfkafka.decode import CsvDecoder, parse_rows
-from tfkafka.errors import TfkafkaError
+from tfkafka._util.waiting import wait_for
+from tfkafka.client.admin import Admin
+from tfkafka.client.transactions import room_for
+from tfkafka.decoding.csv import CsvDecoder, parse_rows
+from tfkafka.errors import PredictionsError
 from tfkafka.intake import Limits
 from tfkafka.read import Span, pin, read
 from tfkafka.records import Chunk, Position
-from tfkafka.transactions import room_for
-from tfkafka.waiting import wait_for
 
 TOPIC, PARTITION, OFFSET = "tfkafka.topic", "tfkafka.partition", "tfkafka.offset"
 MODEL = "tfkafka.model"
@@ -34,10 +34,6 @@ SETTLED_S = 60.0
 _NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 Predict = Callable[[np.ndarray], np.ndarray]
-
-
-class PredictionsError(TfkafkaError):
-    """Committed predictions that are not one for each input."""
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,12 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 from tfkafka import config
-from tfkafka.batches import BatchReader
-from tfkafka.errors import OffsetError, ReadError
+from tfkafka._util.background import Lane
+from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, Turns
+from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
+from tfkafka.exactly_once.batches import BatchReader
+from tfkafka.exactly_once.job import Predicted, predict
 from tfkafka.intake import Limits
-from tfkafka.job import Predicted, predict
-from tfkafka.lane import Lane
-from tfkafka.transactions import (
-    PROGRESS_S,
-    TRANSACTION_S,
-    AbortedError,
-    FencedError,
-    Turns,
-    UnusableError,
-)
 
 if TYPE_CHECKING:
     from tfkafka.exactly_once import ExactlyOnceInference

@@ -21,12 +21,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfkafka import config
-from tfkafka.checkpoints import Checkpoint, Series, load, locked, replace, save
-from tfkafka.decode import CsvDecoder
+from tfkafka.decoding.bad_records import Poison
+from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import CheckpointError
 from tfkafka.intake import BROKER_TIMEOUT_MS, FOR_EVER, Limits
-from tfkafka.plans import Tail, next_plan
-from tfkafka.poison import Poison
+from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
+from tfkafka.online.planner import Tail, next_plan
 from tfkafka.read import Span, read
 from tfkafka.records import Chunk
 

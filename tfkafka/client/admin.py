@@ -24,8 +24,8 @@ from confluent_kafka.admin import (
     OffsetSpec,
 )
 
+from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError, TopicError
-from tfkafka.waiting import wait_for
 
 REQUEST_TIMEOUT_S = 10.0
 OFFSETS_TOPIC = "__consumer_offsets"

@@ -9,6 +9,7 @@ from itertools import repeat
 from confluent_kafka import KafkaException, Producer
 
 from tfkafka import config
+from tfkafka.client import create
 from tfkafka.errors import WriteError
 
 TIMEOUT_S = 120.0
@@ -63,7 +64,7 @@ def write(
     """
     failures = _Failures(topic)
     settings = {**_DEFAULTS, "bootstrap.servers": servers, **config.parse(configuration)}
-    producer = config.make_client(Producer, {**settings, **_FIXED, "error_cb": failures.note})
+    producer = create.make_client(Producer, {**settings, **_FIXED, "error_cb": failures.note})
     place = {} if partition is None else {"partition": partition}
     pairs = zip(values, repeat(None)) if keys is None else zip(values, keys, strict=True)
     count = 0

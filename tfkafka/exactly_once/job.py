@@ -9,10 +9,13 @@ import numpy as np
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from tfkafka import config, poison, predictions
-from tfkafka.decode import CsvDecoder, Fault
+from tfkafka import config
+from tfkafka.client import create
+from tfkafka.decoding import bad_records
+from tfkafka.decoding.csv import CsvDecoder, Fault
 from tfkafka.errors import PoisonedRecordError, ReadError, TopicError
-from tfkafka.predictions import Predict
+from tfkafka.exactly_once import predictions
+from tfkafka.exactly_once.predictions import Predict
 from tfkafka.records import Chunk
 
 _ASK_S = 5.0
@@ -65,7 +68,7 @@ class Predicted:
         )
         if self.job.on_poison == "quarantine":
             for fault in self.faults:
-                poison.produce(producer, self.job.quarantine_topic, self.chunk, fault)
+                bad_records.produce(producer, self.job.quarantine_topic, self.chunk, fault)
 
 
 def predict(job: Job, chunk: Chunk) -> Predicted:
@@ -86,7 +89,7 @@ def predict(job: Job, chunk: Chunk) -> Predicted:
 
 
 def refuse_missing_topics(job: Job, settings: config.Settings) -> None:
-    client = config.make_client(
+    client = create.make_client(
         AdminClient, {"log_level": 0, **config.connection_settings(settings)}
     )
     wanted = [*job.topics, job.predictions_topic]

@@ -15,6 +15,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tfkafka import config
+from tfkafka.client import create
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.intake import FOR_EVER
 from tfkafka.read import Span
@@ -41,7 +42,7 @@ class Tail:
         self._broker_timeout = broker_timeout
         # A broker that comes back is to be noticed soon: the client's default is 10 s.
         chosen = {"log_level": 0, "reconnect.backoff.max.ms": RECONNECT_MS}
-        self._client = config.make_client(
+        self._client = create.make_client(
             AdminClient, {**chosen, **config.connection_settings(settings)}
         )
         committed = settings.get("isolation.level", "read_committed") == "read_committed"

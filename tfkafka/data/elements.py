@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfkafka.decode import CsvDecoder
-from tfkafka.poison import Poison
+from tfkafka.decoding.bad_records import Poison
+from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.records import Chunk, is_null, without_null
 
 

@@ -1,0 +1,94 @@
+"""Clients of confluent-kafka, made with settings that librdkafka has checked.
+
+The names of settings come from librdkafka itself, so they are those of the installed version.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import difflib
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import confluent_kafka
+from confluent_kafka import KafkaException
+
+from tfkafka.config import is_secret
+from tfkafka.errors import ConfigurationError
+
+_UNKNOWN = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
+_WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
+
+
+def make_client(kind: Callable, settings: Mapping[str, object], **arguments):
+    """A confluent-kafka client (`Consumer`, `Producer`, ...) with these settings.
+
+    Raises:
+        ConfigurationError: librdkafka doesn't know a name (the nearest known ones are told) or
+            refuses a value.
+    """
+    if settings.get("group.id") == "":
+        # confluent-kafka 2.16 aborts the process.
+        raise ConfigurationError("group.id is empty: give the consumer group a name")
+    try:
+        return kind(dict(settings), **arguments)
+    except KafkaException as error:
+        raise _explained(error.args[0].str()) from None
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"the Kafka client refuses its configuration: {error}") from None
+
+
+def check(settings: Mapping[str, object]) -> None:
+    """Raise ConfigurationError if a consumer could not be made with these settings."""
+    unconnected = {k: v for k, v in settings.items() if k != "bootstrap.servers"}
+    # Without an address nothing is connected to.
+    fixed = {"log_level": 0, "error_cb": lambda _error: None}
+    make_client(confluent_kafka.Consumer, {"group.id": "any", **unconnected, **fixed}).close()
+
+
+def nearest_names(name: str) -> list[str]:
+    """At most three names that librdkafka knows and that are spelled like `name`."""
+    return difflib.get_close_matches(name, known_names(), n=3)
+
+
+def known_names() -> list[str]:
+    """All settings of the installed librdkafka; empty where its library file is not found."""
+    library = _librdkafka()
+    if library is None:
+        return []
+    c = ctypes.CDLL(None)
+    c.fopen.restype = ctypes.c_void_p
+    c.fopen.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+    c.fclose.argtypes = [ctypes.c_void_p]
+    library.rd_kafka_conf_properties_show.argtypes = [ctypes.c_void_p]
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "properties.md"
+        stream = c.fopen(str(table).encode(), b"w")
+        library.rd_kafka_conf_properties_show(stream)
+        c.fclose(stream)
+        rows = re.findall(r"^([a-z][\w.]*)\s*\|", table.read_text(), re.MULTILINE)
+    return sorted(set(rows))
+
+
+def _librdkafka() -> ctypes.CDLL | None:
+    """The copy of librdkafka inside the confluent-kafka wheel."""
+    package = Path(confluent_kafka.__file__).parent
+    folders = (package.with_name("confluent_kafka.libs"), package / ".dylibs")
+    for folder in folders:
+        for path in folder.glob("librdkafka*"):
+            return ctypes.CDLL(str(path))
+    return None
+
+
+def _explained(reason: str) -> ConfigurationError:
+    unknown = _UNKNOWN.search(reason)
+    if unknown:
+        near = ", ".join(nearest_names(unknown["name"]))
+        advice = f"did you mean {near}?" if near else "see librdkafka's CONFIGURATION.md"
+        return ConfigurationError(f"Kafka has no setting {unknown['name']}: {advice}")
+    wrong = _WRONG_VALUE.search(reason)
+    if wrong and is_secret(wrong["name"]):
+        reason = f"invalid value for {wrong['name']}"
+    return ConfigurationError(f"the Kafka client refuses its configuration: {reason}")

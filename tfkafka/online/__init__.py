@@ -1,0 +1,5 @@
+"""Online learning that a crash does not change."""
+
+from tfkafka.online.learner import Progress, Stream, learn
+
+__all__ = ["Progress", "Stream", "learn"]
