@@ -1,0 +1,74 @@
+"""Everything that the histories use of the product; no other module of theirs imports tfkafka.
+
+Each name is looked for at its new place first and then at the old one, so that the same scenarios
+run on the code before the rebuild and after it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+
+def _find(name: str, *homes: str) -> Any:
+    """Return `name` from the first of these modules that has it.
+
+    Where a module has the name of a function (`tfkafka.write` once was one), the module is no find.
+    """
+    for home in homes:
+        try:
+            found = getattr(importlib.import_module(home), name, None)
+        except ModuleNotFoundError:
+            continue
+        if found is not None and not inspect.ismodule(found):
+            return found
+    raise ImportError(f"{name} is in none of {', '.join(homes)}")
+
+
+CommitCallback = _find("CommitCallback", "tfkafka")
+CsvDecoder = _find("CsvDecoder", "tfkafka")
+KafkaBatchDataset = _find("KafkaBatchDataset", "tfkafka")
+KafkaDataset = _find("KafkaDataset", "tfkafka")
+KafkaGroupDataset = _find("KafkaGroupDataset", "tfkafka")
+headers_of = _find("headers_of", "tfkafka")
+write = _find("write", "tfkafka", "tfkafka.write")
+Admin = _find("Admin", "tfkafka", "tfkafka.admin")
+ExactlyOnceInference = _find("ExactlyOnceInference", "tfkafka", "tfkafka.exactly_once")
+Job = _find("Job", "tfkafka", "tfkafka.exactly_once")
+keras_predict = _find("keras_predict", "tfkafka", "tfkafka.predictions")
+Stream = _find("Stream", "tfkafka", "tfkafka.online")
+learn = _find("learn", "tfkafka", "tfkafka.online")
+start_broker = _find("start", "tfkafka.testing.brokers.embedded")
+tfio = importlib.import_module("tfkafka.tfio")
+
+
+def poisoned(policy: str, topic: str | None = None) -> dict[str, Any]:
+    """Return the arguments that say what to do with records that cannot be decoded.
+
+    Args:
+        policy: "fail", "skip" or "quarantine".
+        topic: of the quarantine.
+    """
+    return {"on_poison": policy, "quarantine_topic": topic}
+
+
+def counted(counts: Any) -> str:
+    """Return the counts of a dataset or a worker as text."""
+    return (
+        f"read {counts.read}, used {counts.used}, skipped {counts.skipped}, "
+        f"quarantined {counts.quarantined}"
+    )
+
+
+def causes(error: BaseException, dataset: Any = None) -> Iterator[BaseException]:
+    """Yield an error as its caller gets it, and the one that TensorFlow has put it in place of.
+
+    Args:
+        dataset: what was iterated, or None.
+    """
+    yield error
+    behind = getattr(dataset, "error", None)
+    if behind is not None and behind is not error:
+        yield behind
