@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import _common
 import tensorflow as tf
 
+from reproduction.metrics import evaluate
 from tfkafka import Admin, CsvDecoder
-from tfkafka.exactly_once import ExactlyOnceInference, Job
-from tfkafka.exactly_once.predictions import evaluate, keras_predict
+from tfkafka.exactly_once import ExactlyOnceInference, Job, keras_predict
 
 arguments = _common.parse(
     __doc__,

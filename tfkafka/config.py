@@ -6,8 +6,10 @@ https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from tfkafka.errors import ConfigurationError
 
@@ -15,8 +17,82 @@ DEFAULT_SERVERS = "localhost:9092"
 # tensorflow-io's way to mark a setting of a topic; librdkafka takes those like all others.
 TOPIC_PREFIX = "conf.topic."
 
-# Of a producer: what a record may measure is the broker's to judge.
-ANY_SIZE = {"message.max.bytes": 100_000_000}
+PREFETCH_BYTES = 32 << 20
+BROKER_TIMEOUT_MS = 30_000
+# A stream_timeout: the stream never ends.
+FOREVER = -1
+
+# What tfkafka sets. Of each client first what a user may change, then, as ..._FIXED, what not.
+_QUIET = {"bootstrap.servers": DEFAULT_SERVERS, "log_level": 0}
+CONSUMER_DEFAULTS = {
+    **_QUIET,
+    # The client asks a broker again so soon after its queue was full; the default of 1 s halves the
+    # speed of a fast reader.
+    "fetch.queue.backoff.ms": 10,
+}
+CONSUMER_FIXED = {
+    "enable.partition.eof": True,
+    # Commits are this library's business: librdkafka's own would go by what it delivered, used or
+    # not.
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+}
+# Of a consumer that reads ranges: no group is joined, yet librdkafka wants a name.
+RANGES_DEFAULTS = {"group.id": "tfkafka-reader"}
+# An offset that is gone is an error; to go on elsewhere would skip or repeat records.
+RANGES_FIXED = {"auto.offset.reset": "error"}
+# librdkafka prints fatal errors at any log level; exactly-once inference raises them.
+_silent = logging.getLogger("tfkafka.librdkafka")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+# How clients of exactly-once inference come back after a broker's death. With librdkafka's own way,
+# which is to forget all brokers and begin with the bootstrap list, some calls hung for minutes.
+RECOVERY = {
+    "metadata.recovery.strategy": "none",
+    "reconnect.backoff.max.ms": 1000,
+    "logger": _silent,
+}
+EXACTLY_ONCE_DEFAULTS = {**RECOVERY, "session.timeout.ms": 10_000}
+EXACTLY_ONCE_FIXED = {
+    # Also means: committed offsets are read only once no transaction on them is open.
+    "isolation.level": "read_committed",
+    # A record that was deleted before it was read is an error, and no silent skip.
+    "auto.offset.reset": "error",
+    # All partitions are given back before others are assigned: nothing in work outlasts that.
+    "partition.assignment.strategy": "range",
+    "group.protocol": "classic",
+}
+# A broker that comes back is to be noticed soon: the client's default is 10 s.
+ADMIN_DEFAULTS = {**_QUIET, "reconnect.backoff.max.ms": 1000}
+# What a record may measure is the broker's to judge.
+_ANY_SIZE = {"message.max.bytes": 100_000_000}
+# As the Java client and kafka-python do: a key has the same partition whoever writes.
+_PARTITIONER = {"partitioner": "murmur2_random"}
+WRITER_DEFAULTS = {
+    **_QUIET,
+    **_ANY_SIZE,
+    **_PARTITIONER,
+    "enable.idempotence": True,
+    "linger.ms": 20,
+    # `max.message.bytes` of a topic limits a whole batch: 100 kB is small enough for almost any,
+    # and large enough for speed. A larger record is a batch by itself, and the broker's to judge.
+    "batch.size": 100_000,
+    "queue.buffering.max.messages": 1_000_000,
+}
+# A callback in Python for each record would be the slowest part: only failures are called back, and
+# what `flush` leaves is counted.
+WRITER_FIXED = {"delivery.report.only.error": True}
+TRANSACTIONS_DEFAULTS = {
+    **_QUIET,
+    **_ANY_SIZE,
+    **_PARTITIONER,
+    **RECOVERY,
+    "linger.ms": 5,
+    "batch.size": 1_000_000,
+    # The broker's "not yet" to a new transaction is asked again soon.
+    "retry.backoff.ms": 10,
+    "queue.buffering.max.messages": 1_000_000,
+}
 
 _SECRET = re.compile(
     r"password|secret|\.pem$|oauthbearer\.config|assertion\.private|sasl\.username"
@@ -27,6 +103,33 @@ _CONNECTION = re.compile(
 )
 
 Configuration = Mapping[str, object] | Iterable[str] | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is read ahead, and how long a broker may be away.
+
+    Args:
+        chunk_records: records of a chunk at most.
+        chunk_bytes: bytes of memory of a chunk, about; a chunk has one record at least.
+        prefetch_bytes: bytes of records that are held ready, about.
+        broker_timeout: ms without any answer of a broker after which reading fails.
+    """
+
+    chunk_records: int = 4096
+    chunk_bytes: int = 4 << 20
+    prefetch_bytes: int = PREFETCH_BYTES
+    broker_timeout: int = BROKER_TIMEOUT_MS
+
+    def __post_init__(self) -> None:
+        for name in ("chunk_records", "chunk_bytes", "prefetch_bytes", "broker_timeout"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+
+    @property
+    def buffer_bytes(self) -> int:
+        """The share of `prefetch_bytes` that is tfkafka's own buffer; the rest is librdkafka's."""
+        return max(1, self.prefetch_bytes // 2)
 
 
 class Settings(dict[str, object]):
@@ -81,6 +184,28 @@ def connection_settings(settings: Mapping[str, object]) -> Settings:
     """Those of them that say where a cluster is and who asks: for a producer beside a consumer."""
     kept = (name for name in settings if _CONNECTION.match(name))
     return Settings({name: settings[name] for name in kept})
+
+
+def with_read_ahead(settings: Mapping[str, object], limits: Limits) -> Settings:
+    """Settings of a consumer that holds no more than its share of `limits.prefetch_bytes`.
+
+    A quarter is librdkafka's queue, a quarter the answer of a broker that is under way: librdkafka
+    limits `fetch.max.bytes` to the size of its queue.
+    """
+    queue_kilobytes = max(1, min(limits.prefetch_bytes >> 12, 2_097_151))
+    return Settings({"queued.max.messages.kbytes": queue_kilobytes, **settings})
+
+
+def is_cooperative(settings: Mapping[str, object]) -> bool:
+    """Whether a rebalance of a group takes away only the partitions that move."""
+    strategy = str(settings.get("partition.assignment.strategy", ""))
+    return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
+
+
+def begins_at_end(settings: Mapping[str, object]) -> bool:
+    """Whether a group without a committed offset begins at the end of a partition."""
+    reset = settings.get("auto.offset.reset", "latest")
+    return reset not in ("earliest", "smallest", "beginning")
 
 
 def _text(name: object) -> str:

@@ -17,7 +17,7 @@ from tests import summary
 from tests.faults.harness import PARTITIONS, Stage, Worker
 from tfkafka import Admin
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
-from tfkafka.testing.verdict import Verdict
+from tfkafka.testing.checker.verdict import Verdict
 
 FULL = os.environ.get("FAULTS") == "full"
 

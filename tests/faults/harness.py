@@ -16,11 +16,11 @@ import numpy as np
 
 from tests.faults.worker_child import Options, stand_in
 from tfkafka import Admin, write
+from tfkafka.config import Limits
 from tfkafka.exactly_once import predictions
-from tfkafka.intake import Limits
-from tfkafka.read import pin, read
+from tfkafka.reading.ranges import read, resolve
 from tfkafka.testing import wait_for
-from tfkafka.testing.ledger import Kind, Recorder, Verdict, judge
+from tfkafka.testing.checker import Kind, Recorder, Verdict, judge
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120.0
@@ -157,5 +157,5 @@ class Stage:
             },
             Limits(),
         )
-        spans = pin(settings, limits, self.predictions, range(PARTITIONS))
-        return sum(len(chunk) for chunk in read(spans, settings, limits))
+        ranges = resolve(settings, limits, self.predictions)
+        return sum(len(chunk) for chunk in read(ranges, settings, limits))

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tfkafka import Admin
-from tfkafka.exactly_once.predictions import wait_until_settled
+from tfkafka.exactly_once import wait_until_settled
 from tfkafka.testing import wait_for
 
 SESSION_S = 6

@@ -11,7 +11,7 @@ import pytest
 from tests.faults import tutorial_way
 from tests.isolated import ProcessFailed, run
 from tfkafka import write
-from tfkafka.testing.ledger import Recorder, Verdict, judge
+from tfkafka.testing.checker import Recorder, Verdict, judge
 
 RECORDS = 10_000
 BATCHES = 20

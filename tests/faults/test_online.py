@@ -16,9 +16,9 @@ from confluent_kafka import Producer
 from tests.faults import learner_child
 from tests.faults.learner_child import COLUMNS, Options, said
 from tfkafka import Admin, write
-from tfkafka.intake import FOR_EVER
+from tfkafka.client.admin import OffsetReport
+from tfkafka.config import FOREVER
 from tfkafka.online.checkpoints import Checkpoint, Series
-from tfkafka.online.planner import Tail
 from tfkafka.testing import wait_for
 
 RECORDS = 1_250
@@ -182,9 +182,9 @@ def test_sigterm_finishes_the_mini_dataset(kafka, options, story, group):
     assert [[row.partition, row.committed] for row in rows] == state.header["positions"]
     assert all(row.consumer_id is None for row in rows)
     # What the group says is for people: nobody goes by it.
-    tail = Tail({"bootstrap.servers": kafka.bootstrap_servers}, options.topic, 30_000)
-    tail.report(group, {0: 1, 1: 2})
-    assert tail.last_report() is None
+    report = OffsetReport({"bootstrap.servers": kafka.bootstrap_servers}, group, options.topic)
+    report.send({0: 1, 1: 2})
+    assert report.refusal() is None
     finish(options, story)
 
 
@@ -193,7 +193,7 @@ def test_a_plan_holds_though_the_topic_has_grown_and_for_ever_means_until_sigter
 ):
     servers, topic = kafka.bootstrap_servers, make_topic(PARTITIONS)
     fill(servers, topic, 250)
-    options = Options(servers, topic, tmp_path, stream_timeout=FOR_EVER)
+    options = Options(servers, topic, tmp_path, stream_timeout=FOREVER)
     assert learner_child.run(options.but(signal_at=("behind plan", 2))) == -signal.SIGKILL
     fill(servers, topic, 100)
     learner = learner_child.start(options)

@@ -8,8 +8,8 @@ import sys
 from collections import Counter
 
 from tests.faults.harness import DEADLINE_S, ROOT
-from tfkafka.intake import Limits
-from tfkafka.read import pin, read
+from tfkafka.config import Limits
+from tfkafka.reading.ranges import read, resolve
 
 RECORDS = 20_000
 WRITER = """
@@ -39,7 +39,7 @@ def _write(servers: str, topic: str, how: str) -> int:
 
 def _numbers(servers: str, topic: str) -> list[int]:
     settings = {"bootstrap.servers": servers}
-    chunks = read(pin(settings, Limits(), topic, [0]), settings, Limits())
+    chunks = read(resolve(settings, Limits(), topic, [0]), settings, Limits())
     return [int(value) for chunk in chunks for value in chunk.values]
 
 

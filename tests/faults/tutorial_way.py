@@ -14,7 +14,7 @@ from tests.tutorial import GROUP_CONFIGURATION
 from tfkafka import Admin
 from tfkafka.errors import TfkafkaError
 from tfkafka.testing import wait_for
-from tfkafka.testing.ledger import Recorder
+from tfkafka.testing.checker import Recorder
 
 STREAM_TIMEOUT_MS = 10_000
 BATCH_SIZE = 64

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 
-class Lane:
+class BackgroundThread:
     """One thread that does what it is given, in this order."""
 
     def __init__(self, name: str):
@@ -40,7 +40,7 @@ class Lane:
 
 def in_background(function: Callable[[], object]) -> Future:
     """Run one function in a thread of its own."""
-    lane = Lane(getattr(function, "__name__", "background"))
-    future = lane.submit(function)
-    lane.close()
+    thread = BackgroundThread(getattr(function, "__name__", "background"))
+    future = thread.submit(function)
+    thread.close()
     return future

@@ -6,41 +6,30 @@ What is described can be printed as Kafka's own `kafka-topics --describe` and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 from confluent_kafka import (
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
-    TopicPartition,
 )
-from confluent_kafka.admin import (
-    AdminClient,
-    ConfigResource,
-    ConfigSource,
-    NewTopic,
-    OffsetSpec,
-)
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin import ConfigResource, ConfigSource, NewTopic
 
 from tfkafka._util.waiting import wait_for
+from tfkafka.chunk import TopicPartition
+from tfkafka.client import codes
+from tfkafka.client.cluster import Cluster
 from tfkafka.errors import BrokerError, TopicError
 
-REQUEST_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_MS = 10_000
+REPORT_S = 5.0
 OFFSETS_TOPIC = "__consumer_offsets"
-# What a broker says in the moments until it knows that it leads a new partition.
-_NOT_YET_LOADED = (
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-)
-_NOT_YET_LED = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-)
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -99,9 +88,11 @@ class Admin:
 
     def __init__(self, bootstrap_servers: str, configuration: Mapping[str, object] | None = None):
         self.bootstrap_servers = bootstrap_servers
-        self._client = AdminClient(
-            {"bootstrap.servers": bootstrap_servers, "log_level": 0, **(configuration or {})}
-        )
+        # All records count, also those of an open transaction.
+        settings = {"isolation.level": "read_uncommitted", **(configuration or {})}
+        settings["bootstrap.servers"] = bootstrap_servers
+        self._cluster = Cluster(settings, REQUEST_TIMEOUT_MS, BrokerError, self._unreachable)
+        self._client = self._cluster.client
 
     def topics(self) -> list[str]:
         """Names of all topics but Kafka's internal ones, sorted."""
@@ -121,44 +112,48 @@ class Admin:
         """
         request = NewTopic(name, partitions, replication_factor, config=dict(settings or {}))
         try:
-            self._result(self._client.create_topics([request])[name])
+            self._once(lambda: self._client.create_topics([request])[name])
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 raise self._exists(name) from None
             raise TopicError(f"cannot create topic {name}: {error.args[0].str()}") from error
         wait_for(
-            lambda: self._leaders(name) == partitions, f"leaders of the new topic {name}",
+            lambda: self._leaders(name) == partitions,
+            f"leaders of the new topic {name}",
             error=TopicError,
-        )  # fmt: skip
+        )
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and its records; returns when it is gone. TopicError if it is missing."""
         try:
-            self._result(self._client.delete_topics([name])[name])
+            self._once(lambda: self._client.delete_topics([name])[name])
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise self._missing(name) from None
+            if error.args[0].code() in codes.MISSING:
+                raise self._cluster.missing(name) from None
             raise TopicError(f"cannot delete topic {name}: {error.args[0].str()}") from error
         wait_for(lambda: name not in self.topics(), f"topic {name} to be gone", error=TopicError)
 
     def describe_topic(self, name: str) -> Topic:
         """A topic as it is now. Raises TopicError where there is none."""
-        if name not in self.topics():
-            raise self._missing(name)
+        found = self._metadata().topics.get(name)
+        if found is None:
+            raise self._cluster.missing(name)
         partitions = tuple(
             Partition(number, info.leader, tuple(info.replicas), tuple(info.isrs))
-            for number, info in sorted(self._metadata(name).topics[name].partitions.items())
+            for number, info in sorted(found.partitions.items())
         )
         return Topic(name, partitions, self._settings(name))
 
     def end_offsets(self, name: str) -> dict[int, int]:
         """For each partition, the offset that its next record will get."""
-        return self._offsets(name, OffsetSpec.latest())
+        return self._cluster.end_offsets(name, self._cluster.partitions(name))
 
     def record_count(self, name: str) -> int:
         """Offsets between beginning and end of all partitions: the records of a plain topic."""
-        begin, end = self._offsets(name, OffsetSpec.earliest()), self.end_offsets(name)
-        return sum(end[partition] - begin[partition] for partition in end)
+        partitions = self._cluster.partitions(name)
+        first = self._cluster.first_offsets(name, partitions)
+        end = self._cluster.end_offsets(name, partitions)
+        return sum(end[partition] - first[partition] for partition in end)
 
     def describe_group(self, group: str) -> list[GroupPartition]:
         """How far a group is, a row for each partition that it committed or that a member reads.
@@ -172,11 +167,16 @@ class Admin:
         members = self._members(group)
         committed = self._committed(group)
         keys = sorted({*committed, *members})
-        ends = {name: self.end_offsets(name) for name in {topic for topic, _ in keys}}
+        topics = {topic: self.end_offsets(topic) for topic in {key.topic for key in keys}}
+        ends = {key: topics[key.topic][key.partition] for key in keys}
         nobody = (None, None, None)
         return [
             GroupPartition(
-                group, *key, committed.get(key), ends[key[0]][key[1]], *members.get(key, nobody)
+                group,
+                *key,
+                committed.get(key),
+                ends[key],
+                *members.get(key, nobody),
             )
             for key in keys
         ]
@@ -190,21 +190,23 @@ class Admin:
             ConsumerGroupState.DEAD,
         )
 
-    def _metadata(self, name: str | None = None):
-        try:
-            return self._client.list_topics(name, timeout=REQUEST_TIMEOUT_S)
-        except KafkaException as error:
-            raise self._unreachable(error) from error
+    def member_ids(self, group: str, instance: str) -> set[str]:
+        """The ids of a group's members whose `group.instance.id` this is."""
+        members = self._description(group).members
+        return {m.member_id for m in members if m.group_instance_id == instance}
+
+    def _metadata(self):
+        # Of all topics: a question for one could create it, where brokers are set so.
+        return self._ask(lambda timeout_s: self._client.list_topics(timeout=timeout_s))
 
     def _leaders(self, name: str) -> int:
-        # Asked for all topics: a question for one could create it, where brokers are set so.
         topic = self._metadata().topics.get(name)
         return sum(info.leader >= 0 for info in topic.partitions.values()) if topic else 0
 
     def _groups_are_kept(self) -> bool:
         """Whether the topic of all groups' offsets exists; returns when it can be asked.
 
-        It is made when the first group appears. librdkafka 2.16 waits for ever on closing where
+        It is made when the first group appears. librdkafka 2.16 waits forever on closing where
         a question about a group timed out because that topic was not there yet.
         """
         topic = self._metadata().topics.get(OFFSETS_TOPIC)
@@ -218,77 +220,53 @@ class Admin:
 
     def _settings(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-        entries = self._result(self._client.describe_configs([resource])[resource])
+        entries = self._answer(lambda: self._client.describe_configs([resource])[resource])
         own = (entry for entry in entries.values() if not _is_default(entry))
         return {entry.name: entry.value for entry in own}
 
-    def _offsets(self, name: str, which: OffsetSpec) -> dict[int, int]:
-        topic = self._metadata().topics.get(name)
-        if topic is None:
-            raise self._missing(name)
-        request = {TopicPartition(name, partition): which for partition in sorted(topic.partitions)}
-        return wait_for(
-            lambda: self._offsets_if_led(request), f"leaders of {name} to answer",
-            REQUEST_TIMEOUT_S, TopicError,
-        )  # fmt: skip
-
-    def _offsets_if_led(self, request: dict[TopicPartition, OffsetSpec]) -> dict[int, int] | None:
-        """None while a broker that the metadata names as a leader does not know it yet."""
-        try:
-            futures = self._client.list_offsets(request)
-            return {key.partition: self._result(future).offset for key, future in futures.items()}
-        except KafkaException as error:
-            if error.args[0].code() in _NOT_YET_LED:
-                return None
-            raise
-
-    def _committed(self, group: str) -> dict[tuple[str, int], int]:
+    def _committed(self, group: str) -> dict[TopicPartition, int]:
         request = [ConsumerGroupTopicPartitions(group)]
-        answer = self._result(self._client.list_consumer_group_offsets(request)[group])
-        return {(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
-
-    def _members(self, group: str) -> dict[tuple[str, int], tuple[str, str, str]]:
-        description = self._description(group)
+        answer = self._answer(lambda: self._client.list_consumer_group_offsets(request)[group])
         return {
-            (p.topic, p.partition): (member.member_id, member.host, member.client_id)
-            for member in description.members
+            TopicPartition(p.topic, p.partition): p.offset
+            for p in answer.topic_partitions
+            if p.offset >= 0
+        }
+
+    def _members(self, group: str) -> dict[TopicPartition, tuple[str, str, str]]:
+        return {
+            TopicPartition(p.topic, p.partition): (member.member_id, member.host, member.client_id)
+            for member in self._description(group).members
             for p in (member.assignment.topic_partitions if member.assignment else [])
         }
 
     def _description(self, group: str):
         """Once the group's coordinator has loaded it."""
-        return wait_for(
-            lambda: self._description_if_loaded(group), f"the coordinator of group {group}",
-            REQUEST_TIMEOUT_S, BrokerError,
-        )  # fmt: skip
+        return self._answer(lambda: self._client.describe_consumer_groups([group])[group])
 
-    def _description_if_loaded(self, group: str):
-        try:
-            return self._result(self._client.describe_consumer_groups([group])[group])
-        except KafkaException as error:
-            if error.args[0].code() in _NOT_YET_LOADED:
-                return None
-            raise
+    def _answer(self, request: Callable[[], Future]):
+        """What the future of a request brings; asked again while something passes."""
+        return self._ask(lambda timeout_s: self._cluster.result(request(), timeout_s))
 
-    def _result(self, future):
+    def _once(self, request: Callable[[], Future]) -> None:
+        """The same for what is not to be asked twice. Raises KafkaException where it is refused."""
         try:
-            return future.result(timeout=REQUEST_TIMEOUT_S)
+            request().result(REQUEST_TIMEOUT_MS / 1000)
         except TimeoutError as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable("", "no answer") from error
         except KafkaException as error:
-            if error.args[0].code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT):
-                raise self._unreachable(error) from error
+            if error.args[0].code() in codes.TRANSIENT:
+                raise self._unreachable("", error.args[0].str()) from error
             raise
 
-    def _unreachable(self, error: Exception) -> BrokerError:
-        reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
+    def _ask(self, question: Callable[[float], Answer]) -> Answer:
+        return self._cluster.ask(f"Kafka at {self.bootstrap_servers}", question)
+
+    def _unreachable(self, _what: str, reason: str) -> BrokerError:
         return BrokerError(
             f"no Kafka broker answers at {self.bootstrap_servers} ({reason}): "
             f"start one, or name the right address"
         )
-
-    def _missing(self, name: str) -> TopicError:
-        return TopicError(f"there is no topic {name} on {self.bootstrap_servers}: create it first")
 
     def _exists(self, name: str) -> TopicError:
         return TopicError(
@@ -296,6 +274,41 @@ class Admin:
             f"{len(self.describe_topic(name).partitions)} partitions and "
             f"{self.record_count(name):,} records"
         )
+
+
+class OffsetReport:
+    """Tells a group, which has no members, how far one is: for monitoring; it is never read.
+
+    Args:
+        settings: of a consumer; where the cluster is and who asks are taken from them.
+    """
+
+    def __init__(self, settings: Mapping[str, object], group: str, topic: str):
+        self._client = Cluster(settings, REQUEST_TIMEOUT_MS).client
+        self._group, self._topic = group, topic
+        self._answer: Future | None = None
+
+    def send(self, positions: Mapping[int, int]) -> None:
+        """Set the group's offsets; does not wait, and leaves out what is too much."""
+        if self._answer is not None and not self._answer.done():
+            return
+        offsets = [Place(self._topic, *position) for position in positions.items()]
+        [self._answer] = self._client.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(self._group, offsets)], request_timeout=REPORT_S
+        ).values()
+
+    def refusal(self) -> str | None:
+        """Wait for the answer to the last report: None, or why it was refused."""
+        if self._answer is None:
+            return None
+        try:
+            answer = self._answer.result(2 * REPORT_S)
+        except KafkaException as error:
+            return error.args[0].str()
+        except TimeoutError:
+            return "no answer"
+        refused = [p.error.str() for p in answer.topic_partitions if p.error is not None]
+        return refused[0] if refused else None
 
 
 def format_topic(topic: Topic) -> str:

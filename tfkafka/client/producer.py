@@ -1,38 +1,224 @@
-"""Records into a topic, every acknowledgement checked."""
+"""Records into topics: back-pressure, and every acknowledgement checked."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
+from typing import Protocol
 
-from confluent_kafka import KafkaException, Producer
+import confluent_kafka
+from confluent_kafka import KafkaException
 
 from tfkafka import config
+from tfkafka.chunk import Chunk, Position
 from tfkafka.client import create
+from tfkafka.client.cluster import missing_topic
 from tfkafka.errors import WriteError
 
 TIMEOUT_S = 120.0
+QUARANTINE_S = 30.0
 NAMED_FAILURES = 3
-# `max.message.bytes` of a topic limits a whole batch: 100 kB is small enough for almost any, and
-# large enough for speed. A larger record is a batch by itself, and the broker's to judge.
-_DEFAULTS = {
-    "bootstrap.servers": config.DEFAULT_SERVERS,
-    "enable.idempotence": True,
-    "linger.ms": 20,
-    "batch.size": 100_000,
-    "queue.buffering.max.messages": 1_000_000,
-    **config.ANY_SIZE,
-    # As the Java client and kafka-python do: a key has the same partition whoever writes.
-    "partitioner": "murmur2_random",
-    "log_level": 0,
-}
-# A callback in Python for each record would be the slowest part: only failures are called back,
-# and what `flush` leaves is counted.
-_FIXED = {"delivery.report.only.error": True}
-_POLL_EVERY = 4096
+POLL_EVERY = 4096
+ROOM_S = 0.1
 
 Text = bytes | str | None
+Headers = Sequence[tuple[str, Text]] | None
+Record = tuple[Text, Text, Headers]
+
+
+class _Fault(Protocol):
+    """A record of a chunk that could not be decoded."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class RecordWriter:
+    """Puts records into a producer's queue; waits where that is full.
+
+    Args:
+        producer: confluent-kafka's.
+        timeout_s: how long the queue may be full; None: forever.
+        on_delivery: called with the acknowledgements.
+    """
+
+    def __init__(
+        self,
+        producer: confluent_kafka.Producer,
+        timeout_s: float | None = None,
+        on_delivery: Callable | None = None,
+    ):
+        self._producer = producer
+        self._timeout_s = timeout_s
+        self._options = {} if on_delivery is None else {"on_delivery": on_delivery}
+
+    def put(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
+        """Put (value, key, headers) of records into the queue, and return how many there were.
+
+        Raises:
+            KafkaException: a record was refused.
+            WriteError: the queue stayed full.
+        """
+        options = self._options if partition is None else {**self._options, "partition": partition}
+        produce, count = self._producer.produce, 0
+        for value, key, headers in records:
+            try:
+                produce(topic, value, key, headers=headers, **options)
+            except BufferError:
+                self._wait(topic, value, key, headers, options)
+            except KafkaException as error:
+                error.number = count
+                raise
+            count += 1
+            if not count % POLL_EVERY:
+                self._producer.poll(0)
+        return count
+
+    def _wait(self, topic: str, value: Text, key: Text, headers: Headers, options: Mapping) -> None:
+        since = time.monotonic()
+        while True:
+            self._producer.poll(ROOM_S)
+            try:
+                self._producer.produce(topic, value, key, headers=headers, **options)
+                return
+            except BufferError:
+                if self._timeout_s is not None and time.monotonic() - since > self._timeout_s:
+                    raise WriteError(
+                        f"topic {topic}: no acknowledgement for {self._timeout_s:.0f} s, and the "
+                        f"queue of records to be sent is full"
+                    ) from None
+
+
+class Producer:
+    """A producer whose every acknowledgement is checked.
+
+    Args:
+        settings: of the producer; they take precedence over `config.WRITER_DEFAULTS`.
+        timeout_s: how long acknowledgements may take.
+    """
+
+    def __init__(self, settings: Mapping[str, object], timeout_s: float = TIMEOUT_S):
+        chosen = config.WRITER_DEFAULTS | dict(settings) | config.WRITER_FIXED
+        self._producer = create.make_client(
+            confluent_kafka.Producer, {**chosen, "error_cb": self._note}
+        )
+        self._servers = chosen["bootstrap.servers"]
+        self._timeout_s = timeout_s
+        self._writer = RecordWriter(self._producer, timeout_s, self._delivered)
+        self._failed: list[tuple[Text, Text, str]] = []
+        self._reason = "no answer"
+
+    def connect(self, topic: str) -> None:
+        """Raise WriteError at once where no broker is or it knows no such topic.
+
+        The idempotent producer asks for its identity every 500 ms: an open connection spares a
+        turn.
+        """
+        try:
+            # Asked for all topics: a question for one could create it, where brokers are set so.
+            found = self._producer.list_topics(timeout=self._timeout_s).topics.get(topic)
+        except KafkaException as error:
+            raise WriteError(f"topic {topic}: {error.args[0].str()}") from error
+        if found is None:
+            raise WriteError(str(missing_topic(topic, self._servers)))
+
+    def send(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
+        """Write (value, key, headers) of records; return their number once all are acknowledged.
+
+        Raises WriteError: counts what was not written, and names the first of what was refused.
+        """
+        self._failed.clear()
+        unacknowledged = 1
+        try:
+            count = self._writer.put(topic, records, partition)
+            unacknowledged = self._producer.flush(self._timeout_s)
+        except KafkaException as error:
+            raise WriteError(
+                f"topic {topic}: record {getattr(error, 'number', 0)} (from 0) was refused before "
+                f"it was sent: {error.args[0].str()}"
+            ) from error
+        finally:
+            if unacknowledged:
+                # What is not acknowledged by now must not hold up the end of the process.
+                self._producer.purge()
+        self._check(topic, count, unacknowledged)
+        return count
+
+    def _note(self, error) -> None:
+        self._reason = error.str()
+
+    def _delivered(self, error, message) -> None:
+        if error is not None:
+            self._failed.append((message.key(), message.value(), error.str()))
+
+    def _check(self, topic: str, count: int, unacknowledged: int) -> None:
+        if self._failed:
+            named = "; ".join(
+                f"key {key!r}, value {_short(value)}: {reason}"
+                for key, value, reason in self._failed[:NAMED_FAILURES]
+            )
+            raise WriteError(
+                f"topic {topic}: {len(self._failed):,} of {count:,} records were not written: "
+                f"{named}"
+            )
+        if unacknowledged:
+            raise WriteError(
+                f"topic {topic}: {unacknowledged:,} of {count:,} records were not acknowledged "
+                f"within {self._timeout_s:.0f} s ({self._reason})"
+            )
+
+
+class QuarantineWriter:
+    """Writes records that cannot be decoded to a topic, each one once. One producer for all.
+
+    Args:
+        settings: of the connection.
+        topic: written to; see `quarantined`.
+    """
+
+    def __init__(self, settings: Mapping[str, object], topic: str):
+        self._settings = settings
+        self._topic = topic
+        self._producer: Producer | None = None
+        self._done: set[Position] = set()
+
+    def __call__(self, chunk: Chunk, faults: Sequence[_Fault]) -> None:
+        """Write the records of these faults. Raises WriteError."""
+        fresh = [fault for fault in faults if chunk.position(fault.index) not in self._done]
+        if not fresh:
+            return
+        if self._producer is None:
+            self._producer = Producer(self._settings, QUARANTINE_S)
+        try:
+            self._producer.send(self._topic, quarantined(chunk, fresh))
+        except WriteError as error:
+            # What it says later of these records must not be taken for others.
+            self._producer = None
+            raise WriteError(
+                f"cannot write poisoned records, the first of them from "
+                f"{chunk.position(fresh[0].index)}: {error}"
+            ) from error
+        self._done.update(chunk.position(fault.index) for fault in fresh)
+
+
+def quarantined(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
+    """Yield the records of these faults as they are kept: with value, key and headers of their own.
+
+    And with the headers `tfkafka.reason`, `tfkafka.topic`, `tfkafka.partition`, `tfkafka.offset`.
+    """
+    for fault in faults:
+        topic, partition, offset = chunk.position(fault.index)
+        reasons = [
+            ("tfkafka.reason", fault.reason),
+            ("tfkafka.topic", topic),
+            ("tfkafka.partition", str(partition)),
+            ("tfkafka.offset", str(offset)),
+        ]
+        value, key = chunk.values.entries[fault.index], chunk.keys.entries[fault.index]
+        yield value, key, [*chunk.headers[fault.index], *reasons]
 
 
 def write(
@@ -49,12 +235,12 @@ def write(
 
     Args:
         servers: `HOST:PORT[,HOST:PORT]`.
-        topic: must be there, also where the broker would create it.
+        topic: must exist, also where the broker would create it.
         values: one a record; None is a tombstone.
         keys: as many as values, or None for records without key.
         partition: of all records; None: by key, as Java clients do.
         configuration: librdkafka's settings.
-        timeout_s: how long the acknowledgements may take once all records are handed over.
+        timeout_s: seconds that the acknowledgements may take once all records are in the queue.
 
     Raises:
         WriteError: at least one record was not acknowledged; counts them, and names the first of
@@ -62,95 +248,13 @@ def write(
         ConfigurationError: an unknown setting.
         ValueError: keys and values differ in number.
     """
-    failures = _Failures(topic)
-    settings = {**_DEFAULTS, "bootstrap.servers": servers, **config.parse(configuration)}
-    producer = create.make_client(Producer, {**settings, **_FIXED, "error_cb": failures.note})
-    place = {} if partition is None else {"partition": partition}
+    producer = Producer({"bootstrap.servers": servers, **config.parse(configuration)}, timeout_s)
+    producer.connect(topic)
     pairs = zip(values, repeat(None)) if keys is None else zip(values, keys, strict=True)
-    count = 0
-    try:
-        _connect(producer, topic, timeout_s)
-        for value, key in pairs:
-            _produce(producer, topic, value, key, place, failures.delivered, timeout_s)
-            count += 1
-            if not count % _POLL_EVERY:
-                producer.poll(0)
-        unacknowledged = producer.flush(timeout_s)
-    except KafkaException as error:
-        raise WriteError(
-            f"topic {topic}: record {count} (from 0) was refused before it was sent: "
-            f"{error.args[0].str()}"
-        ) from error
-    finally:
-        # What is not acknowledged by now must not hold up the end of the process.
-        producer.purge()
-    failures.check(count, unacknowledged, timeout_s)
-    return count
+    return producer.send(topic, ((value, key, None) for value, key in pairs), partition)
 
 
-def _connect(producer: Producer, topic: str, timeout_s: float) -> None:
-    """Refuse at once where no broker is or it knows no such topic.
-
-    The idempotent producer asks for its identity every 500 ms: an open connection spares a turn.
-    """
-    try:
-        # Asked for all topics: a question for one could create it, where brokers are set so.
-        found = producer.list_topics(timeout=timeout_s).topics.get(topic)
-    except KafkaException as error:
-        raise WriteError(f"topic {topic}: {error.args[0].str()}") from error
-    if found is None:
-        raise WriteError(f"topic {topic}: there is no such topic, create it first")
-
-
-def _produce(producer, topic, value, key, place, on_delivery, timeout_s: float) -> None:
-    """Hand a record over; where the producer's queue is full, wait until there is room."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            producer.produce(topic, value, key, on_delivery=on_delivery, **place)
-            return
-        except BufferError:
-            if time.monotonic() > deadline:
-                raise WriteError(
-                    f"topic {topic}: no acknowledgement for {timeout_s:.0f} s, and the queue of "
-                    f"records to be sent is full"
-                ) from None
-            producer.poll(0.1)
-
-
-class _Failures:
-    """The records that were not taken, and why."""
-
-    def __init__(self, topic: str):
-        self._topic = topic
-        self._failed: list[tuple[bytes | None, bytes | None, str]] = []
-        self._reason = "no answer"
-
-    def note(self, error) -> None:
-        self._reason = error.str()
-
-    def delivered(self, error, message) -> None:
-        if error is not None:
-            self._failed.append((message.key(), message.value(), error.str()))
-
-    def check(self, count: int, unacknowledged: int, timeout_s: float) -> None:
-        if self._failed:
-            named = "; ".join(
-                f"key {key!r}, value {_short(value)}: {reason}"
-                for key, value, reason in self._failed[:NAMED_FAILURES]
-            )
-            raise WriteError(
-                f"topic {self._topic}: {len(self._failed):,} of {count:,} records were not "
-                f"written: {named}"
-            )
-        if unacknowledged:
-            raise WriteError(
-                f"topic {self._topic}: {unacknowledged:,} of {count:,} records were not "
-                f"acknowledged within {timeout_s:.0f} s ({self._reason})"
-            )
-
-
-def _short(value: bytes | None, length: int = 40) -> str:
+def _short(value: Text, length: int = 40) -> str:
     if value is None or len(value) <= length:
         return repr(value)
     return f"{value[:length]!r}... ({len(value):,} bytes)"

@@ -6,16 +6,17 @@ transaction, and after all others the producer cannot be used any more. Every ca
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from tfkafka import config
 from tfkafka._util.background import in_background
-from tfkafka.client import create
+from tfkafka.chunk import Positions
+from tfkafka.client import codes, create
+from tfkafka.client.producer import Record, RecordWriter
 from tfkafka.errors import (
     AbortedError,
     FencedError,
@@ -23,49 +24,16 @@ from tfkafka.errors import (
     TransactionError,
     UnusableError,
 )
-from tfkafka.ledger import Positions
 
 # A call that brought nothing for so long is taken for one that hangs. Seen after a broker had died
 # and come back: some call never returned, while a new producer went on at once.
 PROGRESS_S = 8.0
 _CALL_S = 2.0
 # So long for a whole transaction, all calls together: send_offsets_to_transaction was seen to wait
-# for ever, whatever its time-out, when the broker had gone away.
+# forever, whatever its time-out, when the broker had gone away.
 TRANSACTION_S = 10.0
-# librdkafka prints fatal errors at any log level; here they are raised.
-_silent = logging.getLogger("tfkafka.librdkafka")
-_silent.addHandler(logging.NullHandler())
-_silent.propagate = False
-# How clients come back after a broker's death. With librdkafka's own way, which is to forget all
-# brokers and begin with the bootstrap list, some calls hung for minutes.
-CLIENT = {
-    "metadata.recovery.strategy": "none",
-    "reconnect.backoff.max.ms": 1000,
-    "log_level": 0,
-    "logger": _silent,
-}
-_QUEUED_RECORDS = 1_000_000
-_DEFAULTS = {
-    "linger.ms": 5,
-    "batch.size": 1_000_000,
-    # The broker's "not yet" to a new transaction is asked again soon.
-    "retry.backoff.ms": 10,
-    "queue.buffering.max.messages": _QUEUED_RECORDS,
-    **config.ANY_SIZE,
-    # As the Java client and kafka-python do: a key has the same partition whoever writes.
-    "partitioner": "murmur2_random",
-}
-_FENCED = {
-    KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL,
-}  # fmt: skip
-_HOPELESS = {
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.INVALID_TRANSACTION_TIMEOUT, KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._UNSUPPORTED_FEATURE,
-    KafkaError.MSG_SIZE_TOO_LARGE,
-}  # fmt: skip
+
+Outgoing = Mapping[str, Iterable[Record]]
 
 
 class TransactionalProducer:
@@ -86,18 +54,19 @@ class TransactionalProducer:
             "error_cb": self._note,
         }
         self._reason = "no answer"
-        self._producer = create.make_client(Producer, {**_DEFAULTS, **CLIENT, **settings, **fixed})
+        self._producer = create.make_client(
+            Producer, {**config.TRANSACTIONS_DEFAULTS, **settings, **fixed}
+        )
 
     def connect(self) -> None:
         """Abort what a former producer of this name left open, and fence it."""
         self._call("init_transactions", self._producer.init_transactions)
 
-    def transact(
-        self, produce: Callable[[Producer], None], positions: Positions, membership: Any
-    ) -> None:
-        """Commit what `produce` writes, and the offsets `positions` of the group, as one.
+    def transact(self, records: Outgoing, positions: Positions, membership: Any) -> None:
+        """Commit records, and the offsets `positions` of the group, as one.
 
         Args:
+            records: for each topic (value, key, headers) of what is written to it.
             membership: `Consumer.consumer_group_metadata()`: the broker takes the offsets only
                 from the group's present member.
 
@@ -108,7 +77,7 @@ class TransactionalProducer:
         offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
         try:
             self._call("begin_transaction", lambda _timeout: self._producer.begin_transaction())
-            self._produce(produce)
+            self._produce(records)
             self._call(
                 "send_offsets_to_transaction",
                 lambda timeout: self._producer.send_offsets_to_transaction(
@@ -120,9 +89,11 @@ class TransactionalProducer:
             self._call("abort_transaction", self._producer.abort_transaction)
             raise
 
-    def _produce(self, produce: Callable[[Producer], None]) -> None:
+    def _produce(self, records: Outgoing) -> None:
+        writer = RecordWriter(self._producer)
         try:
-            produce(self._producer)
+            for topic, each in records.items():
+                writer.put(topic, each)
         except KafkaException as exception:
             failure = _judge("produce", exception.args[0])
             # To try again would write the first records twice.
@@ -151,7 +122,7 @@ class TransactionalProducer:
         self._reason = error.str()
 
 
-class Turns:
+class AlternatingProducers:
     """Two transactional producers that take turns, each transaction after the one before it.
 
     A commit is answered before the broker has marked all partitions; until then it refuses the
@@ -173,13 +144,11 @@ class Turns:
             except TimeoutError:
                 raise UnusableError("init_transactions does not return") from None
 
-    def transact(
-        self, produce: Callable[[Producer], None], positions: Positions, membership: Any
-    ) -> None:
+    def transact(self, records: Outgoing, positions: Positions, membership: Any) -> None:
         """See `TransactionalProducer.transact`. Not before the former call has returned."""
         producer = self._producers[self._next]
         self._next = 1 - self._next
-        producer.transact(produce, positions, membership)
+        producer.transact(records, positions, membership)
 
     def discard(self) -> None:
         for producer in self._producers:
@@ -189,22 +158,12 @@ class Turns:
 def _judge(what: str, error: KafkaError) -> TfkafkaError | None:
     """What a failed call means, or None where the same call may be tried again."""
     reason = f"{what}: {error.str()}"
-    if error.code() in _HOPELESS:
+    if error.code() in codes.HOPELESS:
         return TransactionError(reason)
-    if is_fencing(error):
+    if error.code() in codes.FENCED:
         return FencedError(reason)
     if error.txn_requires_abort():
         return AbortedError(reason)
     if error.fatal() or not error.retriable():
         return UnusableError(reason)
     return None
-
-
-def room_for(producer: Producer) -> None:
-    """Wait a moment for room in a producer's queue, after its BufferError."""
-    producer.poll(0.1)
-
-
-def is_fencing(error: KafkaError) -> bool:
-    """Whether the broker may have refused this client for a newer one of the same name."""
-    return error.code() in _FENCED

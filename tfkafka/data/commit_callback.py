@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfkafka.data.elements import Metadata
 from tfkafka.data.groups import KafkaGroupDataset
-from tfkafka.ledger import Ledger
+from tfkafka.reading.commits import OffsetTracker
 
 COMMIT_EVERY_S = 1.0
 
@@ -49,8 +49,8 @@ class CommitCallback(keras.callbacks.Callback):
         self._dataset = dataset
         self._batch_size = batch_size or dataset.batch_size
         # Of each batch that left the pipeline: the iteration that it is of, and its records.
-        self._watched: deque[tuple[Ledger, np.ndarray, np.ndarray, np.ndarray]] | None = None
-        self._ledger: Ledger | None = None
+        self._watched: deque[tuple[OffsetTracker, np.ndarray, np.ndarray, np.ndarray]] | None = None
+        self._tracker: OffsetTracker | None = None
         # Steps of this iteration, in all and before this epoch: with steps_per_epoch Keras has
         # several epochs of one iteration.
         self._steps = self._before = 0
@@ -64,8 +64,8 @@ class CommitCallback(keras.callbacks.Callback):
         self._watched = deque()
 
         def note(topics, partitions, offsets) -> np.bool_:
-            ledger = self._dataset._membership.ledger
-            self._watched.append((ledger, topics.astype(str), partitions, offsets))
+            tracker = self._dataset._membership.tracker
+            self._watched.append((tracker, topics.astype(str), partitions, offsets))
             return np.True_
 
         def strip(*element):
@@ -87,7 +87,7 @@ class CommitCallback(keras.callbacks.Callback):
 
         def use(topic, partition, offset) -> np.bool_:
             place = np.array([topic]).astype(str), np.array([partition]), np.array([offset])
-            self._dataset._membership.ledger.use(*place)
+            self._dataset._membership.tracker.acknowledge(*place)
             return np.False_
 
         def keep(*element):
@@ -137,15 +137,15 @@ class CommitCallback(keras.callbacks.Callback):
 
     def _finished(self, steps: int) -> None:
         membership = self._dataset._membership
-        if self._ledger is not membership.ledger:
-            self._ledger, self._steps, self._before = membership.ledger, 0, 0
+        if self._tracker is not membership.tracker:
+            self._tracker, self._steps, self._before = membership.tracker, 0, 0
         steps += self._before
         if self._watched is not None:
             self._use_watched(steps)
         elif self._batch_size is None:
             raise ValueError("CommitCallback: say batch_size, or end the pipeline with watch()")
         else:
-            self._ledger.use_first(steps * self._batch_size)
+            self._tracker.acknowledge_first(steps * self._batch_size)
             self._steps = steps
         if time.monotonic() - self._sent > COMMIT_EVERY_S:
             self._sent = time.monotonic()
@@ -154,9 +154,9 @@ class CommitCallback(keras.callbacks.Callback):
     def _use_watched(self, steps: int) -> None:
         """Of this iteration so many batches are used; what is left of an earlier one is not."""
         while self._steps < steps and self._watched:
-            ledger, *records = self._watched.popleft()
-            if ledger is self._ledger:
-                ledger.use(*records)
+            tracker, *records = self._watched.popleft()
+            if tracker is self._tracker:
+                tracker.acknowledge(*records)
                 self._steps += 1
 
     def _end(self) -> None:

@@ -3,27 +3,26 @@ record in every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TypeVar
 
 import tensorflow as tf
 
 from tfkafka import config
 from tfkafka._util import interrupts
-from tfkafka.data.elements import Layout
-from tfkafka.decoding.bad_records import Counts, Poison
-from tfkafka.decoding.csv import CsvDecoder
-from tfkafka.intake import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
-from tfkafka.read import OFFSET_END, Span, Start, pin, read
-from tfkafka.records import Chunk
+from tfkafka.chunk import Chunk, OffsetRange
+from tfkafka.client.producer import QuarantineWriter
+from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
+from tfkafka.data.elements import Elements
+from tfkafka.decoding.bad_records import BadRecords, Counts, check_policy
+from tfkafka.decoding.base import Decoder
+from tfkafka.reading.prefetch import Prepared, read_ahead
+from tfkafka.reading.ranges import OFFSET_END, Start, read, resolve
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed chunks may be large: they cost less a record.
 CHUNK_RECORDS = 16_384
 CHUNK_BYTES = 8 << 20
-Result = TypeVar("Result")
 
 
 class ChunkedDataset(tf.data.Dataset):
@@ -51,83 +50,62 @@ class Source:
     """Makes the chunks of a dataset into tensors, and remembers what went wrong.
 
     Args:
-        handed: called with each chunk, and with those of its records that are elements, just
+        chunks: begins an iteration.
+        delivered: called with each chunk, and with those of its records that are elements, just
             before it is given to TensorFlow.
-        ahead: whether a chunk is decoded while the next one is read. Not for a group, where to
-            ask for the next one says that this one was handed over.
     """
 
     def __init__(
         self,
-        layout: Layout,
-        poison: Poison,
-        chunks: Callable[[], Iterator[Chunk]],
-        handed: Callable[[Chunk, Chunk], None] = lambda _chunk, _kept: None,
-        ahead: bool = False,
+        elements: Elements,
+        bad_records: BadRecords,
+        chunks: Callable[[], Iterator[Prepared]],
+        delivered: Callable[[Chunk, Chunk], None] = lambda _chunk, _kept: None,
     ):
-        self.layout = layout
-        self.poison = poison
+        self.elements = elements
+        self.bad_records = bad_records
         self.error: Exception | None = None
         self._chunks = chunks
-        self._handed = handed
-        self._ahead = ahead and layout.decode is not None
+        self._delivered = delivered
 
     def dataset(self) -> tf.data.Dataset:
-        """Of whole chunks; some are empty."""
+        """Return a dataset of whole chunks; some are empty."""
         interrupts.watch()
         return tf.data.Dataset.from_generator(
-            self.columns, output_signature=self.layout.signature()
+            self.columns, output_signature=self.elements.signature()
         )
 
     def columns(self) -> Iterator[tuple]:
-        """The columns of one chunk after the other."""
+        """Yield the columns of one chunk after the other."""
         self.error = None
-        self.poison.counts = Counts()
+        self.bad_records.counts = Counts()
         try:
-            for chunk, (columns, kept) in self._with_columns():
-                self._handed(chunk, kept)
-                yield columns
+            # Closed here: what keeps an error keeps its frames too, and so an open consumer.
+            with closing(self._chunks()) as chunks:
+                for prepared in chunks:
+                    columns, kept = self.elements.columns(prepared, self.bad_records)
+                    self._delivered(prepared.chunk, kept)
+                    yield columns
         except Exception as error:
             self.error = error
             raise
 
-    def _with_columns(self) -> Iterator[tuple[Chunk, tuple[tuple, Chunk]]]:
-        def columns(chunk: Chunk) -> tuple[tuple, Chunk]:
-            return self.layout.columns(chunk, self.poison)
 
-        # Closed here: what keeps an error keeps its frames too, and so an open consumer.
-        with closing(self._chunks()) as chunks:
-            if self._ahead:
-                yield from while_the_next_comes(columns, chunks)
-            else:
-                for chunk in chunks:
-                    yield chunk, columns(chunk)
+def bad_records_policy(
+    policy: str, topic: str | None, settings: Mapping[str, object]
+) -> BadRecords:
+    """Return what a dataset with these settings does with records that cannot be decoded.
 
-
-def while_the_next_comes(
-    work: Callable[[Chunk], Result], chunks: Iterator[Chunk]
-) -> Iterator[tuple[Chunk, Result]]:
-    """Each chunk with what `work` makes of it in another thread, while the next one is fetched."""
-    before: tuple[Chunk, Future[Result]] | None = None
-    error: Exception | None = None
-    with ThreadPoolExecutor(1, "tfkafka-decode") as worker:
-        while True:
-            try:
-                chunk = next(chunks, None)
-            except Exception as caught:
-                chunk, error = None, caught
-            under_way = None if chunk is None else (chunk, worker.submit(work, chunk))
-            if before is not None:
-                yield before[0], before[1].result()
-            if under_way is None:
-                break
-            before = under_way
-    if error is not None:
-        raise error
+    Raises ValueError where the arguments do not go together.
+    """
+    check_policy(policy, topic)
+    if topic is None:
+        return BadRecords(policy)
+    return BadRecords(policy, QuarantineWriter(config.connection_settings(settings), topic))
 
 
 def shaped(
-    chunks: tf.data.Dataset, layout: Layout, batch_size: int | None, whole: bool
+    chunks: tf.data.Dataset, elements: Elements, batch_size: int | None, whole: bool
 ) -> tf.data.Dataset:
     """Chunks as they are, cut into batches, or into single records."""
     if whole:
@@ -136,7 +114,7 @@ def shaped(
         chunks = chunks.unbatch()
     else:
         chunks = chunks.rebatch(batch_size)
-    return chunks.map(lambda column: column) if len(layout.signature()) == 1 else chunks
+    return chunks.map(lambda column: column) if len(elements.signature()) == 1 else chunks
 
 
 def source_options() -> tf.data.Options:
@@ -155,8 +133,8 @@ class KafkaDataset(ChunkedDataset):
     """Records [start, stop) of one or several partitions of a topic.
 
     Both ends are pinned when the dataset is made, so that every epoch sees the same records;
-    `refresh()` pins them anew. Nothing is committed, no group is joined. Several partitions are
-    read at the same time: each in its order, between them in no particular one.
+    `refresh()` pins them again. Nothing is committed, no group is joined. Several partitions are
+    interleaved in proportion to their lengths: the order is the same in every epoch and process.
 
     Elements are (message, key), scalar strings, "" where a record has null; with `decode`
     (features float32 [columns], label float32 []), or the features alone where the decoder has no
@@ -169,7 +147,7 @@ class KafkaDataset(ChunkedDataset):
         offset: the first offset; another name of `start`, used where that is None.
         start: the first offset (0: the beginning, -1: the end, -2000 - n: n before the end), or a
             datetime with a time zone: the first record at or after it.
-        stop: the offset behind the last one; -1: the present end, which for a consumer that reads
+        stop: the exclusive end; -1: the present end, which for a consumer that reads
             committed records only (the default) is before the first open transaction.
         servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, else localhost:9092.
         configuration: librdkafka's settings, `["name=value", ...]` or a dict.
@@ -200,7 +178,7 @@ class KafkaDataset(ChunkedDataset):
         servers: str | Sequence[str] | None = None,
         configuration: config.Configuration = None,
         metadata: bool = False,
-        decode: CsvDecoder | None = None,
+        decode: Decoder | None = None,
         batch_size: int | None = None,
         max_records: int | None = None,
         on_poison: str = "fail",
@@ -214,15 +192,20 @@ class KafkaDataset(ChunkedDataset):
         if max_records is not None and max_records < 0:
             raise ValueError(f"max_records is {max_records}, must be at least 0")
         begin = offset if start is None else start
-        self._pin = lambda: pin(settings, limits, topic, partitions, begin, stop)
+        bad_records = bad_records_policy(on_poison, quarantine_topic, settings)
+        self._pin = lambda: resolve(settings, limits, topic, partitions, begin, stop)
         self._batch_size = batch_size
-        self.spans: list[Span] = self._pin()
-        poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))
+        self.ranges: list[OffsetRange] = self._pin()
+        elements = Elements(decode, metadata)
+        has_metadata = metadata or quarantine_topic is not None
+
+        def chunks() -> Iterator[Chunk]:
+            return read(self.ranges, settings, limits, max_records, metadata=has_metadata)
+
         self._source = Source(
-            Layout(decode, metadata),
-            poison,
-            lambda: read(self.spans, settings, limits, max_records),
-            ahead=True,
+            elements,
+            bad_records,
+            lambda: read_ahead(chunks, limits.buffer_bytes, elements.prepare),
         )
         super().__init__(self._shaped(whole=False))
 
@@ -232,11 +215,11 @@ class KafkaDataset(ChunkedDataset):
 
     @property
     def counts(self) -> Counts:
-        return self._source.poison.counts
+        return self._source.bad_records.counts
 
     def refresh(self) -> None:
-        """Pin both ends anew: later iterations see the records of now."""
-        self.spans = self._pin()
+        """Pin both ends again: later iterations see the records of now."""
+        self.ranges = self._pin()
 
     def chunks(self) -> tf.data.Dataset:
         """The same with whole chunks as elements: a first axis of any length but 0."""
@@ -244,5 +227,5 @@ class KafkaDataset(ChunkedDataset):
 
     def _shaped(self, whole: bool) -> tf.data.Dataset:
         chunks = self._source.dataset().prefetch(CHUNKS_AHEAD)
-        chunks = shaped(chunks, self._source.layout, self._batch_size, whole)
+        chunks = shaped(chunks, self._source.elements, self._batch_size, whole)
         return chunks.with_options(source_options())

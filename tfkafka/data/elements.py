@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfkafka.decoding.bad_records import Poison
-from tfkafka.decoding.csv import CsvDecoder
-from tfkafka.records import Chunk, is_null, without_null
+from tfkafka.chunk import Chunk, Column
+from tfkafka.decoding.bad_records import BadRecords
+from tfkafka.decoding.base import Decoded, Decoder
+from tfkafka.reading.prefetch import Prepared
 
 
 class Metadata(NamedTuple):
@@ -37,9 +38,7 @@ class Metadata(NamedTuple):
     null_key: tf.Tensor
 
 
-_METADATA_TYPES = Metadata(
-    tf.string, tf.int32, tf.int64, tf.int64, tf.string, tf.bool, tf.bool
-)  # fmt: skip
+_METADATA_TYPES = Metadata(tf.string, tf.int32, tf.int64, tf.int64, tf.string, tf.bool, tf.bool)
 
 
 def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
@@ -51,74 +50,70 @@ def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Elements:
     """How chunks become elements.
 
     Args:
-        decode: None for (message, key) strings; a decoder for (features, label), or for features
-            alone where it has no label.
+        decode: None for (message, key) strings; a decoder for its arrays.
         metadata: append `Metadata`.
     """
 
-    decode: CsvDecoder | None = None
+    decode: Decoder | None = None
     metadata: bool = False
 
     def signature(self) -> tuple:
-        """Of a whole chunk: vectors, or a matrix of features, of any length."""
+        """Return the specs of a whole chunk: each with a first axis of any length."""
         if self.decode is None:
             columns = (_vector(tf.string), _vector(tf.string))
         else:
-            columns = (tf.TensorSpec([None, self.decode.columns], tf.float32),)
-            if self.decode.label is not None:
-                columns += (_vector(tf.float32),)
-        if self.metadata:
-            columns = (*columns, Metadata(*map(_vector, _METADATA_TYPES)))
-        return columns
+            columns = tuple(
+                tf.TensorSpec([None, *spec.shape], tf.as_dtype(spec.dtype))
+                for spec in self.decode.element_spec
+            )
+        return (*columns, Metadata(*map(_vector, _METADATA_TYPES))) if self.metadata else columns
 
     def tensors(self, columns: tuple):
-        """The columns as tensors; a single one is no tuple."""
+        """Return the columns as tensors; a single one is no tuple."""
         tensors = tf.nest.map_structure(tf.convert_to_tensor, columns)
         return tensors if len(tensors) > 1 else tensors[0]
 
-    def prepare(self, chunk: Chunk) -> Chunk:
-        """The chunk with what takes long done already, for `columns`."""
-        return chunk if self.decode is None else Chunk(chunk.messages, self.decode.decode(chunk))
+    def prepare(self, chunk: Chunk) -> Decoded | None:
+        """Do for a chunk what takes long."""
+        return None if self.decode is None else self.decode.decode(chunk)
 
-    def columns(self, chunk: Chunk, poison: Poison) -> tuple[tuple, Chunk]:
-        """The chunk's columns, as `signature` says, and the records that are in them."""
+    def columns(self, prepared: Prepared, bad_records: BadRecords) -> tuple[tuple, Chunk]:
+        """Return the chunk's columns, as `signature` says, and the records that are in them."""
+        chunk, decoded = prepared.chunk, prepared.result
         if self.decode is None:
-            poison.handle(chunk, ())
-            columns = (_strings(without_null(chunk.values)), _strings(without_null(chunk.keys)))
+            bad_records.handle(chunk, ())
+            columns = (_strings(chunk.values), _strings(chunk.keys))
         else:
-            decoded = chunk.decoded or self.decode.decode(chunk)
-            poison.handle(chunk, decoded.faults)
-            if decoded.faults:
-                chunk = chunk.select(decoded.kept)
-            columns = (decoded.features,)
-            if decoded.labels is not None:
-                columns += (decoded.labels,)
-        if self.metadata:
-            columns = (*columns, _metadata(chunk))
-        return columns, chunk
+            decoded = decoded or self.decode.decode(chunk)
+            bad_records.handle(chunk, decoded.faults)
+            columns, chunk = decoded.arrays, decoded.records(chunk)
+        return ((*columns, _metadata(chunk)) if self.metadata else columns), chunk
 
 
 def _vector(dtype: tf.DType) -> tf.TensorSpec:
     return tf.TensorSpec([None], dtype)
 
 
-def _strings(entries: list) -> np.ndarray:
-    return np.array(entries, dtype=object)
+def _strings(column: Column) -> np.ndarray:
+    """Object [n], b"" in place of null, as TensorFlow's strings know no null."""
+    entries, nulls = column.entries, column.has_nulls
+    return np.array([entry or b"" for entry in entries], object) if nulls else entries
 
 
 def _metadata(chunk: Chunk) -> Metadata:
+    texts = np.array([_headers_text(headers) for headers in chunk.headers], object)
     return Metadata(
-        _strings(chunk.topics),
+        chunk.topics,
         chunk.partitions,
         chunk.offsets,
         chunk.timestamps,
-        _strings([_headers_text(headers) for headers in chunk.headers]),
-        is_null(chunk.values),
-        is_null(chunk.keys),
+        texts,
+        chunk.values.nulls,
+        chunk.keys.nulls,
     )
 
 

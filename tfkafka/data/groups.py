@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
-from confluent_kafka import Message
 
 from tfkafka import config
+from tfkafka.chunk import Chunk, TopicPartition, concat, split
 from tfkafka.client import create
-from tfkafka.data.datasets import ChunkedDataset, Source, shaped, source_options
-from tfkafka.data.elements import Layout
-from tfkafka.decoding.bad_records import Counts, Poison
-from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, PREFETCH_BYTES, Limits
+from tfkafka.data.datasets import (
+    ChunkedDataset,
+    Source,
+    bad_records_policy,
+    shaped,
+    source_options,
+)
+from tfkafka.data.elements import Elements
+from tfkafka.decoding.bad_records import Counts
+from tfkafka.decoding.base import Decoder
 from tfkafka.errors import ConfigurationError
-from tfkafka.intake import BROKER_TIMEOUT_MS, FOR_EVER, PREFETCH_BYTES, Limits
-from tfkafka.ledger import Ledger
-from tfkafka.records import Chunk
-from tfkafka.session import GroupSession
+from tfkafka.reading.commits import OffsetTracker
+from tfkafka.reading.member import GroupMember
+from tfkafka.reading.prefetch import Prepare, Prepared
 
 # librdkafka's own default for batch.num.messages.
 MINI_DATASET_RECORDS = 10_000
@@ -28,7 +34,7 @@ QUIET_S = 1.0
 
 
 class Membership:
-    """The one session that a group dataset has at a time, and its ledger."""
+    """The one member that a group dataset has at a time, and what was delivered to it."""
 
     def __init__(
         self,
@@ -37,111 +43,122 @@ class Membership:
         limits: Limits,
         stream_timeout: int,
         commit_in_flight: bool,
-        prepare: Callable[[Chunk], Chunk] = lambda chunk: chunk,
+        metadata: bool,
+        prepare: Prepare = lambda chunk: None,
     ):
-        if stream_timeout < FOR_EVER:
+        if stream_timeout < FOREVER:
             raise ValueError(
-                f"stream_timeout is {stream_timeout}: give milliseconds, or -1 to wait for ever"
+                f"stream_timeout is {stream_timeout}: give milliseconds, or -1 to wait forever"
             )
         self.topics = [topics] if isinstance(topics, str) else list(topics)
         self.auto_commit = True
-        self.ledger = Ledger()
+        self.tracker = OffsetTracker()
         self.has_ended = False
         self._settings = settings
         self._limits = limits
         self._stream_timeout = stream_timeout
         # Of what is being worked on when a partition is lost: committed, or read again elsewhere.
         self._commit_in_flight = commit_in_flight
-        self._prepare = prepare
-        self._session: GroupSession | None = None
+        self._metadata, self._prepare = metadata, prepare
+        self._member: GroupMember | None = None
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Join, give out chunks until the stream ends, and leave.
+    def chunks(self) -> Iterator[Prepared]:
+        """Join, deliver chunks until the stream ends, and leave.
 
-        A chunk is handed over when the next one is asked for; only then is it committed. So
+        A chunk counts as used when the next one is asked for; only then is it committed. So
         whoever breaks off leaves the last one uncommitted. Without auto-commit the member stays
         in the group at the stream's end, for what is committed later.
         """
         self.leave()
-        session = self._join()
+        member = self._join()
         ended = False
         try:
-            while (chunk := session.next_chunk()) is not None:
-                yield chunk
-                if self.auto_commit and len(chunk):
-                    self.ledger.use_all()
-                    session.commit(self.ledger.positions(), wait=False)
+            while (prepared := member.next_chunk()) is not None:
+                yield prepared
+                if self.auto_commit and len(prepared.chunk):
+                    self.tracker.acknowledge_all()
+                    member.commit(self.tracker.committable(), wait=False)
             if self.auto_commit:
-                session.commit(self.ledger.positions(), wait=True)
+                member.commit(self.tracker.committable(), wait=True)
             ended = True
         finally:
             self.has_ended = ended
             if self.auto_commit or not ended:
-                session.close()
-            session.unused.set()
+                member.close()
+            member.unused.set()
 
-    def mini_datasets(self, records: int) -> Iterator[Chunk]:
+    def mini_datasets(self, records: int) -> Iterator[Prepared]:
         """The same in chunks of exactly so many records, or fewer when the stream goes quiet."""
         self.leave()
-        session = self._join()
+        member = self._join()
         try:
-            for chunk in _regrouped(session, records):
-                yield chunk
+            for chunk in _regrouped(member, records):
+                yield Prepared(chunk)
                 if self.auto_commit and len(chunk):
-                    self.ledger.use_all()
-                    session.commit(self.ledger.positions(), wait=True)
+                    self.tracker.acknowledge_all()
+                    member.commit(self.tracker.committable(), wait=True)
         finally:
-            session.close()
-            session.unused.set()
+            member.close()
+            member.unused.set()
 
     def commit(self, wait: bool) -> None:
-        """Commit what the ledger says is used."""
-        if self._session is not None:
-            self._session.commit(self.ledger.positions(), wait)
+        """Commit what is acknowledged."""
+        if self._member is not None:
+            self._member.commit(self.tracker.committable(), wait)
 
     def leave(self) -> None:
-        if self._session is not None:
-            self._session.close()
+        """Leave the group."""
+        if self._member is not None:
+            self._member.close()
 
-    def _join(self) -> GroupSession:
-        self.ledger = Ledger()
+    def _join(self) -> GroupMember:
+        self.tracker = OffsetTracker()
         self.has_ended = False
-        self._session = GroupSession(
+        self._member = GroupMember(
             self.topics,
             self._settings,
             self._limits,
             self._stream_timeout,
             self._give_up,
+            self._metadata,
             self._prepare,
         )
-        return self._session
+        return self._member
 
-    def _give_up(self, partitions: list[tuple[str, int]]) -> None:
+    def _give_up(self, partitions: list[TopicPartition]) -> None:
         """Partitions go to another member: commit what may be, for the last time."""
         if self.auto_commit and self._commit_in_flight:
-            self.ledger.use_all()
-        if self._session is not None:
-            self._session.commit(self.ledger.positions(), wait=True)
-        self.ledger.forget(partitions)
+            self.tracker.acknowledge_all()
+        if self._member is not None:
+            self._member.commit(self.tracker.committable(), wait=True)
+        self.tracker.forget(partitions)
 
 
-def _regrouped(session: GroupSession, records: int) -> Iterator[Chunk]:
-    pending: list[Message] = []
+def _regrouped(member: GroupMember, records: int) -> Iterator[Chunk]:
+    """Yield chunks of so many records, of the partitions that are still the member's."""
+    pending: list[Chunk] = []
     last = time.monotonic()
-    while (chunk := session.next_chunk()) is not None:
-        pending += chunk.messages
+
+    def still_pending() -> list[Chunk]:
+        return [chunk for chunk in map(member.current, pending) if len(chunk)]
+
+    while (prepared := member.next_chunk()) is not None:
+        chunk = prepared.chunk
         if len(chunk):
             last = time.monotonic()
-        while len(pending) >= records:
-            yield Chunk(pending[:records])
-            pending = pending[records:]
-        if pending and session.is_quiet() and time.monotonic() - last > QUIET_S:
-            yield Chunk(pending)
+            pending.append(chunk)
+        pending = still_pending()
+        while sum(map(len, pending)) >= records:
+            taken, pending = split(pending, records)
+            yield concat(taken)
+            pending = still_pending()
+        if pending and member.is_quiet() and time.monotonic() - last > QUIET_S:
+            yield concat(pending)
             pending = []
         elif not len(chunk):
             yield chunk
-    if pending:
-        yield Chunk(pending)
+    if pending := still_pending():
+        yield concat(pending)
 
 
 class _GroupDataset(ChunkedDataset):
@@ -156,11 +173,14 @@ class _GroupDataset(ChunkedDataset):
 
     @property
     def counts(self) -> Counts:
-        return self._source.poison.counts
+        return self._source.bad_records.counts
 
     def close(self) -> None:
         """Leave the group now; what is not committed comes again."""
         self._membership.leave()
+
+    def _delivered(self, chunk: Chunk, kept: Chunk) -> None:
+        self._membership.tracker.deliver(chunk, kept)
 
 
 class KafkaGroupDataset(_GroupDataset):
@@ -200,7 +220,7 @@ class KafkaGroupDataset(_GroupDataset):
         configuration: config.Configuration = None,
         *,
         metadata: bool = False,
-        decode: CsvDecoder | None = None,
+        decode: Decoder | None = None,
         batch_size: int | None = None,
         auto_commit: bool = True,
         on_poison: str = "fail",
@@ -212,13 +232,14 @@ class KafkaGroupDataset(_GroupDataset):
         settings["group.id"] = group_id
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
         create.check(settings)
-        layout = Layout(decode, metadata)
+        bad_records = bad_records_policy(on_poison, quarantine_topic, settings)
+        elements = Elements(decode, metadata)
+        has_metadata = metadata or quarantine_topic is not None
         self._membership = Membership(
-            topics, settings, limits, stream_timeout, True, layout.prepare
+            topics, settings, limits, stream_timeout, True, has_metadata, elements.prepare
         )
         self._membership.auto_commit = auto_commit
-        poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))
-        self._source = Source(layout, poison, self._membership.chunks, self._handed)
+        self._source = Source(elements, bad_records, self._membership.chunks, self._delivered)
         self.batch_size = batch_size
         super().__init__(self._shaped(batch_size, whole=False))
 
@@ -227,7 +248,7 @@ class KafkaGroupDataset(_GroupDataset):
         return self._shaped(None, whole=True)
 
     def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset:
-        chunks = shaped(self._source.dataset(), self._source.layout, batch_size, whole)
+        chunks = shaped(self._source.dataset(), self._source.elements, batch_size, whole)
         return chunks.with_options(source_options())
 
     def commit(self, records: int | None = None) -> None:
@@ -237,15 +258,12 @@ class KafkaGroupDataset(_GroupDataset):
         leaves the group then. Raises CommitError.
         """
         if records is None:
-            self._membership.ledger.use_all()
+            self._membership.tracker.acknowledge_all()
         else:
-            self._membership.ledger.use_first(records)
+            self._membership.tracker.acknowledge_first(records)
         self._membership.commit(wait=True)
         if self._membership.has_ended:
             self._membership.leave()
-
-    def _handed(self, chunk: Chunk, kept: Chunk) -> None:
-        self._membership.ledger.add(chunk, kept)
 
 
 class KafkaBatchDataset(_GroupDataset):
@@ -266,11 +284,11 @@ class KafkaBatchDataset(_GroupDataset):
         topics: str | Sequence[str],
         group_id: str,
         servers: str | Sequence[str] | None = None,
-        stream_timeout: int = FOR_EVER,
+        stream_timeout: int = FOREVER,
         configuration: config.Configuration = None,
         *,
         metadata: bool = False,
-        decode: CsvDecoder | None = None,
+        decode: Decoder | None = None,
         auto_commit: bool = True,
         on_poison: str = "fail",
         quarantine_topic: str | None = None,
@@ -287,22 +305,23 @@ class KafkaBatchDataset(_GroupDataset):
             )
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
         create.check(settings)
-        self._membership = Membership(topics, settings, limits, stream_timeout, False)
+        bad_records = bad_records_policy(on_poison, quarantine_topic, settings)
+        has_metadata = metadata or quarantine_topic is not None
+        self._membership = Membership(topics, settings, limits, stream_timeout, False, has_metadata)
         self._membership.auto_commit = auto_commit
-        poison = Poison(on_poison, quarantine_topic, config.connection_settings(settings))
         self._source = Source(
-            Layout(decode, metadata),
-            poison,
+            Elements(decode, metadata),
+            bad_records,
             lambda: self._membership.mini_datasets(records),
-            self._handed,
+            self._delivered,
         )
-        chunks = shaped(self._source.dataset(), self._source.layout, None, True)
+        chunks = shaped(self._source.dataset(), self._source.elements, None, True)
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))
 
     def __iter__(self) -> Iterator[tf.data.Dataset]:
         """In Python, one mini dataset at a time, with nothing asked ahead."""
         for columns in self._source.columns():
-            dataset = tf.data.Dataset.from_tensor_slices(self._source.layout.tensors(columns))
+            dataset = tf.data.Dataset.from_tensor_slices(self._source.elements.tensors(columns))
             if len(dataset):
                 yield dataset
 
@@ -311,11 +330,8 @@ class KafkaBatchDataset(_GroupDataset):
 
         Returns when the broker has taken the offsets. Raises CommitError.
         """
-        self._membership.ledger.use_all()
+        self._membership.tracker.acknowledge_all()
         self._membership.commit(wait=True)
-
-    def _handed(self, chunk: Chunk, kept: Chunk) -> None:
-        self._membership.ledger.add(chunk, kept)
 
 
 def _mini_dataset(*columns) -> tf.data.Dataset:

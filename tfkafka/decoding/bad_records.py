@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaException, Producer
-
-from tfkafka import config
-from tfkafka.client import create
-from tfkafka.client.transactions import room_for
-from tfkafka.decoding.csv import Fault
-from tfkafka.errors import PoisonedRecordError, WriteError
-from tfkafka.records import Chunk
+from tfkafka.chunk import Chunk
+from tfkafka.decoding.base import Fault
+from tfkafka.errors import PoisonedRecordError
 
 POLICIES = ("fail", "skip", "quarantine")
-FLUSH_S = 30.0
+
+# Writes the records of a chunk that have a fault to where they are kept.
+Quarantine = Callable[[Chunk, Sequence[Fault]], None]
 
 
 @dataclass
@@ -27,30 +24,27 @@ class Counts:
     skipped: int = 0
     quarantined: int = 0
 
+    def add(self, read: int, faults: int, policy: str) -> None:
+        """Count a chunk of so many records, of which `faults` could not be decoded."""
+        self.read += read
+        self.used += read - faults
+        if policy == "quarantine":
+            self.quarantined += faults
+        else:
+            self.skipped += faults
+
 
 @dataclass
-class Poison:
-    """The policy for poisoned records.
+class BadRecords:
+    """The policy for records that cannot be decoded.
 
     Args:
-        policy: "fail" raises; "skip" counts; "quarantine" writes the record to `topic`, with its
-            own key, value and headers, and the headers `tfkafka.reason`, `tfkafka.topic`,
-            `tfkafka.partition` and `tfkafka.offset`. Each record goes there once, also if a
-            dataset is read several times.
-        settings: of the producer for the quarantine.
+        policy: "fail" raises; "skip" counts; "quarantine" writes the record by `quarantine`.
     """
 
-    policy: str
-    topic: str | None
-    settings: Mapping[str, object]
+    policy: str = "fail"
+    quarantine: Quarantine | None = None
     counts: Counts = field(default_factory=Counts)
-    _done: set[tuple[str, int, int]] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
-            raise ValueError(f"on_poison is {self.policy!r}, must be one of {', '.join(POLICIES)}")
-        if (self.policy == "quarantine") != (self.topic is not None):
-            raise ValueError('on_poison="quarantine" and quarantine_topic go together')
 
     def handle(self, chunk: Chunk, faults: Sequence[Fault]) -> None:
         """Count a decoded chunk, and treat its faults.
@@ -59,59 +53,21 @@ class Poison:
             PoisonedRecordError: the policy is "fail" and there is a fault.
             WriteError: a record could not be written to the quarantine.
         """
-        if faults and self.policy == "fail":
-            first = faults[0]
-            raise PoisonedRecordError(f"{chunk.position(first.index)}: {first.reason}")
-        if faults and self.policy == "quarantine":
-            self._quarantine(chunk, faults)
-            self.counts.quarantined += len(faults)
-        else:
-            self.counts.skipped += len(faults)
-        self.counts.read += len(chunk)
-        self.counts.used += len(chunk) - len(faults)
-
-    def _quarantine(self, chunk: Chunk, faults: Sequence[Fault]) -> None:
-        failed = []
-
-        def delivered(error, _message) -> None:
-            if error is not None:
-                failed.append(error.str())
-
-        defaults = {"log_level": 0, **config.ANY_SIZE}
-        producer = create.make_client(Producer, {**defaults, **self.settings})
-        written = []
-        for fault in faults:
-            place = chunk.position(fault.index)
-            where = (place.topic, place.partition, place.offset)
-            if where not in self._done:
-                try:
-                    produce(producer, self.topic, chunk, fault, on_delivery=delivered)
-                except KafkaException as error:
-                    raise WriteError(
-                        f"cannot write the poisoned record of {place} to {self.topic}: "
-                        f"{error.args[0].str()}"
-                    ) from error
-                written.append(where)
-        if producer.flush(FLUSH_S) or failed:
-            reason = failed[0] if failed else f"not acknowledged within {FLUSH_S:.0f} s"
-            raise WriteError(
-                f"cannot write poisoned records to {self.topic}, the first of them from "
-                f"{chunk.position(faults[0].index)}: {reason}"
-            )
-        self._done.update(written)
+        refuse(self.policy, chunk, faults)
+        if faults and self.quarantine is not None:
+            self.quarantine(chunk, faults)
+        self.counts.add(len(chunk), len(faults), self.policy)
 
 
-def produce(producer: Producer, topic: str, chunk: Chunk, fault: Fault, **options) -> None:
-    """Hand a poisoned record over to be written to `topic`, as `Poison` describes it."""
-    message, place = chunk.messages[fault.index], chunk.position(fault.index)
-    reasons = {
-        "tfkafka.reason": fault.reason, "tfkafka.topic": place.topic,
-        "tfkafka.partition": str(place.partition), "tfkafka.offset": str(place.offset),
-    }  # fmt: skip
-    headers = [*(message.headers() or []), *reasons.items()]
-    while True:
-        try:
-            producer.produce(topic, message.value(), message.key(), headers=headers, **options)
-            return
-        except BufferError:
-            room_for(producer)
+def check_policy(policy: str, topic: str | None) -> None:
+    """Raise ValueError where the policy is unknown, or does not fit the quarantine's topic."""
+    if policy not in POLICIES:
+        raise ValueError(f"on_poison is {policy!r}, must be one of {', '.join(POLICIES)}")
+    if (policy == "quarantine") != (topic is not None):
+        raise ValueError('on_poison="quarantine" and quarantine_topic go together')
+
+
+def refuse(policy: str, chunk: Chunk, faults: Sequence[Fault]) -> None:
+    """Raise PoisonedRecordError where the policy is "fail" and there is a fault."""
+    if faults and policy == "fail":
+        raise PoisonedRecordError(f"{chunk.position(faults[0].index)}: {faults[0].reason}")

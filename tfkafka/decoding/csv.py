@@ -15,34 +15,11 @@ from typing import Literal
 import numpy as np
 import polars
 
-from tfkafka.records import Chunk
+from tfkafka.chunk import Chunk
+from tfkafka.decoding.base import ArraySpec, Decoded, Fault
 
 QUOTED_LENGTH = 40
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why the record at `index` of a chunk could not be decoded."""
-
-    index: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A decoded chunk.
-
-    Attributes:
-        features: float32 [m, columns], a row for each record that could be decoded.
-        labels: float32 [m], or None where the decoder has no label.
-        kept: int64 [m], the indices in the chunk of these records, ascending.
-        faults: the other records.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray | None
-    kept: np.ndarray
-    faults: tuple[Fault, ...]
+FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -63,22 +40,29 @@ class CsvDecoder:
         if self.label not in ("key", None):
             raise ValueError(f'CsvDecoder: label is {self.label!r}, must be "key" or None')
 
+    @property
+    def element_spec(self) -> tuple[ArraySpec, ...]:
+        """float32 [columns], and float32 [] where there is a label."""
+        features, label = ArraySpec((self.columns,), FLOAT32), ArraySpec((), FLOAT32)
+        return (features,) if self.label is None else (features, label)
+
     def decode(self, chunk: Chunk) -> Decoded:
-        """Decode all records of a chunk; those that cannot be are told as faults."""
-        features, bad = parse_rows(chunk.values, self.columns)
-        reasons = {index: explain(chunk.values[index], self.columns) for index in bad}
-        if self.label is None:
-            labels = None
-        else:
-            labels, bad_keys = parse_rows(chunk.keys, 1)
+        """Decode all records of a chunk; report those that cannot be decoded as faults."""
+        values = chunk.values.entries
+        features, bad = parse_rows(values, self.columns)
+        reasons = {index: explain(values[index], self.columns) for index in bad}
+        arrays: tuple[np.ndarray, ...] = (features,)
+        if self.label is not None:
+            keys = chunk.keys.entries
+            labels, bad_keys = parse_rows(keys, 1)
             for index in bad_keys:
-                reasons.setdefault(index, f"label: {explain(chunk.keys[index], 1)}")
+                reasons.setdefault(index, f"label: {explain(keys[index], 1)}")
+            arrays += (labels[:, 0],)
         if not reasons:
-            kept = np.arange(len(chunk))
-            return Decoded(features, None if labels is None else labels[:, 0], kept, ())
+            return Decoded(arrays, np.arange(len(chunk)))
         kept = np.delete(np.arange(len(chunk)), sorted(reasons))
         faults = tuple(Fault(index, reasons[index]) for index in sorted(reasons))
-        return Decoded(features[kept], None if labels is None else labels[kept, 0], kept, faults)
+        return Decoded(tuple(array[kept] for array in arrays), kept, faults)
 
 
 def parse_rows(rows: Sequence[bytes | None], columns: int) -> tuple[np.ndarray, list[int]]:
@@ -121,7 +105,7 @@ def explain(row: bytes | None, columns: int) -> str:
 
 def _parse(rows: Sequence[bytes | None], columns: int) -> np.ndarray | None:
     """float32 [n, columns], or None if any row is not exactly that many numbers."""
-    if not rows:
+    if not len(rows):
         return np.zeros((0, columns), np.float32)
     try:
         text = b"\n".join(rows)

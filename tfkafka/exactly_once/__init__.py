@@ -1,6 +1,19 @@
 """Inference in which every record has exactly one prediction."""
 
 from tfkafka.exactly_once.job import Job
+from tfkafka.exactly_once.predictions import (
+    checked_predictions,
+    keras_predict,
+    read_predictions,
+    wait_until_settled,
+)
 from tfkafka.exactly_once.worker import ExactlyOnceInference
 
-__all__ = ["ExactlyOnceInference", "Job"]
+__all__ = [
+    "ExactlyOnceInference",
+    "Job",
+    "checked_predictions",
+    "keras_predict",
+    "read_predictions",
+    "wait_until_settled",
+]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 
-from tfkafka import config
-from tfkafka.client import create
-from tfkafka.decoding import bad_records
-from tfkafka.decoding.csv import CsvDecoder, Fault
-from tfkafka.errors import PoisonedRecordError, ReadError, TopicError
+from tfkafka.chunk import Chunk
+from tfkafka.client.cluster import Cluster
+from tfkafka.client.producer import quarantined
+from tfkafka.client.transactions import Outgoing
+from tfkafka.decoding.bad_records import refuse
+from tfkafka.decoding.base import Decoder, Fault
 from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.predictions import Predict
-from tfkafka.records import Chunk
 
-_ASK_S = 5.0
+_ASK_MS = 5000
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Job:
     """
 
     predict: Predict
-    decode: CsvDecoder
+    decode: Decoder
     topics: Sequence[str]
     predictions_topic: str
     group_id: str
@@ -56,31 +54,34 @@ class Job:
 
 @dataclass(frozen=True)
 class Predicted:
+    """A batch of records, and the predictions for those that could be decoded."""
+
     job: Job
     chunk: Chunk
     kept: Chunk
     probabilities: np.ndarray
     faults: Sequence[Fault]
 
-    def produce(self, producer: Producer) -> None:
-        predictions.produce(
-            producer, self.job.predictions_topic, self.kept, self.probabilities, self.job.model_id
-        )
-        if self.job.on_poison == "quarantine":
-            for fault in self.faults:
-                bad_records.produce(producer, self.job.quarantine_topic, self.chunk, fault)
+    def outgoing(self) -> Outgoing:
+        """Return the records that belong into the batch's transaction."""
+        job = self.job
+        outgoing = {
+            job.predictions_topic: predictions.records(self.kept, self.probabilities, job.model_id)
+        }
+        if job.quarantine_topic is not None and self.faults:
+            outgoing[job.quarantine_topic] = quarantined(self.chunk, self.faults)
+        return outgoing
 
 
 def predict(job: Job, chunk: Chunk) -> Predicted:
+    """Decode a batch and predict. Raises PoisonedRecordError where the job says so."""
     decoded = job.decode.decode(chunk)
-    if decoded.faults and job.on_poison == "fail":
-        first = decoded.faults[0]
-        raise PoisonedRecordError(f"{chunk.position(first.index)}: {first.reason}")
-    kept = chunk.select(decoded.kept) if decoded.faults else chunk
+    refuse(job.on_poison, chunk, decoded.faults)
+    kept = decoded.records(chunk)
     rows = len(kept)
     probabilities = np.zeros(0, np.float32)
     if rows:
-        probabilities = np.asarray(job.predict(decoded.features), np.float32)
+        probabilities = np.asarray(job.predict(decoded.arrays[0]), np.float32)
     if probabilities.shape != (rows,):
         raise ValueError(
             f"the model gave {probabilities.shape} for {rows:,} records, must be ({rows},)"
@@ -88,20 +89,9 @@ def predict(job: Job, chunk: Chunk) -> Predicted:
     return Predicted(job, chunk, kept, probabilities, decoded.faults)
 
 
-def refuse_missing_topics(job: Job, settings: config.Settings) -> None:
-    client = create.make_client(
-        AdminClient, {"log_level": 0, **config.connection_settings(settings)}
-    )
+def refuse_missing_topics(job: Job, settings: Mapping[str, object]) -> None:
+    """Raise TopicError where a topic of the job is missing, ReadError where no broker answers."""
+    cluster = Cluster(settings, _ASK_MS)
     wanted = [*job.topics, job.predictions_topic]
-    wanted += [job.quarantine_topic] if job.quarantine_topic else []
-    try:
-        there = client.list_topics(timeout=_ASK_S).topics
-    except KafkaException as error:
-        raise ReadError(
-            f"no answer from Kafka at {settings['bootstrap.servers']} ({error.args[0].str()})"
-        ) from error
-    for topic in wanted:
-        if topic not in there:
-            raise TopicError(
-                f"there is no topic {topic} on {settings['bootstrap.servers']}: create it first"
-            )
+    for topic in [*wanted, job.quarantine_topic] if job.quarantine_topic else wanted:
+        cluster.partitions(topic)

@@ -2,8 +2,8 @@
 
 Three things go on at a time: the thread that calls `run` reads the next batch and keeps the
 membership, one predicts the batch before it, one commits the batch before that. Batches are
-committed in their order; one that fails takes all behind it with it, and reading begins again at
-the committed offsets.
+committed in their order; one that fails takes all after it with it, and reading begins again at the
+committed offsets.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tfkafka import config
-from tfkafka._util.background import Lane
-from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, Turns
+from tfkafka._util.background import BackgroundThread
+from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingProducers
+from tfkafka.config import Limits
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
-from tfkafka.exactly_once.batches import BatchReader
-from tfkafka.exactly_once.job import Predicted, predict
-from tfkafka.intake import Limits
-
-if TYPE_CHECKING:
-    from tfkafka.exactly_once import ExactlyOnceInference
+from tfkafka.exactly_once.batches import BatchReader, Extent
+from tfkafka.exactly_once.job import Job, Predicted, predict
 
 # One being predicted, one being committed.
 _IN_WORK = 2
@@ -34,13 +32,45 @@ _STOP_S = 10.0
 _BROKER_LOOKS_S = 10.0
 
 
-class Pipeline:
-    """Work with one consumer and one producer, until the end or until they are of no use."""
+class Events(Protocol):
+    """What a pipeline reports, and asks."""
 
-    def __init__(self, worker: ExactlyOnceInference):
-        self._worker, self._job = worker, worker.job
+    def joined(self, member_id: str) -> None:
+        """This is the member's id, as far as the broker has told it."""
+
+    def committed(self, records: int, faults: int) -> None:
+        """A transaction of so many records was committed; `faults` could not be decoded."""
+
+    def idle(self) -> None:
+        """There is nothing to be committed."""
+
+    def failed(self, error: Exception) -> None:
+        """A transaction was aborted; raises where that is one too many."""
+
+    def is_stopped(self) -> bool:
+        """Whether the work is to end."""
+
+
+class Pipeline:
+    """Work with one consumer and one producer, until the end or until they are of no use.
+
+    Args:
+        settings: of the consumer.
+        transaction_timeout: ms after which the broker aborts what nobody ends.
+        events: told what happens, in the thread that calls `run`.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        extent: Extent,
+        settings: Mapping[str, object],
+        transaction_timeout: int,
+        events: Events,
+    ):
+        self._job, self._events = job, events
         self._work: deque[Future[Predicted | None]] = deque()
-        # Held while a transaction is open. What was read in an epoch that is over, or behind a
+        # Held while a transaction is open. What was read in an epoch that is over, or after a
         # batch that failed, is never written.
         self._transaction = threading.Lock()
         self._begun_s: float | None = None
@@ -48,17 +78,20 @@ class Pipeline:
         self._broken = False
         self._ended = False
         self._is_usable = True
-        self._predictor = Lane("tfkafka-predict")
-        self._writer = Lane("tfkafka-commit")
-        self._producer = Turns(
-            config.connection_settings(worker.settings), self._job.transactional_id,
-            worker.transaction_timeout,
-        )  # fmt: skip
+        self._predictor = BackgroundThread("tfkafka-predict")
+        self._writer = BackgroundThread("tfkafka-commit")
+        self._producer = AlternatingProducers(
+            config.connection_settings(settings), job.transactional_id, transaction_timeout
+        )
         self._reader = BatchReader(
-            self._job.topics, worker.settings, worker.extent,
-            Limits(broker_timeout=int(2000 * PROGRESS_S)), self._forget,
-            patience_s=worker.transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,
-        )  # fmt: skip
+            job.topics,
+            settings,
+            extent,
+            Limits(broker_timeout=int(2000 * PROGRESS_S)),
+            self._forget,
+            patience_s=transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,
+            metadata=job.quarantine_topic is not None,
+        )
 
     def run(self) -> None:
         """Work until the stream ends; raises what ends it before."""
@@ -85,11 +118,11 @@ class Pipeline:
         # Joining the group goes on meanwhile. Committed offsets are asked for after this only:
         # until now a former process of this name could have moved them.
         self._producer.connect()
-        while not self._worker.stopped.is_set() and not (self._ended and not self._work):
+        while not self._events.is_stopped() and not (self._ended and not self._work):
             try:
                 self._step()
             except AbortedError as error:
-                self._worker.failed(error)
+                self._events.failed(error)
                 self._rewind()
         self._finish()
 
@@ -106,7 +139,7 @@ class Pipeline:
 
     def _step(self) -> None:
         self._reap()
-        self._worker.member_ids.add(self._reader.member_id)
+        self._events.joined(self._reader.member_id)
         if len(self._work) >= _IN_WORK or self._ended:
             self._wait_for_work()
             return
@@ -115,7 +148,7 @@ class Pipeline:
             self._ended = True
         elif not len(chunk):
             if not self._work and self._reader.is_idle():
-                self._worker.patience.reset()
+                self._events.idle()
         else:
             predicted = self._predictor.submit(predict, self._job, chunk)
             membership = self._reader.membership()
@@ -135,7 +168,7 @@ class Pipeline:
         while self._work and self._work[0].done():
             done = self._work.popleft().result()
             if done is not None:
-                self._worker.committed(len(done.chunk), len(done.faults))
+                self._events.committed(len(done.chunk), len(done.faults))
 
     def _write(self, predicted: Future[Predicted], epoch: int, membership) -> Predicted | None:
         try:
@@ -145,7 +178,7 @@ class Pipeline:
                     return None
                 self._begun_s = time.monotonic()
                 positions = batch.chunk.next_offsets
-                self._producer.transact(batch.produce, positions, membership)
+                self._producer.transact(batch.outgoing(), positions, membership)
                 self._begun_s = None
                 return batch
         except BaseException:

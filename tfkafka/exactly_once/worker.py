@@ -11,14 +11,19 @@ import threading
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from tfkafka import config
 from tfkafka.client import create
+from tfkafka.client.admin import Admin
 from tfkafka.client.transactions import TRANSACTION_S
-from tfkafka.decoding import bad_records
-from tfkafka.errors import FencedError, OffsetError, ReadError, TransactionError, UnusableError
+from tfkafka.decoding.bad_records import Counts, check_policy
+from tfkafka.errors import (
+    FencedError,
+    OffsetError,
+    ReadError,
+    TfkafkaError,
+    TransactionError,
+    UnusableError,
+)
 from tfkafka.exactly_once.batches import Extent
 from tfkafka.exactly_once.job import Job, refuse_missing_topics
 from tfkafka.exactly_once.pipeline import Pipeline
@@ -27,8 +32,6 @@ TRANSACTION_RECORDS = 10_000
 TRANSACTION_WAIT_MS = 1000
 TRANSACTION_TIMEOUT_MS = 10_000
 BROKER_TIMEOUT_MS = 60_000
-_DEFAULTS = {"session.timeout.ms": 10_000}
-_ASK_S = 5.0
 # A member that joins is answered when the others have joined as well: these end a transaction
 # before, and a group without members waits 3 s for more (group.initial.rebalance.delay.ms).
 _JOIN_S = TRANSACTION_S + 5.0
@@ -71,24 +74,23 @@ class ExactlyOnceInference:
         transaction_timeout: int = TRANSACTION_TIMEOUT_MS,
         broker_timeout: int = BROKER_TIMEOUT_MS,
         configuration: config.Configuration = None,
-        on_commit: Callable[[bad_records.Counts], None] | None = None,
+        on_commit: Callable[[Counts], None] | None = None,
     ):
         self.job = job
-        self.extent = Extent(transaction_records, transaction_wait, stream_timeout)
-        self.settings = config.Settings({
-            **_DEFAULTS, **config.consumer_settings(servers, configuration),
-            "group.id": job.group_id, "group.instance.id": job.worker,
-        })  # fmt: skip
-        create.check(self.settings)
-        self.transaction_timeout = transaction_timeout
-        self.stopped = threading.Event()
-        self.member_ids: set[str] = set()
+        self._extent = Extent(transaction_records, transaction_wait, stream_timeout)
+        self._settings = config.consumer_settings(servers, configuration)
+        self._settings |= {"group.id": job.group_id, "group.instance.id": job.worker}
+        create.check(self._settings)
+        check_policy(job.on_poison, job.quarantine_topic)
+        self._transaction_timeout = transaction_timeout
+        self._stopped = threading.Event()
+        self._member_ids: set[str] = set()
         self.restarts = self.rebalances = 0
-        self.counts = bad_records.Poison(job.on_poison, job.quarantine_topic, {}).counts
+        self.counts = Counts()
         self._on_commit = on_commit
-        self.patience = _Patience(broker_timeout / 1000, self.stopped)
+        self._patience = _Patience(broker_timeout / 1000, self._stopped)
 
-    def run(self) -> bad_records.Counts:
+    def run(self) -> Counts:
         """Work until the stream ends or `stop` is called, then leave the group.
 
         Raises:
@@ -99,8 +101,8 @@ class ExactlyOnceInference:
             TopicError: a topic is missing.
             ReadError: no broker answers within 5 s at the beginning.
         """
-        refuse_missing_topics(self.job, self.settings)
-        while (failure := self._attempt()) is not None and not self.stopped.is_set():
+        refuse_missing_topics(self.job, self._settings)
+        while (failure := self._attempt()) is not None and not self.is_stopped():
             self.failed(failure)
         return self.counts
 
@@ -109,30 +111,43 @@ class ExactlyOnceInference:
 
         For signal handlers too.
         """
-        self.stopped.set()
+        self._stopped.set()
 
-    def committed(self, read: int, faults: int) -> None:
-        """Note a transaction."""
-        self.patience.reset()
-        self.counts.read += read
-        self.counts.used += read - faults
-        if self.job.on_poison == "quarantine":
-            self.counts.quarantined += faults
-        else:
-            self.counts.skipped += faults
+    def joined(self, member_id: str) -> None:
+        """See `Events`."""
+        self._member_ids.add(member_id)
+
+    def committed(self, records: int, faults: int) -> None:
+        """See `Events`."""
+        self._patience.reset()
+        self.counts.add(records, faults, self.job.on_poison)
         if self._on_commit is not None:
             self._on_commit(self.counts)
 
+    def idle(self) -> None:
+        """See `Events`."""
+        self._patience.reset()
+
     def failed(self, error: Exception) -> None:
-        """Note a failure and wait a moment. Raises TransactionError where it is one too many."""
+        """See `Events`. Raises TransactionError where it is one too many."""
         self.restarts += 1
-        _log.warning("group %s, worker %s: %s; going on from the committed offsets",
-                     self.job.group_id, self.job.worker, error)  # fmt: skip
-        self.patience.failed(error)
+        _log.warning(
+            "group %s, worker %s: %s; going on from the committed offsets",
+            self.job.group_id,
+            self.job.worker,
+            error,
+        )
+        self._patience.failed(error)
+
+    def is_stopped(self) -> bool:
+        """See `Events`."""
+        return self._stopped.is_set()
 
     def _attempt(self) -> Exception | None:
         """Work with new clients; returns why others are needed, or None at the end."""
-        attempt = Pipeline(self)
+        attempt = Pipeline(
+            self.job, self._extent, self._settings, self._transaction_timeout, events=self
+        )
         try:
             attempt.run()
             return None
@@ -158,23 +173,23 @@ class ExactlyOnceInference:
         ending its transaction or its membership. While this one joins again the broker shows its
         new id before it tells it.
         """
-        client = create.make_client(AdminClient, config.connection_settings(self.settings))
+        admin = Admin(
+            str(self._settings["bootstrap.servers"]), config.connection_settings(self._settings)
+        )
         deadline = time.monotonic() + _JOIN_S
-        while self._named(client) - self.member_ids - {attempt.member_id()}:
+        while self._named(admin) - self._member_ids - {attempt.member_id()}:
             if attempt.is_assigned() or time.monotonic() > deadline:
                 return True
-            if self.stopped.wait(_LOOK_S):
+            if self._stopped.wait(_LOOK_S):
                 return False
         return False
 
-    def _named(self, client: AdminClient) -> set[str]:
+    def _named(self, admin: Admin) -> set[str]:
         """The ids of the group's members of this worker's name; none where Kafka does not say."""
         try:
-            answers = client.describe_consumer_groups([self.job.group_id], request_timeout=_ASK_S)
-            members = answers[self.job.group_id].result(2 * _ASK_S).members
-        except (KafkaException, TimeoutError):
+            return admin.member_ids(self.job.group_id, self.job.worker)
+        except TfkafkaError:
             return set()
-        return {m.member_id for m in members if m.group_instance_id == self.job.worker}
 
 
 class _Patience:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import keras
@@ -21,14 +20,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfkafka import config
-from tfkafka.decoding.bad_records import Poison
-from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.chunk import OffsetRange, concat
+from tfkafka.client.admin import OffsetReport
+from tfkafka.client.producer import QuarantineWriter
+from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
+from tfkafka.decoding.bad_records import BadRecords, check_policy
+from tfkafka.decoding.base import Decoder
 from tfkafka.errors import CheckpointError
-from tfkafka.intake import BROKER_TIMEOUT_MS, FOR_EVER, Limits
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
-from tfkafka.online.planner import Tail, next_plan
-from tfkafka.read import Span, read
-from tfkafka.records import Chunk
+from tfkafka.online.planner import TopicEnds, next_plan
+from tfkafka.reading.ranges import read
 
 MODEL = "model.keras"
 KEPT = 3
@@ -55,10 +56,10 @@ class Stream:
     """
 
     topic: str
-    decode: CsvDecoder
+    decode: Decoder
     servers: str | Sequence[str] | None = None
     mini_dataset: int = 10_000
-    stream_timeout: int = FOR_EVER
+    stream_timeout: int = FOREVER
     configuration: config.Configuration = None
     group_id: str | None = None
     on_poison: str = "fail"
@@ -66,11 +67,11 @@ class Stream:
     broker_timeout: int = BROKER_TIMEOUT_MS
 
     def __post_init__(self) -> None:
-        if self.decode.label is None:
+        if len(self.decode.element_spec) != 2:
             raise ValueError('decode has no label: give CsvDecoder(..., label="key")')
         if self.mini_dataset < 1:
             raise ValueError(f"mini_dataset is {self.mini_dataset}, must be at least 1")
-        if self.stream_timeout < 0 and self.stream_timeout != FOR_EVER:
+        if self.stream_timeout < 0 and self.stream_timeout != FOREVER:
             raise ValueError(f"stream_timeout is {self.stream_timeout}, must be >= 0, or -1")
 
 
@@ -110,7 +111,7 @@ def learn(
     (Keras' own layers have them) are saved with the weights. The same machine and the same
     versions give the same weights, bit by bit, wherever processes were killed in between.
 
-    Returns at the end of the stream, or on SIGTERM (in the main thread) behind the mini dataset
+    Returns at the end of the stream, or on SIGTERM (in the main thread) after the mini dataset
     under way, with all saved.
 
     Args:
@@ -118,7 +119,7 @@ def learn(
         stream: what to train on.
         build: makes the compiled model; called once.
         train: called with the model, features (float32 [n, columns]) and labels (float32 [n]) of a
-            mini dataset, its partitions one behind the other, each in its order: shuffle them.
+            mini dataset, its partitions one after another, each in its order: shuffle them.
         seed: of everything random.
         keep: saved states that are kept, at least 1; the older ones are there for the case that
             the newest is damaged.
@@ -129,8 +130,8 @@ def learn(
         CheckpointError: another process learns in this folder; the folder is of another topic,
             mini_dataset, seed or model; each state is damaged; the disk is full. What was saved
             is valid.
-        TopicError, OffsetError, ReadError: see `tfkafka.read`.
-        PoisonedRecordError, WriteError: see `tfkafka.poison`.
+        TopicError, OffsetError, ReadError: see `reading.ranges`.
+        PoisonedRecordError, WriteError: see `decoding.bad_records`.
     """
     if keep < 1:
         raise ValueError(f"keep is {keep}, must be at least 1")
@@ -167,41 +168,45 @@ class _Learner:
         self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
         self._limits = Limits(broker_timeout=stream.broker_timeout)
-        connection = config.connection_settings(self._settings)
-        self._poison = Poison(stream.on_poison, stream.quarantine_topic, connection)
-        self._tail = Tail(self._settings, stream.topic, stream.broker_timeout)
+        self._bad_records = self._policy()
+        self._ends = TopicEnds(self._settings, stream.topic, stream.broker_timeout)
+        self._report = None
+        if stream.group_id is not None:
+            self._report = OffsetReport(self._settings, stream.group_id, stream.topic)
         keras.utils.set_random_seed(seed)
         self._model = build()
         self._model.optimizer.build(self._model.trainable_variables)
         self.progress = Progress()
         found = self._states.newest(notify)
         if found is None:
-            self.progress.positions = self._tail.begins()
+            self.progress.positions = self._ends.begins()
             self._save()
         else:
             self._restore(*found)
 
-    def plan(self, is_stopped: Callable[[], bool]) -> list[Span] | None:
+    def plan(self, is_stopped: Callable[[], bool]) -> list[OffsetRange] | None:
         """The next mini dataset: as it was planned before a crash, else anew; None: no more."""
         path = self._plans.path(self.progress.mini_datasets + 1)
         if is_stopped():
             return None
         if path.exists():
             try:
-                return [Span(*span) for span in load(path).header["spans"]]
+                return [OffsetRange(*row) for row in load(path).header["spans"]]
             except CheckpointError as error:
                 self._notify(f"{error}: planned anew")
         stream = self._stream
-        spans = next_plan(
-            self._tail, self.progress.positions, stream.mini_dataset, stream.stream_timeout,
+        ranges = next_plan(
+            self._ends,
+            self.progress.positions,
+            stream.mini_dataset,
+            stream.stream_timeout,
             is_stopped,
-        )  # fmt: skip
-        if spans is not None:
-            rows = [(span.topic, span.partition, span.start, span.stop) for span in spans]
-            save(path, {"spans": rows}, {})
-        return spans
+        )
+        if ranges is not None:
+            save(path, {"spans": [astuple(each) for each in ranges]}, {})
+        return ranges
 
-    def train_on(self, plan: list[Span]) -> None:
+    def train_on(self, plan: list[OffsetRange]) -> None:
         """Train on a mini dataset, and save."""
         progress = self.progress
         features, labels = self._read(plan)
@@ -213,7 +218,7 @@ class _Learner:
         progress.training_s += time.monotonic() - begun
         progress.mini_datasets += 1
         progress.records += len(features)
-        progress.positions |= {span.partition: span.stop for span in plan}
+        progress.positions |= {each.partition: each.stop for each in plan}
         self._save()
         self._notify(
             f"mini dataset {progress.mini_datasets:,}: {len(features):,} records, "
@@ -226,22 +231,29 @@ class _Learner:
 
     def end(self) -> None:
         """Wait until the group has been told."""
-        refused = self._tail.last_report()
-        if refused is not None:
+        refused = self._report and self._report.refusal()
+        if refused:
             self._notify(
                 f"group {self._stream.group_id} was not told how far learning is: {refused}"
             )
 
-    def _read(self, plan: list[Span]) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, plan: list[OffsetRange]) -> tuple[np.ndarray, np.ndarray]:
         """Features and labels of the planned records, in an order that does not vary."""
-        partitions = defaultdict(list)
-        for chunk in read(plan, self._settings, self._limits):
-            for message in chunk.messages:
-                partitions[message.partition()].append(message)
-        chunk = Chunk([message for key in sorted(partitions) for message in partitions[key]])
+        metadata = self._stream.quarantine_topic is not None
+        chunk = concat(list(read(plan, self._settings, self._limits, metadata=metadata)))
+        chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
         decoded = self._stream.decode.decode(chunk)
-        self._poison.handle(chunk, decoded.faults)
-        return decoded.features, decoded.labels
+        self._bad_records.handle(chunk, decoded.faults)
+        features, labels = decoded.arrays
+        return features, labels
+
+    def _policy(self) -> BadRecords:
+        stream = self._stream
+        check_policy(stream.on_poison, stream.quarantine_topic)
+        if stream.quarantine_topic is None:
+            return BadRecords(stream.on_poison)
+        connection = config.connection_settings(self._settings)
+        return BadRecords(stream.on_poison, QuarantineWriter(connection, stream.quarantine_topic))
 
     def _save(self) -> None:
         begun = time.monotonic()
@@ -255,8 +267,8 @@ class _Learner:
         self._states.forget_before(progress.mini_datasets - self._keep + 1)
         self._plans.forget_before(min(self._states.numbers()) + 1)
         progress.saving_s += time.monotonic() - begun
-        if self._stream.group_id is not None:
-            self._tail.report(self._stream.group_id, progress.positions)
+        if self._report is not None:
+            self._report.send(progress.positions)
 
     def _restore(self, number: int, state: Checkpoint) -> None:
         for name, value in self._identity().items():

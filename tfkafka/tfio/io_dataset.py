@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -10,10 +10,10 @@ import tensorflow as tf
 from tfkafka import config
 from tfkafka.client import create
 from tfkafka.data.datasets import ChunkedDataset, KafkaDataset, Source, shaped
-from tfkafka.data.elements import Layout
-from tfkafka.decoding.bad_records import Poison
-from tfkafka.intake import Limits
-from tfkafka.read import OFFSET_END, Start, pin, read
+from tfkafka.data.elements import Elements
+from tfkafka.decoding.bad_records import BadRecords
+from tfkafka.reading.prefetch import Prepared
+from tfkafka.reading.ranges import OFFSET_END, Start, read, resolve
 
 
 class Record(NamedTuple):
@@ -41,15 +41,16 @@ class KafkaStreamIODataset(ChunkedDataset):
         servers: str | Sequence[str] | None,
         configuration: config.Configuration,
     ):
-        settings, limits = config.consumer_settings(servers, configuration), Limits()
+        settings, limits = config.consumer_settings(servers, configuration), config.Limits()
         create.check(settings)
-        self._source = Source(
-            Layout(),
-            Poison("fail", None, {}),
-            lambda: read(pin(settings, limits, topic, [partition], offset), settings, limits),
-        )
+
+        def chunks() -> Iterator[Prepared]:
+            ranges = resolve(settings, limits, topic, [partition], offset)
+            return (Prepared(chunk) for chunk in read(ranges, settings, limits))
+
+        self._source = Source(Elements(), BadRecords(), chunks)
         super().__init__(
-            shaped(self._source.dataset(), self._source.layout, None, False).map(Record)
+            shaped(self._source.dataset(), self._source.elements, None, False).map(Record)
         )
 
     @property
@@ -58,7 +59,7 @@ class KafkaStreamIODataset(ChunkedDataset):
 
 
 class StreamIODataset:
-    """Datasets that end where a partition ends when iteration begins, anew in each iteration."""
+    """Datasets that end where a partition ends when their iteration begins."""
 
     @classmethod
     def from_kafka(
@@ -103,7 +104,7 @@ class IODataset:
             topic: its name.
             partition: its number.
             start: the first offset, see `KafkaDataset`.
-            stop: the offset behind the last one; -1: the present end.
+            stop: the exclusive end; -1: the present end.
             servers: None: as in configuration, else localhost:9092.
             configuration: `["name=value", ...]`.
             offset: takes precedence over `start` where given. (tensorflow-io ignores it.)

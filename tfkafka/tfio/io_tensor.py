@@ -8,9 +8,8 @@ import tensorflow as tf
 
 from tfkafka import config
 from tfkafka.client import create
-from tfkafka.intake import Limits
-from tfkafka.read import pin, read
-from tfkafka.records import without_null
+from tfkafka.config import Limits
+from tfkafka.reading.ranges import read, resolve
 
 
 class KafkaIOTensor:
@@ -53,15 +52,15 @@ class KafkaIOTensor:
 
     def _values(self, start: int, stop: int | None) -> tf.Tensor:
         limits = Limits()
-        (whole,) = pin(self._settings, limits, self._topic, [self._partition])
+        (whole,) = resolve(self._settings, limits, self._topic, [self._partition])
         wanted = start + 1 if stop is None else stop
-        behind = whole.stop if wanted < 0 else min(wanted, whole.stop)
-        if start >= behind:
+        end = whole.stop if wanted < 0 else min(wanted, whole.stop)
+        if start >= end:
             return tf.constant([], tf.string)
-        spans = pin(self._settings, limits, self._topic, [self._partition], start, behind)
+        ranges = resolve(self._settings, limits, self._topic, [self._partition], start, end)
         values = []
-        for chunk in read(spans, self._settings, limits):
-            values += without_null(chunk.values)
+        for chunk in read(ranges, self._settings, limits):
+            values += [value or b"" for value in chunk.values.entries]
         return tf.constant(values, tf.string)
 
 

@@ -7,22 +7,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
-from confluent_kafka import Producer
 
 from tfkafka import config
+from tfkafka.chunk import Chunk, OffsetRange
 from tfkafka.client import create
-from tfkafka.client.producer import write
+from tfkafka.client.producer import Producer, write
+from tfkafka.config import Limits
 from tfkafka.data.datasets import ChunkedDataset, Source, shaped, source_options
-from tfkafka.data.elements import Layout, Metadata
-from tfkafka.decoding.bad_records import Poison
-from tfkafka.errors import OffsetError, WriteError
-from tfkafka.intake import Limits
-from tfkafka.read import OFFSET_END, Span, pin, read
-from tfkafka.records import Chunk
+from tfkafka.data.elements import Elements, Metadata
+from tfkafka.decoding.bad_records import BadRecords
+from tfkafka.errors import OffsetError
+from tfkafka.reading.prefetch import Prepared
+from tfkafka.reading.ranges import OFFSET_END, read, resolve
 
 FLUSH_S = 60.0
 UNLIMITED = -1
-# The stop of a span that never ends.
+# The stop of a range that never ends.
 ENDLESS = 2**63 - 1
 
 
@@ -93,11 +93,11 @@ class KafkaDataset(ChunkedDataset):
         settings |= {"group.id": group} if group else {}
         create.check(settings)
         self._source = Source(
-            Layout(metadata=True),
-            Poison("fail", None, {}),
-            lambda: _all(subscriptions, settings, eof),
+            Elements(metadata=True),
+            BadRecords(),
+            lambda: (Prepared(chunk) for chunk in _all(subscriptions, settings, eof)),
         )
-        records = shaped(self._source.dataset(), self._source.layout, None, False)
+        records = shaped(self._source.dataset(), self._source.elements, None, False)
 
         def chosen(message: tf.Tensor, key: tf.Tensor, where: Metadata):
             place = tf.strings.join(
@@ -118,22 +118,23 @@ def _all(
 ) -> Iterator[Chunk]:
     limits = Limits()
     for subscription in subscriptions:
-        span = _span(subscription, settings, limits, eof)
-        yield from read([span], settings, limits, waits=not eof)
+        each = _range(subscription, settings, limits, eof)
+        yield from read([each], settings, limits, waits=not eof, metadata=True)
 
 
-def _span(subscription: Subscription, settings: config.Settings, limits: Limits, eof: bool) -> Span:
+def _range(
+    subscription: Subscription, settings: config.Settings, limits: Limits, eof: bool
+) -> OffsetRange:
     place = (settings, limits, subscription.topic, [subscription.partition])
     try:
-        (span,) = pin(*place, subscription.offset)
+        (found,) = resolve(*place, subscription.offset)
     except OffsetError:
         # Here auto.offset.reset says what to do, as with any consumer of Kafka.
-        reset = settings.get("auto.offset.reset", "largest")
-        (span,) = pin(*place, 0 if reset in ("earliest", "smallest", "beginning") else OFFSET_END)
-    stop = span.stop if eof else ENDLESS
+        (found,) = resolve(*place, OFFSET_END if config.begins_at_end(settings) else 0)
+    stop = found.stop if eof else ENDLESS
     if subscription.limit >= 0:
         stop = min(stop, subscription.limit + 1)
-    return Span(span.topic, span.partition, span.start, stop)
+    return OffsetRange(found.topic, found.partition, found.start, stop)
 
 
 class KafkaOutputSequence:
@@ -199,25 +200,15 @@ def write_kafka(
 
 
 def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> bytes:
-    place, failed = Subscription.parse(topic), []
+    place = Subscription.parse(topic)
     producer = _producer(servers.decode() if isinstance(servers, bytes) else servers)
-    producer.produce(
-        place.topic, message, partition=place.partition,
-        on_delivery=lambda error, _message: failed.append(error.str()) if error else None,
-    )  # fmt: skip
-    if producer.flush(FLUSH_S):
-        failed.append(f"not acknowledged within {FLUSH_S:.0f} s")
-    if failed:
-        raise WriteError(f"topic {place.topic}, partition {place.partition}: {failed[0]}")
+    producer.send(place.topic, [(message, None, None)], place.partition)
     return message
 
 
 @functools.cache
 def _producer(servers: str) -> Producer:
-    settings = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}
-    return create.make_client(
-        Producer, {**settings, "log_level": 0, "error_cb": lambda _error: None}
-    )
+    return Producer({"bootstrap.servers": servers, "linger.ms": 0}, FLUSH_S)
 
 
 def _bytes(text: str | bytes | tf.Tensor) -> bytes:

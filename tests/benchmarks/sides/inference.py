@@ -10,17 +10,17 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
 
 from tests.benchmarks.meter import Sample
 from tests.benchmarks.sides.models import Window, seeded_model
 from tests.benchmarks.worker import Round
 from tfkafka import CsvDecoder
 from tfkafka.client import create
+from tfkafka.client.producer import RecordWriter
 from tfkafka.client.transactions import TransactionalProducer
-from tfkafka.exactly_once import ExactlyOnceInference, Job, pipeline
+from tfkafka.exactly_once import ExactlyOnceInference, Job, keras_predict, pipeline
 from tfkafka.exactly_once.batches import BatchReader
-from tfkafka.exactly_once.predictions import keras_predict
 
 COLUMNS = 18
 FLUSH_S = 60.0
@@ -39,18 +39,19 @@ class PlainProducer(TransactionalProducer):
     def connect(self) -> None:
         pass
 
-    def transact(self, produce, positions, membership) -> None:
-        produce(self._producer)
+    def transact(self, records, positions, membership) -> None:
+        writer = RecordWriter(self._producer)
+        for topic, each in records.items():
+            writer.put(topic, each)
         assert self._producer.flush(FLUSH_S) == 0
-        offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
-        membership.commit(offsets=offsets, asynchronous=True)
+        membership.commit_soon(positions)
 
 
 class CommittingReader(BatchReader):
     """Lets the producer commit the offsets by the consumer."""
 
     def membership(self):
-        return self._intake.consumer
+        return self._group.consumer
 
 
 def transactions(**place) -> Round:
@@ -60,7 +61,7 @@ def transactions(**place) -> Round:
 
 def plain(**place) -> Round:
     """At least once; for a process of its own."""
-    pipeline.Turns = PlainProducer
+    pipeline.AlternatingProducers = PlainProducer
     pipeline.BatchReader = CommittingReader
     return _rounds(**place)
 

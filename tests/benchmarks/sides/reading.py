@@ -73,7 +73,7 @@ def bare_loop(
 
     from confluent_kafka import Consumer, TopicPartition
 
-    from tfkafka.intake import PIECE_RECORDS
+    from tfkafka.client.fill import PIECE_RECORDS
 
     gc.disable()
 

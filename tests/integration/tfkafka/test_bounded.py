@@ -12,9 +12,10 @@ from confluent_kafka import Producer
 
 from tests.integration.tfkafka.records import ints, numbers, transaction, values
 from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
+from tfkafka.chunk import OffsetRange
+from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, TopicError
-from tfkafka.intake import Limits
-from tfkafka.read import Span, read
+from tfkafka.reading.ranges import read
 from tfkafka.testing import wait_for
 
 
@@ -64,13 +65,13 @@ def test_a_negative_number_of_records_is_refused(servers, topic):
 
 def test_a_reader_that_waits_for_records_does_not_take_that_for_a_fault(servers, topic):
     numbers(servers, topic, 5)
-    spans = [Span(topic, 0, 0, 6)]
+    ranges = [OffsetRange(topic, 0, 0, 6)]
     settings, limits = {"bootstrap.servers": servers}, Limits(broker_timeout=1500)
     with pytest.raises(OffsetError, match="nothing came for 1500 ms"):
-        list(read(spans, settings, limits))
+        list(read(ranges, settings, limits))
     late = threading.Timer(3, numbers, (servers, topic, 1))
     late.start()
-    assert sum(map(len, read(spans, settings, limits, waits=True))) == 6
+    assert sum(map(len, read(ranges, settings, limits, waits=True))) == 6
 
 
 def test_a_topic_made_anew_with_fewer_records_is_no_shorter_epoch(servers, admin, topic):
@@ -168,8 +169,8 @@ def test_a_compacted_topic_ends_where_it_ends(servers, make_topic, admin):
     dataset = KafkaDataset(topic, servers=servers, metadata=True)
     offsets = [int(where.offset) for _, _, where in dataset.as_numpy_iterator()]
     assert offsets == sorted(offsets)
-    assert offsets[-1] == dataset.spans[0].stop - 1
-    assert len(offsets) < dataset.spans[0].stop
+    assert offsets[-1] == dataset.ranges[0].stop - 1
+    assert len(offsets) < dataset.ranges[0].stop
 
 
 def test_any_bytes_null_and_empty(servers, make_topic):

@@ -91,7 +91,7 @@ def test_behind_a_shuffle_only_what_is_surely_used(kafka, filled, group, model, 
 
     class Check(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            position = dataset._membership.ledger.positions().get((filled, 0), 0)
+            position = dataset._membership.tracker.committable().get((filled, 0), 0)
             positions.append(position)
 
     def remember(batch_features):

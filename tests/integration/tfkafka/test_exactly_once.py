@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from reproduction.metrics import evaluate
 from tests.integration.tfkafka.records import transaction
 from tfkafka import write
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import OffsetError, PoisonedRecordError, PredictionsError, TopicError
-from tfkafka.exactly_once import ExactlyOnceInference, Job
-from tfkafka.exactly_once.predictions import evaluate, keras_predict, read_predictions
-from tfkafka.intake import Limits
-from tfkafka.read import pin, read
+from tfkafka.exactly_once import ExactlyOnceInference, Job, keras_predict, read_predictions
 from tfkafka.testing import wait_for
 
 ROWS = [f"{number / 100},1" for number in range(100)]
@@ -46,10 +46,33 @@ def worker(place, predict=first_column, **options) -> ExactlyOnceInference:
     return ExactlyOnceInference(job, servers, **{"transaction_records": 30, **options})
 
 
-def messages(servers: str, topic: str, partitions=(0, 1), isolation="read_committed") -> list:
-    settings = {"bootstrap.servers": servers, "isolation.level": isolation}
-    chunks = read(pin(settings, Limits(), topic, partitions), settings, Limits())
-    return [message for chunk in chunks for message in chunk.messages]
+def messages(
+    servers: str, topic: str, partitions: Sequence[int] = (0, 1), isolation: str = "read_committed"
+) -> list[Message]:
+    """All that a consumer sees of these partitions, as confluent-kafka has it."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": "judge",
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    found, ends, deadline = [], set(), time.monotonic() + 30
+    while len(ends) < len(partitions):
+        assert time.monotonic() < deadline, f"{topic} did not end within 30 s"
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error() is None:
+            found.append(message)
+        else:
+            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+            ends.add(message.partition())
+    consumer.close()
+    return found
 
 
 def test_each_record_has_a_prediction_that_says_where_it_is_from(place):

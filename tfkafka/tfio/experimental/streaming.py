@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfkafka import config
+from tfkafka.config import FOREVER
 from tfkafka.data.groups import KafkaBatchDataset, KafkaGroupDataset
-from tfkafka.intake import FOR_EVER
 
 DEFAULT_GROUP = "test-consumer-group"
 MESSAGE_POLL_TIMEOUT_MS = 10_000
@@ -59,7 +59,7 @@ class KafkaBatchIODataset(KafkaBatchDataset):
         topics: str | Sequence[str],
         group_id: str | None,
         servers: str | Sequence[str] | None,
-        stream_timeout: int = FOR_EVER,
+        stream_timeout: int = FOREVER,
         message_poll_timeout: int = MESSAGE_POLL_TIMEOUT_MS,
         configuration: config.Configuration = None,
         internal: bool = True,
@@ -80,8 +80,8 @@ def _group(group_id: str | None, configuration: config.Configuration) -> str:
 
 
 def _stream_timeout(stream_timeout: int, message_poll_timeout: int) -> int:
-    if stream_timeout == FOR_EVER:
-        return FOR_EVER
+    if stream_timeout == FOREVER:
+        return FOREVER
     if stream_timeout < 0:
         raise ValueError(
             f"Invalid stream_timeout value: {stream_timeout} ,set it to -1 to block indefinitely."

@@ -1,0 +1,267 @@
+"""Exactly-once inference while partitions change hands: where it begins, goes on and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from confluent_kafka import Producer
+
+from tests.integration.tfkafka.rivals import QUICK, Rival
+from tfkafka import CsvDecoder, write
+from tfkafka.decoding.bad_records import Counts
+from tfkafka.exactly_once import ExactlyOnceInference, Job, read_predictions
+from tfkafka.testing import wait_for
+
+DEADLINE_S = 30.0
+WORKER = "1-worker"
+FOREVER = -1
+LATE_EVERY_S = 0.2
+
+
+@pytest.fixture
+def servers(kafka) -> str:
+    return kafka.bootstrap_servers
+
+
+@pytest.fixture
+def source(request, make_topic) -> str:
+    """With one partition, or as many as a test's parameter says."""
+    return make_topic(getattr(request, "param", 1))
+
+
+@pytest.fixture
+def target(make_topic) -> str:
+    return make_topic()
+
+
+@pytest.fixture
+def join(servers, source, group) -> Iterator[Callable[[], Rival]]:
+    """join() -> a rival in the worker's group."""
+    with contextlib.ExitStack() as stack:
+
+        def new() -> Rival:
+            rival = Rival(servers, source, group)
+            stack.callback(rival.leave)
+            return rival
+
+        yield new
+
+
+@pytest.fixture
+def predicted(servers, source, target) -> Callable[[], list[int]]:
+    """predicted(partition=0) -> the offsets of the inputs of all committed predictions."""
+
+    def offsets(partition: int = 0) -> list[int]:
+        found, values = read_predictions(servers, target)[source, partition]
+        assert values.tolist() == found.tolist()
+        return found.tolist()
+
+    return offsets
+
+
+def fill(servers: str, topic: str, count: int, first: int = 0, partition: int = 0) -> None:
+    """Records whose values are their offsets, if that of the first one is `first`."""
+    values = map(str, range(first, first + count))
+    write(servers, topic, values, partition=partition, configuration={"batch.num.messages": 100})
+
+
+class Running:
+    """A worker in a thread, whose model returns the value of each record.
+
+    Attributes:
+        batches: what the model was given, batch by batch.
+        released: set, unless the model shall wait until a test sets it.
+        read: how many records are committed.
+    """
+
+    def __init__(
+        self,
+        place: tuple[str, str, str, str],
+        settings: dict[str, object],
+        blocked: bool = False,
+        **options,
+    ):
+        servers, source, target, group = place
+        self.batches: list[list[int]] = []
+        self.released = threading.Event()
+        if not blocked:
+            self.released.set()
+        self.read = 0
+        job = Job(self._predict, CsvDecoder(1), [source], target, group, WORKER)
+        self.worker = ExactlyOnceInference(
+            job, servers, configuration={**QUICK, **settings}, on_commit=self._note, **options
+        )
+        self._pool = ThreadPoolExecutor(1)
+        self._run = self._pool.submit(self.worker.run)
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for a condition, or for the worker's failure."""
+
+        def is_met() -> bool:
+            if self._run.done() and self._run.exception() is not None:
+                raise self._run.exception()
+            return bool(condition())
+
+        wait_for(is_met, what, DEADLINE_S)
+
+    def wait_until_read(self, count: int) -> None:
+        self.wait_for(lambda: self.read >= count, f"{count} records to be committed")
+
+    def end(self) -> Counts:
+        """Wait until the stream is over."""
+        return self._run.result(DEADLINE_S)
+
+    def stop(self) -> Counts:
+        self.worker.stop()
+        return self.end()
+
+    def close(self) -> None:
+        self.released.set()
+        self.worker.stop()
+        self._pool.shutdown()
+
+    def _predict(self, rows: np.ndarray) -> np.ndarray:
+        self.batches.append(rows[:, 0].astype(int).tolist())
+        assert self.released.wait(DEADLINE_S), "the model was not released"
+        return rows[:, 0]
+
+    def _note(self, counts: Counts) -> None:
+        self.read = counts.read
+
+
+@pytest.fixture
+def running(servers, source, target, group) -> Iterator[Callable[..., Running]]:
+    """running(**options) -> a worker that has been started."""
+    with contextlib.ExitStack() as stack:
+
+        def new(settings: dict[str, object] | None = None, **options) -> Running:
+            worker = Running((servers, source, target, group), settings or {}, **options)
+            stack.callback(worker.close)
+            return worker
+
+        yield new
+
+
+@pytest.fixture
+def wait_for_partition(admin, group) -> Callable[[Running], None]:
+    """Wait until a worker is assigned a partition."""
+
+    def is_assigned() -> bool:
+        rows = admin.describe_group(group)
+        return any((row.consumer_id or "").startswith(WORKER) for row in rows)
+
+    return lambda worker: worker.wait_for(is_assigned, "a partition for the worker")
+
+
+@pytest.mark.parametrize("source", [2], indirect=True)
+def test_begins_at_the_committed_offset_or_at_the_first_one(
+    servers, source, running, join, predicted
+):
+    fill(servers, source, 30)
+    rival = join()
+    rival.read_until(0, 30)
+    rival.commit()
+    rival.leave()
+    fill(servers, source, 70, first=30)
+    fill(servers, source, 100, partition=1)
+    assert running(stream_timeout=0).end().read == 170
+    fill(servers, source, 1, first=100)
+    assert running(stream_timeout=0).end().read == 1
+    assert predicted(0) == [*range(30, 101)]
+    assert predicted(1) == [*range(100)]
+
+
+def test_what_is_taken_while_partitions_change_hands_is_predicted_once(
+    servers, source, running, join, predicted
+):
+    """Records taken before a loss and after it cannot be told apart: they are read again."""
+    records = 20_000
+    fill(servers, source, records)
+    worker = running(
+        stream_timeout=FOREVER,
+        transaction_records=2000,
+        settings={"max.partition.fetch.bytes": 1000},
+    )
+    for _ in range(3):
+        worker.wait_until_read(min(worker.read + 1, records))
+        rival = join()
+        rival.wait_for_partitions()
+        rival.leave()
+    worker.wait_until_read(records)
+    assert worker.stop().read == records
+    assert predicted() == [*range(records)]
+
+
+def test_a_rebalance_drops_what_was_collected(
+    servers, source, running, join, wait_for_partition, predicted
+):
+    """Of two batches of 100 records, the second one is incomplete at first."""
+    fill(servers, source, 130)
+    worker = running(stream_timeout=FOREVER, transaction_records=100, transaction_wait=60_000)
+    worker.wait_until_read(100)
+    rival = join()
+    rival.read_until(0, 130)
+    assert rival.offsets[0] == [*range(100, 130)]
+    rival.leave()
+    wait_for_partition(worker)
+    fill(servers, source, 70, first=130)
+    worker.wait_until_read(200)
+    worker.stop()
+    assert worker.batches == [[*range(100)], [*range(100, 200)]]
+    assert predicted() == [*range(200)]
+
+
+def test_batches_in_work_are_dropped_with_their_partition(
+    servers, source, running, join, predicted
+):
+    """They are not offered to the broker, which would refuse them: that would be a restart.
+
+    Meanwhile the worker has paused the partition, as it works on two batches at most.
+    """
+    fill(servers, source, 120)
+    worker = running(stream_timeout=FOREVER, transaction_records=40, blocked=True)
+    worker.wait_for(lambda: worker.batches, "the model to have a batch")
+    rival = join()
+    rival.read_until(0, 120)
+    worker.released.set()
+    assert rival.offsets[0] == [*range(120)]
+    rival.leave()
+    worker.wait_until_read(120)
+    worker.stop()
+    batches = [[*range(first, first + 40)] for first in (0, 40, 80)]
+    assert worker.batches[0] == batches[0]
+    assert worker.batches[-3:] == batches
+    assert worker.worker.restarts == 0
+    assert predicted() == [*range(120)]
+
+
+@pytest.fixture
+def late(servers, source) -> Iterator[None]:
+    """A writer that adds a record now and then, from offset 100 on."""
+    over = threading.Event()
+    producer = Producer({"bootstrap.servers": servers})
+
+    def write_on() -> None:
+        offset = 100
+        while not over.wait(LATE_EVERY_S):
+            producer.produce(source, str(offset), partition=0)
+            producer.flush(DEADLINE_S)
+            offset += 1
+
+    fill(servers, source, 100)
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def test_ends_where_the_partition_ended_although_records_keep_coming(late, running, predicted):
+    counts = running(stream_timeout=0).end()
+    assert counts.read >= 100
+    assert predicted() == [*range(counts.read)]

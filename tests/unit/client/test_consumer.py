@@ -1,0 +1,306 @@
+"""What a consumer makes of errors, of ends and of silence, without a broker."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Place
+
+from tests.unit.messages import fill, message
+from tfkafka.chunk import OffsetRange, TopicPartition, empty
+from tfkafka.client import codes, consumer
+from tfkafka.client.consumer import OFFSET_BEGINNING, Consumer, is_fenced
+from tfkafka.client.fill import Event, Filled
+from tfkafka.config import Limits
+from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
+
+MINE = TopicPartition("t", 3)
+OTHER = {KafkaError._FAIL, KafkaError.INVALID_MSG, KafkaError.UNKNOWN}
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class FakeClient:
+    """Notes its calls; the methods in `answers` return or raise what is given there."""
+
+    def __init__(self, settings: dict):
+        self.settings = settings
+        self.calls: list[tuple] = []
+        self.answers: dict[str, object] = {}
+
+    def __getattr__(self, name: str):
+        def call(*arguments, **options):
+            self.calls.append((name, *arguments, *options.values()))
+            answer = self.answers.get(name)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+
+class FakeFiller:
+    """Gives what is in `filled`, then nothing."""
+
+    def __init__(self):
+        self.filled: list[Filled] = []
+        self.asked: list[int] = []
+
+    def fill(self, _timeout_s: float, at_most: int) -> Filled:
+        self.asked.append(at_most)
+        return self.filled.pop(0) if self.filled else Filled(empty())
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(consumer, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def make(monkeypatch, clock):
+    """make(**options) -> (Consumer, its client, its filler)."""
+
+    def made(limits: Limits | None = None, **options):
+        filler = FakeFiller()
+        monkeypatch.setattr(consumer.create, "make_client", lambda _kind, s: FakeClient(s))
+        monkeypatch.setattr(consumer, "PythonFiller", lambda *_: filler)
+        limits = limits or Limits(broker_timeout=5000)
+        found = Consumer({"bootstrap.servers": "h:1", "group.id": "g"}, limits, ["t"], **options)
+        return found, found._consumer, filler
+
+    return made
+
+
+def event(code: int, offset: int = 5) -> Filled:
+    return Filled(empty(), [Event(KafkaError(code, "reason"), MINE, offset)])
+
+
+def metadata(code: int | None = None) -> SimpleNamespace:
+    error = None if code is None else KafkaError(code)
+    return SimpleNamespace(topics={"t": SimpleNamespace(error=error)})
+
+
+@pytest.mark.parametrize("code", sorted(codes.TRANSIENT))
+def test_passing_errors_are_noted(make, code):
+    reading, _, filler = make()
+    filler.filled = [event(code)]
+    assert reading.poll(0.1).ends == {}
+    assert "(reason)" in str(reading.failure("what"))
+
+
+@pytest.mark.parametrize(
+    ("some_codes", "error", "text"),
+    [
+        (codes.OUT_OF_RANGE, OffsetError, "the broker has no such record"),
+        (codes.MISSING, ReadError, "topic or partition is not there"),
+        (codes.REFUSED | OTHER, ReadError, "reason$"),
+    ],
+)
+def test_other_errors_are_raised_with_their_place(make, some_codes, error, text):
+    for code in sorted(some_codes):
+        reading, _, filler = make()
+        filler.filled = [event(code)]
+        with pytest.raises(error, match=rf"^topic t, partition 3, offset 5.*{text}") as raised:
+            reading.poll(0.1)
+        assert type(raised.value) is error
+
+
+def test_no_code_has_two_meanings():
+    apart = [codes.TRANSIENT, codes.MISSING, codes.OUT_OF_RANGE, codes.REFUSED]
+    assert sum(map(len, apart)) == len(frozenset().union(*apart))
+    assert KafkaError._PARTITION_EOF not in frozenset().union(*apart)
+
+
+def test_the_end_of_a_partition_is_no_error(make):
+    reading, _, filler = make()
+    chunk = fill([message(partition=3, offset=4)])
+    filler.filled = [Filled(chunk, event(KafkaError._PARTITION_EOF).events)]
+    polled = reading.poll(0.1)
+    assert polled.chunk is chunk and polled.ends == {MINE: 5}
+
+
+@pytest.mark.parametrize("code", sorted(codes.REFUSED))
+def test_a_refusal_of_the_client_is_raised_while_there_are_no_records(make, code):
+    reading, client, _ = make()
+    client.settings["error_cb"](KafkaError(code, "denied"))
+    with pytest.raises(ReadError, match="topic t: denied"):
+        reading.poll(0.1)
+
+
+def test_a_fatal_error_is_raised_and_known_as_fencing(make):
+    reading, client, _ = make()
+    client.settings["error_cb"](KafkaError(KafkaError.FENCED_INSTANCE_ID, "twin", fatal=True))
+    with pytest.raises(ReadError, match="twin") as raised:
+        reading.poll(0.1)
+    assert is_fenced(raised.value)
+    assert not is_fenced(ReadError("twin"))
+
+
+def test_a_passing_error_of_the_client_is_not_raised(make):
+    reading, client, _ = make()
+    client.settings["error_cb"](KafkaError(KafkaError._TRANSPORT, "refused"))
+    assert not len(reading.poll(0.1).chunk)
+    assert "(refused)" in str(reading.failure("what"))
+
+
+def test_silence_of_a_broker_that_answers_is_none(make, clock):
+    reading, client, _ = make()
+    client.answers["list_topics"] = metadata()
+    for _ in range(60):
+        clock.now += 0.5
+        assert not len(reading.poll(0.1).chunk)
+        assert reading.is_alive()
+
+
+@pytest.mark.parametrize("code", sorted(codes.MISSING))
+def test_a_topic_that_was_deleted_is_an_error(make, clock, code):
+    reading, client, _ = make()
+    client.answers["list_topics"] = metadata(code)
+    clock.now += 1.5
+    with pytest.raises(ReadError, match="topic t is not there any more"):
+        reading.poll(0.1)
+
+
+def test_a_broker_that_is_away_for_too_long_is_an_error(make, clock):
+    reading, client, _ = make()
+    away = KafkaError(KafkaError._ALL_BROKERS_DOWN, "all down")
+    client.answers["list_topics"] = KafkaException(away)
+    clock.now += 4.9
+    reading.poll(0.1)
+    assert not reading.is_alive()
+    clock.now += 0.2
+    with pytest.raises(ReadError, match=r"topic t: no answer .* h:1 for 5000 ms \(all down\)"):
+        reading.poll(0.1)
+    reading.go_on()
+    reading.poll(0.1)
+
+
+def test_a_question_that_is_refused_is_an_error(make, clock):
+    reading, client, _ = make()
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "denied")
+    client.answers["list_topics"] = KafkaException(denied)
+    clock.now += 1.5
+    with pytest.raises(ReadError, match="topic t: denied"):
+        reading.poll(0.1)
+
+
+def test_chunks_grow_up_to_their_limits(make):
+    records = fill([message(bytes(959), partition=3, offset=n) for n in range(8)])
+    mean = records.nbytes // 8
+    reading, _, filler = make(Limits(chunk_records=3000, chunk_bytes=5000 * mean))
+    filler.filled = [Filled(records)] * 4
+    for _ in range(4):
+        reading.poll(0.1)
+    reading.poll(0.1, at_most=7)
+    assert filler.asked == [256, 1024, 3000, 3000, 7]
+    small, _, filler = make(Limits(chunk_bytes=10 * mean))
+    filler.filled = [Filled(records)] * 2
+    for _ in range(2):
+        small.poll(0.1)
+    assert filler.asked == [256, 10]
+
+
+def test_ranges_are_read_from_their_starts(make):
+    reading, client, _ = make()
+    reading.assign([OffsetRange("t", 3, 7, 9), OffsetRange("t", 4, 0, 9)])
+    [(name, places)] = client.calls
+    assert name == "assign"
+    assert [(p.topic, p.partition, p.offset) for p in places] == [("t", 3, 7), ("t", 4, 0)]
+
+
+def test_no_exception_of_the_client_leaves_it(make):
+    failure = KafkaException(KafkaError(KafkaError._STATE, "wrong state"))
+    for name, call in {
+        "assign": lambda reading: reading.start_at({MINE: 0}),
+        "incremental_unassign": lambda reading: reading.leave_out([MINE]),
+        "incremental_assign": lambda reading: reading.start_again_at({MINE: OFFSET_BEGINNING}),
+        "pause": lambda reading: reading.pause([MINE]),
+        "resume": lambda reading: reading.resume([MINE]),
+        "subscribe": lambda reading: reading.subscribe(None, None, None),
+    }.items():
+        reading, client, _ = make()
+        client.answers[name] = failure
+        with pytest.raises(ReadError, match="topic t: wrong state"):
+            call(reading)
+
+
+def test_an_assignment_that_failed_is_a_missing_topic(make):
+    reading, client, _ = make()
+    reading.subscribe(lambda _: None, lambda _: None, lambda _: None)
+    on_assign = client.calls[-1][2]
+    place = Place("t", 3)
+    assert on_assign(None, [place]) is None
+    failed = SimpleNamespace(topic="t", error=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "none"))
+    with pytest.raises(TopicError, match="topic t: none"):
+        on_assign(None, [place, failed])
+
+
+def place(offset: int, code: int | None = None) -> SimpleNamespace:
+    error = None if code is None else KafkaError(code, "reason")
+    return SimpleNamespace(topic="t", partition=3, offset=offset, error=error)
+
+
+def test_committed_offsets(make):
+    reading, client, _ = make()
+    assert reading.committed([], 1.0) == ({}, None)
+    assert not client.calls
+    client.answers["committed"] = [place(7)]
+    assert reading.committed([MINE], 1.0) == ({MINE: 7}, None)
+    client.answers["committed"] = [place(-1001)]
+    assert reading.committed([MINE], 1.0) == ({}, None)
+    client.answers["committed"] = [place(-1001, KafkaError.UNSTABLE_OFFSET_COMMIT)]
+    assert reading.committed([MINE], 1.0) == ({}, "reason")
+    client.answers["committed"] = KafkaException(KafkaError(KafkaError._TIMED_OUT, "slow"))
+    assert reading.committed([MINE], 1.0) == ({}, "slow")
+
+
+def test_a_lost_membership_is_no_failed_commit(make):
+    for code in sorted(codes.LOST_MEMBERSHIP):
+        reading, client, _ = make()
+        client.answers["commit"] = KafkaException(KafkaError(code, "lost"))
+        reading.commit({MINE: 7})
+        client.answers["commit"] = [place(7, code)]
+        reading.commit({MINE: 7})
+
+
+def test_another_refusal_of_a_commit_is_an_error(make):
+    reading, client, _ = make()
+    reading.commit({})
+    assert not client.calls
+    client.answers["commit"] = [place(7, KafkaError.OFFSET_METADATA_TOO_LARGE)]
+    with pytest.raises(CommitError, match="partition 3: offset 7 could not be committed: reason"):
+        reading.commit({MINE: 7})
+    client.answers["commit"] = KafkaException(KafkaError(KafkaError._TRANSPORT, "away"))
+    with pytest.raises(CommitError, match="away"):
+        reading.commit({MINE: 7})
+
+
+def test_answers_to_commits_that_nobody_waits_for(make):
+    answers = []
+    _, client, _ = make(on_commit=lambda failure, accepted: answers.append((failure, accepted)))
+    on_commit = client.settings["on_commit"]
+    on_commit(None, [place(7)])
+    on_commit(None, [place(8, KafkaError.ILLEGAL_GENERATION)])
+    on_commit(KafkaError(KafkaError.UNKNOWN_MEMBER_ID), [place(8)])
+    on_commit(KafkaError(KafkaError._TRANSPORT, "away"), [place(9)])
+    assert answers[:3] == [(None, {MINE: 7}), (None, {}), (None, {})]
+    failure, accepted = answers[3]
+    assert isinstance(failure, CommitError) and "offset 9" in str(failure) and accepted == {}
+
+
+def test_what_tfkafka_needs_cannot_be_set_otherwise(monkeypatch, make):
+    filler = FakeFiller()
+    monkeypatch.setattr(consumer, "PythonFiller", lambda *_: filler)
+    wrong = {"enable.auto.commit": True, "enable.partition.eof": False, "bootstrap.servers": "h:1"}
+    monkeypatch.setattr(consumer.create, "make_client", lambda _kind, s: FakeClient(s))
+    found = Consumer(wrong, Limits(), ["t"])._consumer.settings
+    assert found["enable.auto.commit"] is False and found["enable.partition.eof"] is True

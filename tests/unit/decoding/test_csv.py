@@ -1,0 +1,109 @@
+"""CSV records to float32 matrices."""
+
+import numpy as np
+import pytest
+
+from tests.unit.messages import chunk
+from tfkafka.decoding.csv import CsvDecoder
+
+GOOD = b"1,2.5,-3e2"
+BAD = [
+    (b"1,2", "has 2 columns instead of 3"),
+    (b"1,2,3,4", "has 4 columns instead of 3"),
+    (b"1,,3", "column 2 is empty"),
+    (b"1,2,", "column 3 is empty"),
+    (b"1,two,3", "column 2 is not a number: b'two'"),
+    (b"hello", "has 1 columns instead of 3"),
+    (b"", "is empty"),
+    (b" ", "is empty"),
+    (None, "is null"),
+    (b"1,2,3\n4,5,6", "has 5 columns instead of 3"),
+    (b"1,2,3\n", "column 3 is not a number"),
+    (b"\n1,2,3", "column 1 is not a number"),
+    (b'"1",2,3', "column 1 is not a number"),
+    (b"1,2,3\x00", "column 3 is not a number"),
+    (b"\xff\xfe,2,3", "column 1 is not a number"),
+    (b"1;2;3", "has 1 columns instead of 3"),
+    (b"0x10,2,3", "column 1 is not a number"),
+]
+
+
+def test_features_and_labels():
+    decoded = CsvDecoder(3, label="key").decode(chunk([GOOD, b"4,5,6"], [b"1.0", b"0.0"]))
+    features, labels = decoded.arrays
+    assert features.dtype == labels.dtype == np.float32
+    assert features.tolist() == [[1, 2.5, -300], [4, 5, 6]]
+    assert labels.tolist() == [1, 0]
+    assert decoded.kept.tolist() == [0, 1]
+    assert decoded.faults == ()
+
+
+def test_without_a_label_keys_do_not_matter():
+    decoded = CsvDecoder(3).decode(chunk([GOOD], [b"no number"]))
+    assert len(decoded.arrays) == 1 and decoded.faults == ()
+
+
+def test_an_empty_chunk():
+    features, labels = CsvDecoder(3, label="key").decode(chunk([])).arrays
+    assert features.shape == (0, 3) and labels.shape == (0,)
+
+
+@pytest.mark.parametrize(("value", "reason"), BAD)
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_a_bad_record_is_found_and_the_others_are_decoded(value, reason, place):
+    values = [b"%d,%d,%d" % (i, i, i) for i in range(4)]
+    values.insert(place, value)
+    decoded = CsvDecoder(3).decode(chunk(values))
+    assert [fault.index for fault in decoded.faults] == [place]
+    assert reason in decoded.faults[0].reason
+    [features] = decoded.arrays
+    assert features.tolist() == [[i, i, i] for i in range(4)]
+    assert decoded.kept.tolist() == [index for index in range(5) if index != place]
+
+
+def test_a_line_break_in_one_value_does_not_make_up_for_an_empty_one():
+    decoded = CsvDecoder(3).decode(chunk([GOOD + b"\n" + GOOD, b"", GOOD]))
+    assert [fault.index for fault in decoded.faults] == [0, 1]
+    assert decoded.kept.tolist() == [2]
+
+
+@pytest.mark.parametrize("key", [None, b"", b"spam", b"1,0"])
+def test_a_record_without_a_label_is_a_fault(key):
+    decoded = CsvDecoder(3, label="key").decode(chunk([GOOD] * 3, [b"1", key, b"0"]))
+    assert [fault.index for fault in decoded.faults] == [1]
+    assert decoded.faults[0].reason.startswith("label: ")
+    features, labels = decoded.arrays
+    assert features.shape == (2, 3) and labels.tolist() == [1, 0]
+
+
+def test_many_bad_records_are_each_reported_once():
+    values = [b"1,2" if index % 3 else GOOD for index in range(300)]
+    decoded = CsvDecoder(3).decode(chunk(values))
+    assert [fault.index for fault in decoded.faults] == [i for i in range(300) if i % 3]
+    assert len(decoded.kept) == 100
+
+
+def test_equal_bit_by_bit_to_tensorflows_decode_csv():
+    tf = pytest.importorskip("tensorflow")
+    random = np.random.default_rng(7)
+    bits = random.integers(0, 2**32, 30_000, dtype=np.uint32).view(np.float32)
+    # TensorFlow alone takes subnormal numbers for 0.
+    normal = bits[np.isfinite(bits) & (np.abs(bits) > np.finfo(np.float32).tiny)]
+    floats = normal[:27_000].astype(np.float64)
+    texts = [f"{number:.18e}" for number in floats]
+    # Just off the middle between two float32: who rounds to float64 first, rounds these wrongly.
+    below = np.nextafter(normal[:9_000], np.float32(0)).astype(np.float64)
+    texts += [f"{middle:.20e}" for middle in (floats[:9_000] + below) / 2]
+    texts += ["nan", "inf", "-inf", "1e400", "1e-60", "+.5", "5.", "-0", "1E3"]
+    rows = [",".join(texts[i : i + 3]).encode() for i in range(0, len(texts), 3)]
+    expected = np.stack(tf.io.decode_csv(rows, [0.0] * 3), axis=1)
+    decoded = CsvDecoder(3).decode(chunk(rows))
+    assert decoded.faults == ()
+    [features] = decoded.arrays
+    np.testing.assert_array_equal(features.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.mark.parametrize("arguments", [{"columns": 0}, {"columns": 3, "label": "value"}])
+def test_wrong_arguments_are_refused(arguments):
+    with pytest.raises(ValueError, match="CsvDecoder"):
+        CsvDecoder(**arguments)

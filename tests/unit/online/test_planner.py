@@ -1,0 +1,126 @@
+"""Which records a mini dataset has, from offsets alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tfkafka.chunk import OffsetRange
+from tfkafka.config import FOREVER
+from tfkafka.errors import OffsetError
+from tfkafka.online import planner
+from tfkafka.online.planner import next_plan, share
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class FakeEnds:
+    """Gives these ends one after the other, then the last of them forever."""
+
+    topic = "t"
+
+    def __init__(self, *ends: dict[int, int] | None):
+        self._ends: Iterator = iter(ends)
+        self._last = ends[-1]
+
+    def ends(self) -> dict[int, int] | None:
+        return next(self._ends, self._last)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(planner, "time", clock)
+    return clock
+
+
+def plan(topic_ends: FakeEnds, positions: dict[int, int], stream_timeout: int = 5000):
+    found = next_plan(topic_ends, positions, 100, stream_timeout, lambda: False)
+    return found and {each.partition: (each.start, each.stop) for each in found}
+
+
+@pytest.mark.parametrize(
+    ("available", "expected"),
+    [
+        ({0: 500}, {0: 100}),
+        ({0: 30}, {0: 30}),
+        ({1: 500, 0: 500}, {0: 50, 1: 50}),
+        ({0: 10, 1: 500}, {0: 10, 1: 90}),
+        ({0: 500, 1: 500, 2: 500}, {0: 34, 1: 33, 2: 33}),
+        ({0: 0, 1: 40, 2: 500}, {0: 0, 1: 40, 2: 60}),
+        ({0: 20, 1: 30}, {0: 20, 1: 30}),
+        ({}, {}),
+    ],
+)
+def test_shares(available, expected):
+    assert share(available, 100) == expected
+
+
+def test_shares_at_random_are_full_and_possible():
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        count = int(rng.integers(0, 1000))
+        available = {p: int(n) for p, n in enumerate(rng.integers(0, 400, rng.integers(1, 6)))}
+        shares = share(available, count)
+        assert sum(shares.values()) == min(count, sum(available.values()))
+        assert all(0 <= shares[p] <= available[p] for p in available)
+        given = [shares[p] for p in available if shares[p] < available[p]]
+        assert not given or max(shares.values()) - min(given) <= len(available)
+
+
+def test_full_mini_datasets_come_at_once(clock):
+    assert plan(FakeEnds({0: 1000, 1: 1000}), {0: 100, 1: 200}) == {0: (100, 150), 1: (200, 250)}
+    assert clock.now == 100.0
+
+
+def test_a_rest_waits_until_nothing_came_for_a_second(clock):
+    topic_ends = FakeEnds({0: 30}, {0: 30}, {0: 40})
+    assert plan(topic_ends, {0: 0}) == {0: (0, 40)}
+    assert clock.now == pytest.approx(101.2, abs=0.11)
+
+
+def test_a_partition_that_is_new_is_read_from_its_start():
+    assert plan(FakeEnds({0: 1000, 1: 1000}), {0: 1000}) == {1: (0, 100)}
+
+
+def test_silence_ends_the_stream(clock):
+    assert plan(FakeEnds({0: 10}), {0: 10}) is None
+    assert clock.now == pytest.approx(105, abs=0.11)
+
+
+def test_silence_of_a_broker_does_not(clock):
+    topic_ends = FakeEnds(*[{0: 10}] * 40, *[None] * 100, {0: 10})
+    assert plan(topic_ends, {0: 10}) is None
+    assert clock.now == pytest.approx(100 + 4 + 10 + 5, abs=0.3)
+
+
+def test_forever_ends_when_stopped(clock):
+    stopped = next_plan(FakeEnds({0: 10}), {0: 10}, 100, FOREVER, lambda: clock.now > 1e4)
+    assert stopped is None and clock.now > 1e4
+
+
+def test_stopped_before_anything_it_plans_nothing():
+    assert next_plan(FakeEnds({0: 1000}), {0: 0}, 100, FOREVER, lambda: True) is None
+
+
+def test_a_topic_that_was_made_again_is_an_error():
+    with pytest.raises(OffsetError, match=r"partition 0: offset 50 comes next, but .* ends at 20"):
+        plan(FakeEnds({0: 20}), {0: 50})
+
+
+def test_ranges_name_the_topic():
+    found = next_plan(FakeEnds({0: 1000}), {0: 7}, 100, 0, lambda: False)
+    assert found == [OffsetRange("t", 0, 7, 107)]

@@ -1,0 +1,349 @@
+"""A member of a group: what it loses, what it keeps, where its stream ends; without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.messages import fill, message
+from tfkafka.chunk import Chunk, TopicPartition, concat
+from tfkafka.client.consumer import OFFSET_BEGINNING, OFFSET_END, Polled
+from tfkafka.config import Limits
+from tfkafka.errors import ReadError
+from tfkafka.reading import group
+from tfkafka.reading.group import GroupConsumer
+
+A, B = TopicPartition("t", 0), TopicPartition("t", 1)
+EAGER = {"group.id": "g", "auto.offset.reset": "earliest"}
+COOPERATIVE = {**EAGER, "partition.assignment.strategy": "cooperative-sticky"}
+
+
+class FakeConsumer:
+    """While it is polled, does what is next in `script`, then gives these offsets of A and B."""
+
+    def __init__(self, *_arguments, **_options):
+        self.script: list[tuple[Callable, Chunk, dict]] = []
+        self.committed_offsets: dict[TopicPartition, int] = {}
+        self.reason: str | None = None
+        self.started: list[dict] = []
+        self.started_again: list[dict] = []
+        self.paused: set[TopicPartition] = set()
+        self.alive = True
+
+    def subscribe(self, on_assign, on_revoke, on_lost):
+        self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
+
+    def poll(self, _timeout_s, _at_most=None) -> Polled:
+        happens, chunk, ends = self.script.pop(0)
+        happens()
+        return Polled(chunk, ends)
+
+    def committed(self, partitions, _timeout_s):
+        if self.reason is not None:
+            return {}, self.reason
+        return {p: o for p, o in self.committed_offsets.items() if p in partitions}, None
+
+    def start_at(self, positions):
+        self.started.append(dict(positions))
+
+    def start_again_at(self, positions):
+        self.started_again.append(dict(positions))
+
+    def pause(self, partitions):
+        self.paused |= set(partitions)
+
+    def resume(self, partitions):
+        self.paused -= set(partitions)
+
+    def is_alive(self):
+        return self.alive
+
+
+class FakeCluster:
+    """Where partitions end: at 8, but B at 0."""
+
+    def __init__(self, *_arguments):
+        pass
+
+    def end_offsets(self, _topic, partitions):
+        return {number: 0 if number == B.partition else 8 for number in partitions}
+
+
+@pytest.fixture
+def make(monkeypatch):
+    """make(settings, stream_timeout, **options) -> a joined GroupConsumer."""
+    monkeypatch.setattr(group, "Consumer", FakeConsumer)
+    monkeypatch.setattr(group, "Cluster", FakeCluster)
+
+    def made(settings=EAGER, stream_timeout=0, **options) -> GroupConsumer:
+        member = GroupConsumer(["t"], settings, Limits(), stream_timeout, **options)
+        member.join()
+        return member
+
+    return made
+
+
+def nothing() -> None:
+    pass
+
+
+def records(*places: tuple[TopicPartition, int]) -> Chunk:
+    return fill(message(partition=source.partition, offset=o) for source, o in places)
+
+
+def poll(member, happens=nothing, *places, ends=None) -> Polled:
+    """Poll once, while which `happens` is called; note progress."""
+    member.consumer.script.append((happens, records(*places), ends or {}))
+    polled = member.poll(0.1)
+    member.advance(polled)
+    return polled
+
+
+def assign(member, *partitions) -> None:
+    poll(member, lambda: member.consumer.on_assign(list(partitions)))
+
+
+def lose(member, *partitions) -> None:
+    poll(member, lambda: member.consumer.on_lost(list(partitions)))
+
+
+def places_of(chunk: Chunk) -> list[tuple[TopicPartition, int]]:
+    return [(chunk.sources[s], o) for s, o in zip(chunk.source, chunk.offsets, strict=True)]
+
+
+def test_records_of_what_was_lost_are_dropped(make):
+    member = make()
+    assign(member, A, B)
+    chunk = poll(member, nothing, (A, 3), (B, 4), (A, 5)).chunk
+    assert member.current(chunk) is chunk
+    lose(member, A, B)
+    assert not len(member.current(chunk))
+
+
+def test_also_where_the_partition_has_been_assigned_again(make):
+    """Another member may have read and committed them meanwhile."""
+    member = make()
+    assign(member, A, B)
+    chunk = poll(member, nothing, (A, 3), (B, 4)).chunk
+    lose(member, A, B)
+    assign(member, A, B)
+    assert not len(member.current(chunk))
+    fresh = poll(member, nothing, (A, 3)).chunk
+    assert member.current(fresh) is fresh
+
+
+def test_records_of_what_was_kept_are_kept(make):
+    member = make(COOPERATIVE)
+    assign(member, A, B)
+    chunk = poll(member, nothing, (A, 3), (B, 4), (A, 5)).chunk
+    lose(member, B)
+    assert places_of(member.current(chunk)) == [(A, 3), (A, 5)]
+    assign(member, B)
+    assert places_of(member.current(chunk)) == [(A, 3), (A, 5)]
+    assert member.reached() == {A: 6, B: -1}
+
+
+def test_joined_chunks_are_as_old_as_the_oldest(make):
+    member = make(COOPERATIVE)
+    assign(member, A, B)
+    old = poll(member, nothing, (B, 4)).chunk
+    lose(member, B)
+    assign(member, B)
+    new = poll(member, nothing, (A, 3)).chunk
+    assert places_of(member.current(concat([new, old]))) == [(A, 3)]
+
+
+def test_what_is_lost_while_it_is_polled_is_not_given(make):
+    member = make(COOPERATIVE)
+    assign(member, A, B)
+    polled = poll(member, lambda: member.consumer.on_lost([A]), (A, 3), (B, 4), ends={A: 4, B: 5})
+    assert places_of(polled.chunk) == [(B, 4)] and polled.ends == {B: 5}
+    assert member.reached() == {B: 5}
+    assert not member.consumer.started and not member.consumer.started_again
+
+
+def lose_and_regain(member, *partitions):
+    def happens() -> None:
+        member.consumer.on_revoke(list(partitions))
+        member.consumer.on_assign(list(partitions))
+
+    return happens
+
+
+def test_what_is_lost_and_regained_in_one_poll_is_read_again_from_the_committed_offset(make):
+    """Its records are from before or from after the change: nobody can tell."""
+    member = make()
+    assign(member, A, B)
+    member.consumer.committed_offsets = {A: 3}
+    polled = poll(member, lose_and_regain(member, A, B), (A, 5), (B, 4), ends={A: 6})
+    assert not len(polled.chunk) and not polled.ends
+    assert member.consumer.started == [{A: 3, B: OFFSET_BEGINNING}]
+    assert member.reached() == {A: 3, B: -1}
+
+
+def test_a_cooperative_member_reads_only_the_regained_again(make):
+    member = make(COOPERATIVE)
+    assign(member, A, B)
+    member.consumer.committed_offsets = {A: 3, B: 2}
+    polled = poll(member, lose_and_regain(member, A), (A, 5), (B, 4))
+    assert places_of(polled.chunk) == [(B, 4)]
+    assert member.consumer.started_again == [{A: 3}] and not member.consumer.started
+    assert member.reached() == {A: 3, B: 5}
+
+
+def test_an_eager_member_that_regains_one_reads_all_again(make):
+    """It assigns all partitions again, each with a position of its own."""
+    member = make()
+    assign(member, A)
+    member.consumer.committed_offsets = {A: 3, B: 2}
+
+    def happens() -> None:
+        member.consumer.on_revoke([A])
+        member.consumer.on_assign([A, B])
+
+    polled = poll(member, happens, (A, 5), (B, 4))
+    assert not len(polled.chunk)
+    assert member.consumer.started == [{A: 3, B: 2}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "otherwise"),
+    [(EAGER, OFFSET_BEGINNING), ({"group.id": "g"}, OFFSET_END)],
+)
+def test_without_a_committed_offset_the_setting_counts(make, settings, otherwise):
+    member = make(settings)
+    assign(member, A)
+    poll(member, lose_and_regain(member, A))
+    assert member.consumer.started == [{A: otherwise}]
+
+
+def test_a_member_that_starts_at_the_committed_offsets_begins_at_the_beginning_without(make):
+    member = make({"group.id": "g"}, starts_at_committed=True)
+    member.consumer.committed_offsets = {A: 3}
+    assign(member, A, B)
+    assert member.consumer.started == [{A: 3, B: OFFSET_BEGINNING}]
+    assert member.reached() == {A: 3, B: -1}
+
+
+def test_rewinding_drops_what_was_read(make):
+    member = make(starts_at_committed=True)
+    member.consumer.committed_offsets = {A: 3}
+    assign(member, A)
+    chunk = poll(member, nothing, (A, 3), (A, 4)).chunk
+    member.consumer.committed_offsets = {A: 4}
+    member.rewind()
+    assert member.consumer.started == [{A: 3}, {A: 4}]
+    assert not len(member.current(chunk)) and member.reached() == {A: 4}
+
+
+def test_offsets_that_cannot_be_read_are_an_error(make):
+    member = make(starts_at_committed=True, patience_s=-1)
+    member.consumer.reason = "a transaction is open"
+    with pytest.raises(ReadError, match="offsets cannot be read: a transaction is open"):
+        assign(member, A)
+
+
+def test_the_stream_ends_where_partitions_ended_when_they_were_assigned(make):
+    member = make()
+    assert not member.is_over(0.0)
+    assign(member, A, B)
+    assert not member.is_over(99.0)
+    poll(member, nothing, (A, 6))
+    assert not member.is_over(99.0)
+    poll(member, nothing, (A, 7))
+    assert member.is_over(0.0)
+
+
+def test_an_end_that_is_reached_counts_where_the_last_offsets_have_no_record(make):
+    member = make()
+    assign(member, A)
+    poll(member, nothing, (A, 5), ends={A: 8})
+    assert member.is_over(0.0) and member.is_at_end()
+
+
+def test_records_after_an_end_are_no_end(make):
+    member = make(stream_timeout=1000)
+    assign(member, A)
+    poll(member, nothing, ends={A: 5})
+    assert member.is_at_end()
+    poll(member, nothing, (A, 5))
+    assert not member.is_at_end()
+
+
+@pytest.mark.parametrize("stream_timeout", [0, 1])
+def test_between_two_assignments_no_stream_is_over(make, stream_timeout):
+    member = make(stream_timeout=stream_timeout)
+    assign(member, A)
+    poll(member, nothing, (A, 7), ends={A: 8})
+    assert member.is_over(99.0) and member.is_at_end() and member.is_assigned
+    lose(member, A)
+    assert not member.is_over(99.0)
+    assert not member.is_at_end() and not member.is_assigned
+    assign(member)
+    assert member.is_over(99.0) and member.is_at_end() and member.is_assigned
+
+
+def test_silence_ends_a_stream_that_has_a_timeout_and_a_broker(make):
+    member = make(stream_timeout=2000)
+    assign(member, A)
+    assert not member.is_over(99.0)
+    poll(member, nothing, ends={A: 8})
+    assert member.is_over(2.0) and not member.is_over(1.9)
+    member.consumer.alive = False
+    assert not member.is_over(99.0)
+
+
+def test_without_a_timeout_it_never_ends(make):
+    member = make(stream_timeout=-1)
+    assign(member)
+    assert member.is_at_end() and not member.is_over(1e9)
+
+
+def test_a_pause_is_undone_on_loss(make):
+    """Kafka's client would remember it when the partition comes back."""
+    member = make(COOPERATIVE)
+    assign(member, A, B)
+    member.pause()
+    assert member.consumer.paused == {A, B}
+    lose(member, A)
+    assert member.consumer.paused == {B}
+    assign(member, A)
+    assert member.consumer.paused == {B}
+    member.pause()
+    assert member.consumer.paused == {A, B}
+    member.resume()
+    assert member.consumer.paused == set()
+
+
+def test_what_is_read_again_is_paused_again_when_asked(make):
+    member = make()
+    assign(member, A)
+    member.pause()
+    member.consumer.paused.clear()  # as Kafka's client does on assigning
+    poll(member, lose_and_regain(member, A))
+    member.pause()
+    assert member.consumer.paused == {A}
+
+
+def test_losses_are_reported_before_and_after(make):
+    reported = []
+    member = make(
+        before_revoke=lambda partitions: reported.append(
+            ("before", partitions, member.mine({A: 1}))
+        ),
+        after_loss=lambda partitions: reported.append(("after", partitions, member.mine({A: 1}))),
+    )
+    assign(member, A)
+    poll(member, lambda: member.consumer.on_revoke([A]))
+    assign(member, A)
+    lose(member, A)
+    assert reported == [("before", [A], {A: 1}), ("after", [A], {}), ("after", [A], {})]
+    assert member.assignments == 2
+
+
+def test_positions_of_others_are_not_mine(make):
+    member = make()
+    assign(member, A)
+    assert member.mine({A: 3, B: 4}) == {A: 3}
+    assert member.end_offsets([A, B]) == {A: 8, B: 0}

@@ -1,0 +1,244 @@
+"""Reading ahead: order, errors, the end of the thread, and the bound on memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.messages import chunk
+from tests.unit.properties import TEXT, few
+from tfkafka.chunk import empty
+from tfkafka.reading.prefetch import Prefetch, Prepared, read_ahead
+
+ROOM = 1 << 30
+
+
+def chunks(*values: bytes):
+    """A chunk of one record for each value."""
+    return [chunk([value]) for value in values]
+
+
+def values_of(prepared) -> bytes:
+    [value] = prepared.chunk.values.entries
+    return value
+
+
+def taken(source, capacity: int = ROOM, prepare=lambda _chunk: None) -> list:
+    return [(values_of(p), p.result) for p in read_ahead(source, capacity, prepare)]
+
+
+def generator(made, error: Exception | None = None):
+    """What `read_ahead` calls: yields these chunks, then raises."""
+
+    def read():
+        yield from made
+        if error is not None:
+            raise error
+
+    return read
+
+
+def wait_until(condition, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.001)
+
+
+def threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "tfkafka-read"]
+
+
+@few
+@given(
+    values=st.lists(TEXT, max_size=12),
+    capacity=st.integers(1, 400),
+)
+def test_each_chunk_comes_once_in_order_with_what_was_prepared(values, capacity):
+    """None: an empty chunk, as read where there are no records."""
+    made = [empty() if value is None else chunk([value]) for value in values]
+    prepared = []
+
+    def prepare(each):
+        prepared.append(each.values.entries[0])
+        return len(prepared)
+
+    expected = [value for value in values if value is not None]
+    assert taken(generator(made), capacity, prepare) == [
+        (value, number) for number, value in enumerate(expected, 1)
+    ]
+    assert prepared == expected
+
+
+def test_a_chunk_is_prepared_and_the_next_one_read_while_one_is_used():
+    reader = read_ahead(generator(chunks(b"1", b"2")), ROOM, lambda _: threading.current_thread())
+    first = next(reader)
+    assert first.result.name == "tfkafka-read"
+    assert first.result is not threading.current_thread()
+    wait_until(lambda: not threads())
+    assert [values_of(each) for each in reader] == [b"2"]
+
+
+@pytest.mark.parametrize("capacity", [1, ROOM])
+def test_what_came_before_an_error_is_delivered_first(capacity):
+    seen = []
+    failing = generator(chunks(b"1", b"2"), ValueError("the broker is gone"))
+    with pytest.raises(ValueError, match="gone"):
+        for prepared in read_ahead(failing, capacity, lambda _chunk: None):
+            time.sleep(0.01)
+            seen.append(values_of(prepared))
+    assert seen == [b"1", b"2"]
+    assert not threads()
+
+
+def test_an_error_of_the_preparation_is_raised_after_what_came_before_it():
+    seen = []
+    with pytest.raises(ZeroDivisionError):
+        for prepared in read_ahead(
+            generator(chunks(b"1", b"0", b"1")), ROOM, lambda each: 1 // int(each.values.entries[0])
+        ):
+            seen.append(prepared.result)
+    assert seen == [1]
+
+
+def test_an_error_of_the_preparation_closes_the_reading():
+    """Although the error, as long as somebody has it, keeps all that was in use."""
+    closed = []
+
+    def reading():
+        try:
+            yield chunk([b"0"])
+        finally:
+            closed.append(True)
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        list(read_ahead(reading, ROOM, lambda _chunk: 1 // 0))
+    assert closed and raised.value.__traceback__ is not None
+
+
+@pytest.mark.parametrize("capacity", [1, ROOM])
+def test_closing_ends_the_thread_and_the_reading(capacity):
+    closed = []
+
+    def endless():
+        try:
+            while True:
+                time.sleep(0.001)
+                yield chunk([b"1"])
+        finally:
+            closed.append(threading.current_thread().name)
+
+    reader = read_ahead(endless, capacity, lambda _chunk: None)
+    next(reader)
+    reader.close()
+    assert closed == ["tfkafka-read"] and not threads()
+
+
+def test_closing_ends_a_silent_reading():
+    def silent():
+        yield chunk([b"1"])
+        while True:
+            time.sleep(0.001)
+            yield empty()
+
+    reader = read_ahead(silent, ROOM, lambda _chunk: None)
+    next(reader)
+    reader.close()
+    assert not threads()
+
+
+@few
+@given(sizes=st.lists(st.integers(0, 300), min_size=1, max_size=12), capacity=st.integers(1, 1500))
+def test_no_more_than_the_capacity_and_one_chunk_is_held(sizes, capacity):
+    made = [chunk([bytes(size)]) for size in sizes]
+    read, held_before = [], []
+    taken = 0
+
+    def held(stop: int) -> int:
+        return sum(each.nbytes for each in made[taken:stop])
+
+    def reading():
+        for number, each in enumerate(made):
+            held_before.append(held(number))
+            read.append(each)
+            yield each
+
+    reader = read_ahead(reading, capacity, lambda _chunk: None)
+    for taken in range(1, len(made) + 1):
+        next(reader)
+        # It reads on until the buffer is full, and no further.
+        full = [stop for stop in range(taken, len(made)) if held(stop) >= capacity]
+        expected = min(full, default=len(made))
+        wait_until(lambda: len(read) == expected)  # noqa: B023
+    assert list(reader) == []
+    assert max(held_before) < capacity
+
+
+def test_reading_waits_while_the_buffer_is_full():
+    made = chunks(*[b"x"] * 9)
+    read = []
+
+    def reading():
+        for each in made:
+            read.append(each)
+            yield each
+
+    capacity = 3 * made[0].nbytes
+    reader = read_ahead(reading, capacity, lambda _chunk: None)
+    next(reader)
+    wait_until(lambda: len(read) == 4)  # three are held, one is taken
+    time.sleep(0.05)
+    assert len(read) == 4
+    next(reader)
+    wait_until(lambda: len(read) == 5)
+    reader.close()
+
+
+@pytest.fixture
+def buffer():
+    """A buffer of 100 bytes whose thread ends when it is closed."""
+    buffer = Prefetch(lambda self: self.wait_for_room(None, lambda: self.is_closing), 100, "test")
+    yield buffer
+    buffer.is_closing = True
+
+
+def test_there_is_room_until_the_capacity_is_held(buffer):
+    assert buffer.has_room() and buffer.is_empty()
+    buffer.put(Prepared(chunk([b"x"])))
+    buffer.put(Prepared(chunk([bytes(100)])))
+    assert not buffer.has_room() and not buffer.is_empty()
+    assert not buffer.wait_for_room(0.0)
+    assert buffer.wait_for_room(0.0, lambda: True)
+    buffer.take()
+    assert not buffer.has_room()
+    buffer.take()
+    assert buffer.has_room() and buffer.take() is None
+
+
+def test_is_done_once_all_is_taken():
+    buffer = Prefetch(lambda self: self.put(Prepared(chunk([b"x"]))), 1, "test")
+    assert not buffer.is_done()
+    buffer.start()
+    buffer.close()
+    assert not buffer.is_done()
+    assert buffer.take() is not None
+    assert buffer.is_done() and buffer.take() is None
+    buffer.close()
+
+
+def test_close_from_its_own_thread_does_not_wait():
+    ended = threading.Event()
+
+    def read(buffer: Prefetch) -> None:
+        assert buffer.is_own_thread()
+        buffer.close()
+        ended.set()
+
+    buffer = Prefetch(read, 1, "test")
+    assert not buffer.is_own_thread()
+    buffer.start()
+    assert ended.wait(5)

@@ -1,0 +1,301 @@
+"""Which offsets are meant, and reading them, without a broker."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.messages import fill, message
+from tests.unit.properties import few
+from tfkafka.chunk import OffsetRange, concat
+from tfkafka.client.consumer import Polled
+from tfkafka.config import Limits
+from tfkafka.errors import OffsetError, ReadError, TopicError
+from tfkafka.reading import ranges
+from tfkafka.reading.ranges import read, resolve
+
+END, BEGINNING = -1, -2
+
+
+class FakeCluster:
+    """Partition 0 has offsets 10:20, 1 has 0:5, 2 is empty; the records of 15 and 3 are late."""
+
+    servers = "h:1"
+
+    def __init__(self, *_arguments):
+        pass
+
+    def partitions(self, _topic):
+        return [0, 1, 2]
+
+    def first_offsets(self, _topic, partitions):
+        return {p: {0: 10, 1: 0, 2: 7}[p] for p in partitions}
+
+    def end_offsets(self, _topic, partitions):
+        return {p: {0: 20, 1: 5, 2: 7}[p] for p in partitions}
+
+    def offsets_at(self, _topic, partitions, time_ms):
+        late = {0: 15, 1: 3, 2: -1} if time_ms < 1_700_000_000_000 else dict.fromkeys(range(3), -1)
+        return {p: late[p] for p in partitions}
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """found(partitions, start, stop) -> {partition: (start, stop)}."""
+    monkeypatch.setattr(ranges, "Cluster", FakeCluster)
+
+    def resolved(*arguments):
+        each = resolve({}, Limits(), "t", *arguments)
+        assert all(r.topic == "t" for r in each)
+        return {r.partition: (r.start, r.stop) for r in each}
+
+    return resolved
+
+
+def test_all_of_all_partitions(found):
+    assert found() == {0: (10, 20), 1: (0, 5), 2: (7, 7)}
+    assert found([1]) == {1: (0, 5)}
+    assert found([2, 0]) == {2: (7, 7), 0: (10, 20)}
+    assert found([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "expected"),
+    [
+        (0, END, (10, 20)),
+        (BEGINNING, END, (10, 20)),
+        (END, END, (20, 20)),
+        (12, 15, (12, 15)),
+        (12, 12, (12, 12)),
+        (-2003, END, (17, 20)),
+        (-2000, END, (20, 20)),
+        (-2099, END, (10, 20)),
+        (0, -2003, (10, 17)),
+    ],
+)
+def test_offsets_that_are_meant(found, start, stop, expected):
+    assert found([0], start, stop) == {0: expected}
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "text"),
+    [
+        (9, END, "offset 9 was asked for, but all before 10 have been deleted"),
+        (21, END, "offsets 21:20 are not within 10:20"),
+        (12, 11, "offsets 12:11 are not within 10:20"),
+        (0, 21, "offsets 10:21 are not within 10:20"),
+        (-3, END, "-3 is not an offset"),
+        (0, -1999, "-1999 is not an offset"),
+    ],
+)
+def test_offsets_that_are_not_there(found, start, stop, text):
+    with pytest.raises(OffsetError, match=text):
+        found([0], start, stop)
+
+
+def test_a_time(found):
+    early = datetime(2023, 1, 1, tzinfo=UTC)
+    assert found(None, early) == {0: (15, 20), 1: (3, 5), 2: (7, 7)}
+    assert found(None, datetime(2030, 1, 1, tzinfo=UTC)) == {0: (20, 20), 1: (5, 5), 2: (7, 7)}
+    with pytest.raises(ValueError, match="has no time zone"):
+        found(None, datetime(2023, 1, 1))
+
+
+def test_a_partition_that_is_not_there(found):
+    with pytest.raises(TopicError, match="topic t on h:1 has no partition 3, it has 0 to 2"):
+        found([0, 3])
+
+
+class FakeConsumer:
+    """Gives what is in `polls`, a list of (offsets by partition, ends by partition)."""
+
+    polls: ClassVar[list] = []
+    instances: ClassVar[list] = []
+
+    def __init__(self, _settings, _limits, _topics, **_options):
+        self.left_out: list[int] = []
+        self.paused: set[int] = set()
+        self.closed = False
+        self.instances.append(self)
+
+    def assign(self, wanted):
+        self.sources = {each.partition: each.source for each in wanted}
+
+    def poll(self, _timeout_s, _at_most=None):
+        assert self.sources.keys() - self.paused - {*self.left_out}, "nothing is fetched"
+        if not self.polls:
+            return Polled(fill([]))
+        places, ends = self.polls.pop(0)
+        chunk = fill(message(bytes(100), None, p, o) for p, o in places)
+        return Polled(chunk, {self.sources[p]: offset for p, offset in ends.items()})
+
+    def leave_out(self, sources):
+        self.left_out += [source.partition for source in sources]
+
+    def pause(self, sources):
+        self.paused |= {source.partition for source in sources}
+
+    def resume(self, sources):
+        self.paused -= {source.partition for source in sources}
+
+    def go_on(self):
+        pass
+
+    def is_alive(self):
+        return True
+
+    def failure(self, what):
+        return ReadError(f"{what}: no answer")
+
+    def close(self):
+        self.closed = True
+
+
+class Clock:
+    """Each look at it takes 0.1 s."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def consumer(monkeypatch):
+    monkeypatch.setattr(ranges, "time", Clock())
+    monkeypatch.setattr(ranges, "Consumer", FakeConsumer)
+    monkeypatch.setattr(FakeConsumer, "polls", [])
+    monkeypatch.setattr(FakeConsumer, "instances", [])
+    return FakeConsumer
+
+
+def places_read(wanted, limits=None, *arguments, **options) -> list[tuple[int, int]]:
+    limits = limits or Limits(broker_timeout=300)
+    each = concat(list(read(wanted, {}, limits, *arguments, **options)))
+    return list(zip(each.partitions.tolist(), each.offsets.tolist(), strict=True))
+
+
+ONE = [OffsetRange("t", 0, 2, 6)]
+
+
+def test_the_end_is_reached_by_position(consumer):
+    """Of the last offsets there may be no record; what comes after the stop is not given."""
+    for after in (6, 7):
+        consumer.polls = [([(0, 2), (0, 3)], {}), ([(0, after)], {})]
+        assert places_read(ONE) == [(0, 2), (0, 3)]
+    consumer.polls = [([(0, 2), (0, 5), (0, 6), (0, 7)], {})]
+    assert places_read(ONE) == [(0, 2), (0, 5)]
+    consumer.polls = [([(0, 2)], {0: 6})]
+    assert places_read(ONE) == [(0, 2)]
+    consumer.polls = [([], {0: 6})]
+    assert places_read(ONE) == []
+    assert all(each.closed and each.left_out == [0] for each in consumer.instances)
+
+
+def test_no_range_no_consumer(consumer):
+    assert places_read([]) == places_read([OffsetRange("t", 0, 3, 3)]) == []
+    assert places_read(ONE, None, 0) == []
+    assert not consumer.instances
+
+
+def test_breaking_off_closes_the_consumer(consumer):
+    consumer.polls = [([(0, 2)], {}), ([(0, 3)], {})]
+    reading = read(ONE, {}, Limits())
+    next(reading)
+    assert not consumer.instances[0].closed
+    reading.close()
+    assert consumer.instances[0].closed
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 9])
+def test_at_most_so_many(consumer, most):
+    consumer.polls = [([(0, 2), (0, 3), (0, 4)], {}), ([(0, 5)], {})]
+    assert places_read(ONE, None, most) == [(0, o) for o in range(2, 6)][:most]
+    assert len(consumer.polls) == (most <= 3), "more was read than was asked for"
+
+
+def test_records_that_do_not_come_are_an_error(consumer):
+    consumer.polls = [([(0, 2)], {0: 4})]
+    with pytest.raises(OffsetError, match="offsets 2:6: partition 0 ends at offset 4, and nothing"):
+        places_read(ONE)
+    consumer.polls = [([(0, 2)], {})]
+    with pytest.raises(ReadError, match="offsets 2:6: no answer"):
+        places_read(ONE)
+
+
+def test_what_is_written_only_later_is_waited_for(consumer):
+    consumer.polls = [([], {0: 2})] + [([], {})] * 9 + [([(0, 2), (0, 5)], {})]
+    assert places_read(ONE, Limits(broker_timeout=1), waits=True) == [(0, 2), (0, 5)]
+
+
+@few
+@given(data=st.data())
+def test_the_order_and_the_records_do_not_depend_on_arrival(data):
+    """Nor on how little memory there is."""
+    lengths = data.draw(st.lists(st.integers(1, 9), min_size=2, max_size=4))
+    wanted = [OffsetRange("t", p, 3, 3 + length) for p, length in enumerate(lengths)]
+    expected = sorted(
+        ((2 * o + 1) / (2 * length), p, 3 + o)
+        for p, length in enumerate(lengths)
+        for o in range(length)
+    )
+    left = {p: list(range(3, 3 + length + 2)) for p, length in enumerate(lengths)}
+
+    class Arriving(FakeConsumer):
+        """Gives records of any partition that is fetched, two after each stop as well."""
+
+        instances: ClassVar[list] = []
+
+        def poll(self, _timeout_s, _at_most=None):
+            able = [p for p in left if left[p] and p not in {*self.paused, *self.left_out}]
+            assert able, "nothing is fetched"
+            chosen = data.draw(st.lists(st.sampled_from(able), min_size=1, max_size=5))
+            places = [(p, left[p].pop(0)) for p in chosen if left[p]]
+            return Polled(fill(message(bytes(100), None, p, o) for p, o in places))
+
+    prefetch = data.draw(st.sampled_from([1, 1000, 4000, 1 << 20]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "Consumer", Arriving)
+        found = places_read(wanted, Limits(prefetch_bytes=prefetch, broker_timeout=300))
+    assert found == [(p, offset) for _, p, offset in expected]
+    assert sorted(Arriving.instances[0].left_out) == list(range(len(lengths)))
+
+
+def test_partitions_that_are_ahead_are_paused_and_resumed(monkeypatch):
+    wanted = [OffsetRange("t", 0, 0, 9), OffsetRange("t", 1, 0, 9)]
+    paused = []
+
+    class Noting(FakeConsumer):
+        polls: ClassVar[list] = [
+            ([(0, o) for o in range(8)], {}),
+            ([(1, 0)], {}),
+            ([(1, o) for o in range(1, 9)], {}),
+            ([(0, 8)], {}),
+        ]
+
+        def poll(self, *arguments):
+            paused.append(set(self.paused))
+            return super().poll(*arguments)
+
+    monkeypatch.setattr(ranges, "Consumer", Noting)
+    found = places_read(wanted, Limits(prefetch_bytes=2000, broker_timeout=300))
+    assert found == [(p, o) for o in range(9) for p in (0, 1)]
+    assert paused[:2] == [set(), {0}] and paused[-1] == set()
+
+
+def test_the_partition_that_is_awaited_is_never_paused(consumer):
+    """However full the buffer is."""
+    lengths = [4, 3, 2, 2]
+    wanted = [OffsetRange("t", p, 0, length) for p, length in enumerate(lengths)]
+    consumer.polls = [
+        ([(1, 0), (2, 0), (3, 0)], {}),
+        ([(0, offset) for offset in range(4)], {}),
+        ([(1, 1), (1, 2), (2, 1), (3, 1)], {}),
+    ]
+    found = places_read(wanted, Limits(prefetch_bytes=1000, broker_timeout=300))
+    assert len(found) == sum(lengths)

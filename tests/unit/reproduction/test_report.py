@@ -1,0 +1,206 @@
+"""The report says what its sources say, in three forms; what is missing or damaged is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reproduction.claims import FAILS, HOLDS, KNOWN_FALSE, NOT_RUN
+from reproduction.report import facts, machine
+from reproduction.report.benchmarks import Host
+from reproduction.report.errors import ReportError
+from reproduction.report.evidence import count, gather, summary
+from reproduction.report.sources import TestRun, read_sources
+from reproduction.report.write import write_report
+from tests.unit.reproduction.report_samples import (
+    OBSERVATIONS,
+    ODD,
+    Page,
+    fill,
+    junit,
+    seen_by_a_test,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Path:
+    """The reports folder after a report of everything."""
+    artifacts, reports = fill(tmp_path_factory.mktemp("full"))
+    write_report(artifacts, reports)
+    return reports
+
+
+@pytest.fixture
+def page(full) -> Page:
+    return Page((full / "index.html").read_text())
+
+
+def by_id(evidence):
+    return {found.claim.id: found for found in evidence}
+
+
+def test_page_is_valid_and_stands_alone(full, page):
+    assert page.faults == []
+    html = (full / "index.html").read_text()
+    assert "://" not in html
+    assert {link for link in page.links if not link.startswith("#")} == set()
+    assert {link[1:] for link in page.links} <= page.ids
+    assert html.count("<svg") == 5
+    assert "<tbody>\n\n</tbody>" not in html
+
+
+def test_page_escapes_what_it_was_given(full, page):
+    assert ODD not in (full / "index.html").read_text()
+    text = "".join(page.text)
+    assert f"Read {ODD}" in text and f"--susy {ODD}" in text
+
+
+def test_page_shows_evidence_floors_faults_and_no_name_of_the_machine(full, page):
+    text = "".join(page.text)
+    assert "one poll lasts as long as stream_timeout" in text
+    assert "2 of 4 floors and limits held, 1 broken, 1 unknown" in text
+    assert "0 lost, 0 twice" in text
+    assert "Measured, but not shown here: test_it." in text
+    assert "name-of-the-machine" not in text
+
+
+def test_nothing_there_is_said_and_not_drawn(tmp_path):
+    told = write_report(tmp_path / "none", tmp_path / "reports")
+    assert "0 of the tutorial's" in told
+    html = (tmp_path / "reports/index.html").read_text()
+    assert Page(html).faults == []
+    assert "<svg" not in html
+    for what in ("benchmarks", "scaling", "faults", "lag", "roc", "tutorial"):
+        assert facts.NOT_RUN[what] in html
+    assert facts.NOT_RUN["faults"] in (tmp_path / "reports/report.md").read_text()
+
+
+def test_markdown_keeps_its_tables(full):
+    lines = (full / "report.md").read_text().splitlines()
+    tables = [line.replace("\\|", "") for line in lines if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {3, 6, 7, 8}
+    assert r"\<b\>" in "".join(lines)
+
+
+def test_json_has_all_of_it(full):
+    data = json.loads((full / "report.json").read_text())
+    (late,) = (claim for claim in data["claims"] if claim["id"] == "online.late_records")
+    assert late["status"] == KNOWN_FALSE
+    assert [s["observed"] for s in late["sightings"]] == [0, 100]
+    assert data["observations"]["run.seed"] == 1
+    assert data["benchmarks"]["comparisons"][0]["ratios"][1]["verdict"] == "below"
+    assert [fault["faults"] for run in data["tests"] for fault in run["faults"]] == [7]
+
+
+def test_files_are_written_whole(full):
+    names = {"index.html", "report.md", "report.json"}
+    assert {path.name for path in full.iterdir()} == names | {
+        "benchmarks.json", "tests-faults.xml", "tests.xml",
+    }  # fmt: skip
+
+
+def test_evidence_joins_the_run_and_the_tests():
+    tests = [
+        TestRun("tests", "", [seen_by_a_test("group.lost_after_kill", 99, run__reader="tfio")]),
+        TestRun("tests-2", "", [seen_by_a_test("model.total_parameters", 1)]),
+    ]
+    found = by_id(gather(OBSERVATIONS, tests))
+    lost = found["group.lost_after_kill"]
+    assert (lost.status, lost.sightings[0].where) == (
+        KNOWN_FALSE,
+        "tests, tensorflow-io, Kafka 2.7.2",
+    )
+    total = found["model.total_parameters"]
+    assert [s.verdict.status for s in total.sightings] == [HOLDS, FAILS]
+    assert total.status == FAILS, "the worst of what was seen"
+    assert found["train.accuracy"].status == NOT_RUN
+    assert found["train.accuracy"].sightings[0].verdict.observed == [0.7, 0.75]
+
+
+def test_same_sight_is_told_once_with_all_who_had_it():
+    seen = seen_by_a_test("topics.partitions", [1, 2])
+    other = seen_by_a_test("topics.partitions", [1, 2], run__kafka="3.9.2")
+    found = by_id(gather({}, [TestRun("a", "", [seen, seen, other])]))["topics.partitions"]
+    assert [s.where for s in found.sightings] == ["tests, Kafka 2.7.2; tests, Kafka 3.9.2"]
+
+
+def test_counts_are_of_claims():
+    counts = count(gather(OBSERVATIONS, []))
+    assert (counts[HOLDS], counts[KNOWN_FALSE], counts[FAILS]) == (1, 1, 0)
+    assert summary(gather(OBSERVATIONS, [])).startswith("2 of the tutorial's")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("artifacts/observations.json", "{"),
+        ("reports/benchmarks.json", "[]"),
+        ("reports/benchmarks.json", '{"benchmarks": [{"extra_info": {"sides": {}}}]}'),
+        ("reports/tests-faults.xml", junit({"what": "x"}, name="fault")),
+        ("reports/tests.xml", "<testsuites>"),
+    ],
+)
+def test_damaged_source_is_named_and_nothing_is_written(tmp_path, name, text):
+    fill(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ReportError, match=f"{name}: is damaged"):
+        write_report(tmp_path / "artifacts", tmp_path / "reports")
+    assert not (tmp_path / "reports/index.html").exists()
+
+
+def test_a_page_that_cannot_be_replaced_is_named(tmp_path):
+    artifacts, reports = fill(tmp_path)
+    (reports / "index.html").mkdir()
+    with pytest.raises(
+        ReportError, match=r"index\.html: cannot be written: Is a directory$"
+    ) as seen:
+        write_report(artifacts, reports)
+    assert str(seen.value).count("cannot be written") == 1
+    assert not list(reports.glob(".new-*"))
+
+
+def test_command_says_where_the_report_is_or_what_is_wrong(tmp_path):
+    artifacts, reports = fill(tmp_path)
+    command = [sys.executable, "-m", "reproduction.report", "--artifacts", str(artifacts)]
+    done = subprocess.run(
+        [*command, "--reports", str(reports)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(reports / "index.html") in done.stdout
+    done = subprocess.run(
+        [*command, "--reports", str(artifacts / "observations.json")],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert str(artifacts / "observations.json") in done.stderr
+
+
+def test_benchmarks_keep_what_was_measured(tmp_path):
+    artifacts, reports = fill(tmp_path)
+    read, memory, _ = read_sources(artifacts, reports).benchmarks.comparisons
+    assert [side.share_of_ceiling for side in read.sides] == [0.8, None, None]
+    assert (read.load, read.apart) == (1.5, {"first rebalance": 3.0})
+    assert (read.ceiling, read.host) == ("bare loop", Host(2, False, 3.5))
+    assert memory.sides[0].records_per_s is None
+
+
+def test_machine_is_described():
+    described = machine.describe()
+    assert described["cores"] >= 1 and described["memory_gib"] > 0
+    assert described["versions"]["matplotlib"][0].isdigit()
+
+
+def test_stolen_time_is_the_eighth_figure(tmp_path, monkeypatch):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  1 2 3 4 5 6 7 800 9 10\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+    monkeypatch.setattr(machine, "STAT", stat)
+    monkeypatch.setattr(machine.os, "sysconf", lambda name: 100)
+    assert machine.stolen_seconds() == 8.0
+    stat.unlink()
+    assert machine.stolen_seconds() == 0.0

@@ -1,0 +1,175 @@
+"""Questions to a cluster: which topics and partitions there are, and where these begin and end.
+
+One rule for time-outs: a question is asked again until `timeout_ms` have passed, as long as what
+goes wrong may pass; then ReadError says what the broker or the connection said last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import TypeVar
+
+import confluent_kafka
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from tfkafka import config
+from tfkafka.client import codes, create
+from tfkafka.errors import ReadError, TfkafkaError, TopicError
+
+Answer = TypeVar("Answer")
+_AGAIN_S = 0.05
+# Beyond the time-out of a request, for librdkafka to say that it is over.
+_GRACE_S = 1.0
+
+
+class Cluster:
+    """Asks a cluster.
+
+    Every method raises `error` where no broker answers within `timeout_ms`, or it refuses, and
+    TopicError where there is no such topic.
+
+    Args:
+        settings: of a consumer; where the cluster is and who asks are taken from them. With
+            `isolation.level` read_committed, librdkafka's default, a partition ends before the
+            first open transaction.
+        timeout_ms: how long a question may take.
+        error: what is raised.
+        unreachable: makes of what was asked, and of a reason, the error where nobody answers.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        timeout_ms: int,
+        error: type[TfkafkaError] = ReadError,
+        unreachable: Callable[[str, str], TfkafkaError] | None = None,
+    ):
+        self._error = error
+        self._unreachable = unreachable or self._no_answer
+        chosen = config.ADMIN_DEFAULTS | config.connection_settings(settings)
+        self.servers = str(chosen["bootstrap.servers"])
+        self.client = create.make_client(AdminClient, {**chosen, "error_cb": self._note})
+        committed = settings.get("isolation.level", "read_committed") == "read_committed"
+        self._isolation = (
+            IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        )
+        self._timeout_s = timeout_ms / 1000
+        self._reason = ""
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the numbers of a topic's partitions, ascending."""
+
+        def question(timeout_s: float) -> list[int]:
+            wanted = TopicCollection([topic])
+            [answer] = self.client.describe_topics(wanted, request_timeout=timeout_s).values()
+            return sorted(p.id for p in self.result(answer, timeout_s).partitions)
+
+        return self.ask(f"topic {topic}", question, topic)
+
+    def first_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the first offset of each of these partitions."""
+        return self._offsets(topic, dict.fromkeys(partitions, OffsetSpec.earliest()))
+
+    def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return for each of these partitions the end: its last readable offset plus 1."""
+        return self._offsets(topic, dict.fromkeys(partitions, OffsetSpec.latest()))
+
+    def offsets_at(self, topic: str, partitions: Iterable[int], time_ms: int) -> dict[int, int]:
+        """Return the offset of the first record at or after a time; -1 where there is none.
+
+        Args:
+            time_ms: since 1970 (UTC).
+        """
+        return self._offsets(topic, dict.fromkeys(partitions, OffsetSpec.for_timestamp(time_ms)))
+
+    def missing(self, topic: str) -> TopicError:
+        """Return the error to raise where there is no such topic."""
+        return missing_topic(topic, self.servers)
+
+    def ask(
+        self,
+        what: str,
+        question: Callable[[float], Answer],
+        topic: str | None = None,
+        passing: frozenset[int] = codes.TRANSIENT,
+    ) -> Answer:
+        """Ask until there is an answer.
+
+        Args:
+            what: named in errors.
+            question: called with the seconds that it may take; raises KafkaException.
+            topic: the one that is asked for; where it is missing, TopicError says so.
+            passing: codes of errors after which it is asked again.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return question(max(_AGAIN_S, deadline - time.monotonic()))
+            except (KafkaException, TimeoutError) as failure:
+                reason = failure.args[0] if isinstance(failure, KafkaException) else None
+                code = KafkaError._TIMED_OUT if reason is None else reason.code()
+                if topic is not None and code in codes.MISSING - passing:
+                    raise self.missing(topic) from None
+                if code not in passing:
+                    raise self._error(f"{what}: {reason.str()}") from failure
+                if time.monotonic() + _AGAIN_S > deadline:
+                    raise self._unreachable(what, self._why(reason)) from failure
+            time.sleep(_AGAIN_S)
+
+    @staticmethod
+    def result(future: Future, timeout_s: float):
+        """Return what a future of confluent-kafka's admin client brings."""
+        return future.result(timeout_s + _GRACE_S)
+
+    def _offsets(self, topic: str, specs: Mapping[int, OffsetSpec]) -> dict[int, int]:
+        if not specs:
+            return {}
+
+        def question(timeout_s: float) -> dict[int, int]:
+            answers = self.client.list_offsets(
+                {TopicPartition(topic, partition): spec for partition, spec in specs.items()},
+                isolation_level=self._isolation,
+                request_timeout=timeout_s,
+            )
+            return {
+                place.partition: self.result(answer, timeout_s).offset
+                for place, answer in answers.items()
+            }
+
+        passing = codes.TRANSIENT | codes.NOT_YET_LED
+        return self.ask(f"topic {topic}", question, topic, passing=passing)
+
+    def _why(self, reason: KafkaError | None) -> str:
+        """What the connection said last tells more than a time-out."""
+        if reason is None or reason.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+            return self._reason or (reason.str() if reason else "no answer")
+        return reason.str()
+
+    def _no_answer(self, what: str, reason: str) -> TfkafkaError:
+        return self._error(
+            f"{what}: no answer from Kafka at {self.servers} for "
+            f"{self._timeout_s * 1000:.0f} ms ({reason})"
+        )
+
+    def _note(self, error: KafkaError) -> None:
+        self._reason = error.str()
+
+
+def missing_topic(topic: str, servers: object) -> TopicError:
+    """Return the error to raise where there is no such topic."""
+    return TopicError(f"there is no topic {topic} on {servers}: create it first")
+
+
+def is_deleted(client: confluent_kafka.Consumer, topic: str, timeout_s: float) -> bool:
+    """Whether a topic that was there is there no more. Raises KafkaException."""
+    found = client.list_topics(topic, timeout=timeout_s).topics[topic]
+    return found.error is not None and found.error.code() in codes.MISSING

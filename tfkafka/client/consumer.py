@@ -1,0 +1,341 @@
+"""A Kafka consumer: polls chunks, tells errors apart, and knows whether a broker is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import confluent_kafka
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException
+
+from tfkafka import config
+from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
+from tfkafka.client import codes, create
+from tfkafka.client.cluster import is_deleted
+from tfkafka.client.fill import Event, PythonFiller
+from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
+
+__all__ = ["OFFSET_BEGINNING", "OFFSET_END", "OFFSET_INVALID", "Consumer", "Polled", "is_fenced"]
+
+PROBE_AFTER_S = 1.0
+# A broker answers in turn: after a fetch that waits for records, its `fetch.wait.max.ms` long.
+FETCH_WAIT_MS = 500
+PROBE_MARGIN_S = 0.4
+FIRST_RECORDS = 256
+GROWTH = 4
+
+OnPartitions = Callable[[list[TopicPartition]], None]
+
+
+@dataclass(frozen=True)
+class Polled:
+    """What one call of `Consumer.poll` got.
+
+    Attributes:
+        chunk: records.
+        ends: partitions whose end was reached, and the offset of that end.
+    """
+
+    chunk: Chunk
+    ends: Mapping[TopicPartition, int] = field(default_factory=dict)
+
+
+class Consumer:
+    """A consumer of confluent-kafka, and what its broker said last. For one thread.
+
+    Its methods raise ReadError where reading cannot go on, OffsetError where records are gone, and
+    ConfigurationError for settings that librdkafka refuses.
+
+    Args:
+        settings: of the consumer.
+        limits: how much a chunk holds, and how long a broker may be away.
+        topics: that are read; their existence is checked while there are no records.
+        metadata: whether chunks have timestamps and headers.
+        alone: the partition that is read, if it is the only one.
+        on_commit: called while polling with the answer to each `commit_soon`, in their order: an
+            error or None, and the positions that the broker has accepted.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        limits: config.Limits,
+        topics: Iterable[str],
+        *,
+        metadata: bool = False,
+        alone: TopicPartition | None = None,
+        on_commit: Callable[[CommitError | None, Positions], None] | None = None,
+    ):
+        self._topics = list(topics)
+        self._limits = limits
+        settings = config.with_read_ahead(config.CONSUMER_DEFAULTS | dict(settings), limits)
+        wait_ms = int(settings.get("fetch.wait.max.ms", FETCH_WAIT_MS))
+        self._probe_timeout_s = wait_ms / 1000 + PROBE_MARGIN_S
+        # A broker that is frozen keeps connections open: give up on it before the caller does.
+        patience_ms = max(limits.broker_timeout, 1000 * self._probe_timeout_s + 1000)
+        settings.setdefault("socket.timeout.ms", int(min(60_000, patience_ms)))
+        settings |= {**config.CONSUMER_FIXED, "error_cb": self._note}
+        if on_commit is not None:
+            settings["on_commit"] = lambda error, partitions: on_commit(*_answer(error, partitions))
+        self._consumer = create.make_client(confluent_kafka.Consumer, settings)
+        self._filler = PythonFiller(self._consumer, metadata, alone)
+        self.servers = str(settings["bootstrap.servers"])
+        self._fatal: KafkaError | None = None
+        self._reason = "no answer"
+        self._heard = self._probed = time.monotonic()
+        self._size = FIRST_RECORDS
+
+    def poll(self, timeout_s: float, at_most: int | None = None) -> Polled:
+        """Wait for a record, `timeout_s` at most, then take what follows at once.
+
+        Runs the callbacks of `subscribe` and `on_commit`; what they raise, it raises.
+        """
+        size = self._size if at_most is None else max(1, min(self._size, at_most))
+        with self._explained():
+            filled = self._filler.fill(timeout_s, size)
+        if not len(filled.chunk) and not filled.events:
+            self._silent()
+            return Polled(filled.chunk)
+        self._heard = self._probed = time.monotonic()
+        if len(filled.chunk):
+            self._adapt(filled.chunk)
+        judged = [(event, self._judge(event)) for event in filled.events]
+        return Polled(filled.chunk, {e.source: e.offset for e, is_end in judged if is_end})
+
+    def assign(self, ranges: Iterable[OffsetRange]) -> None:
+        """Read from the beginning of these ranges on, without a group."""
+        self.start_at({each.source: each.start for each in ranges})
+
+    def start_at(self, positions: Positions) -> None:
+        """Read these partitions and no others, from these offsets on.
+
+        OFFSET_BEGINNING, OFFSET_END: where the partition begins or ends. OFFSET_INVALID: where the
+        group has committed, else as `auto.offset.reset` says.
+        """
+        with self._explained():
+            self._consumer.assign(_places(positions))
+
+    def start_again_at(self, positions: Positions) -> None:
+        """The same for some of the partitions of a member that keeps the others."""
+        with self._explained():
+            self._consumer.incremental_unassign(_places(positions))
+            self._consumer.incremental_assign(_places(positions))
+
+    def leave_out(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read these partitions no more."""
+        with self._explained():
+            self._consumer.incremental_unassign(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
+
+    def subscribe(
+        self, on_assign: OnPartitions, on_revoke: OnPartitions, on_lost: OnPartitions
+    ) -> None:
+        """Join the group. `on_revoke`: offsets can still be committed; `on_lost`: they cannot."""
+
+        def assigned(_consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
+            failed = [p for p in partitions if p.error is not None]
+            if failed:
+                raise TopicError(f"topic {failed[0].topic}: {failed[0].error.str()}")
+            on_assign(_sources(partitions))
+
+        with self._explained():
+            self._consumer.subscribe(
+                self._topics,
+                on_assign=assigned,
+                on_revoke=lambda _consumer, partitions: on_revoke(_sources(partitions)),
+                on_lost=lambda _consumer, partitions: on_lost(_sources(partitions)),
+            )
+
+    def unsubscribe(self) -> None:
+        """Leave the group; partitions are given back while polling."""
+        self._consumer.unsubscribe()
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch nothing of these. What was fetched is thrown away, and fetched again later."""
+        with self._explained():
+            self._consumer.pause(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch these again."""
+        with self._explained():
+            self._consumer.resume(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
+
+    def committed(
+        self, partitions: Iterable[TopicPartition], timeout_s: float
+    ) -> tuple[dict[TopicPartition, int], str | None]:
+        """Return the group's offsets, those partitions left out that have none; and why not all."""
+        places = _places(dict.fromkeys(partitions, OFFSET_INVALID))
+        if not places:
+            return {}, None
+        try:
+            found = self._consumer.committed(places, timeout=timeout_s)
+        except KafkaException as error:
+            return {}, error.args[0].str()
+        reasons = [p.error.str() for p in found if p.error is not None]
+        offsets = {_source(p): p.offset for p in found if p.error is None and p.offset >= 0}
+        return offsets, reasons[0] if reasons else None
+
+    def commit_soon(self, positions: Positions) -> None:
+        """Send offsets; the answer comes to `on_commit` while polling."""
+        self._consumer.commit(offsets=_places(positions), asynchronous=True)
+
+    def commit(self, positions: Positions) -> None:
+        """Commit offsets and wait for the answer.
+
+        Raises CommitError where the broker refuses for another reason than that the membership was
+        lost: then the records come again, to whoever has the partition now.
+        """
+        if not positions:
+            return
+        places = _places(positions)
+        try:
+            failure, _ = _answer(None, self._consumer.commit(offsets=places, asynchronous=False))
+        except KafkaException as error:
+            failure, _ = _answer(error.args[0], places)
+        if failure is not None:
+            raise failure
+
+    def group_metadata(self):
+        """Return what proves to a transaction that offsets come from the group's present member."""
+        return self._consumer.consumer_group_metadata()
+
+    def member_id(self) -> str:
+        """Return this member's id, as soon as the broker has told it; "" before."""
+        return self._consumer.memberid() or ""
+
+    def close(self) -> None:
+        """Leave the group, if there is one, and let go of the connections."""
+        self._consumer.close()
+
+    def go_on(self) -> None:
+        """Nobody has listened since the last call of `poll`: that was no silence of the broker."""
+        self._heard = self._probed = time.monotonic()
+
+    def is_alive(self) -> bool:
+        """Whether a broker was heard, as late as it can be while there are no records."""
+        return self._unheard_s() < 2 * (PROBE_AFTER_S + self._probe_timeout_s)
+
+    def failure(self, what: str) -> ReadError:
+        """Return the error to raise where there was silence for too long."""
+        return ReadError(
+            f"{what}: no answer from Kafka at {self.servers} for "
+            f"{self._limits.broker_timeout} ms ({self._reason})"
+        )
+
+    def _unheard_s(self) -> float:
+        return time.monotonic() - self._heard
+
+    def _silent(self) -> None:
+        """Silence may mean that there are no records, or no broker, or no topic: ask."""
+        now = time.monotonic()
+        if now - self._probed >= PROBE_AFTER_S:
+            self._probed = now
+            for topic in self._topics:
+                self._probe(topic)
+        if self._fatal is not None:
+            reason = f"topic {self._names()}: {self._fatal.str()}"
+            raise ReadError(reason) from KafkaException(self._fatal)
+        if self._unheard_s() * 1000 > self._limits.broker_timeout:
+            raise self.failure(f"topic {self._names()}")
+
+    def _probe(self, topic: str) -> None:
+        try:
+            deleted = is_deleted(self._consumer, topic, self._probe_timeout_s)
+        except KafkaException as error:
+            if error.args[0].code() not in codes.TRANSIENT:
+                raise ReadError(f"topic {topic}: {error.args[0].str()}") from error
+            self._reason = error.args[0].str()
+            return
+        self._heard = time.monotonic()
+        if deleted:
+            raise ReadError(f"topic {topic} is not there any more: it was deleted while reading")
+
+    def _judge(self, event: Event) -> bool:
+        """Whether this is the end of a partition; a passing error is noted, another one raised."""
+        code, reason = event.error.code(), event.error.str()
+        if code == KafkaError._PARTITION_EOF:
+            return True
+        where = f"{event.source}, offset {event.offset}"
+        if code in codes.OUT_OF_RANGE:
+            raise OffsetError(
+                f"{where}: the broker has no such record, it was deleted since ({reason})"
+            )
+        if code in codes.TRANSIENT:
+            self._reason = reason
+            return False
+        if code in codes.MISSING:
+            raise ReadError(f"{where}: topic or partition is not there ({reason})")
+        raise ReadError(f"{where}: {reason}") from KafkaException(event.error)
+
+    def _note(self, error: KafkaError) -> None:
+        self._reason = error.str()
+        if error.fatal() or error.code() in codes.REFUSED:
+            self._fatal = error
+
+    def _adapt(self, chunk: Chunk) -> None:
+        """Ask next time for as many records as fit chunk_bytes, going by these.
+
+        But for not many times as many as now: the first ones are wanted soon.
+        """
+        mean = max(1, chunk.nbytes // len(chunk))
+        fitting = min(self._limits.chunk_records, self._limits.chunk_bytes // mean)
+        self._size = max(1, min(fitting, GROWTH * self._size))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """No exception of confluent-kafka leaves this room."""
+        try:
+            yield
+        except KafkaException as error:
+            raise ReadError(f"topic {self._names()}: {error.args[0].str()}") from error
+
+    def _names(self) -> str:
+        return ", ".join(self._topics)
+
+
+def is_fenced(error: BaseException) -> bool:
+    """Whether reading failed because a newer member of the same name may have taken over."""
+    return codes.is_fencing(error)
+
+
+def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> None:
+    """Commit for a group that one has left; Kafka accepts it while the group has no member."""
+    if not positions:
+        return
+    chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
+    consumer = Consumer(chosen, config.Limits(), {source.topic for source in positions})
+    try:
+        consumer.commit(positions)
+    finally:
+        consumer.close()
+
+
+def _answer(
+    error: KafkaError | None, partitions: list[confluent_kafka.TopicPartition]
+) -> tuple[CommitError | None, dict[TopicPartition, int]]:
+    """What the answer to a commit means: an error to raise, and the positions that were accepted.
+
+    A lost membership is no error: the records come again, to the member that has them now.
+    """
+    refused = [(p, error or p.error) for p in partitions if error or p.error]
+    for partition, reason in refused:
+        if reason.code() not in codes.LOST_MEMBERSHIP:
+            failure = CommitError(
+                f"{_source(partition)}: offset {partition.offset} could not be committed: "
+                f"{reason.str()}"
+            )
+            return failure, {}
+    return None, {} if error else {_source(p): p.offset for p in partitions if p.error is None}
+
+
+def _source(partition: confluent_kafka.TopicPartition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)
+
+
+def _sources(partitions: list[confluent_kafka.TopicPartition]) -> list[TopicPartition]:
+    return [_source(partition) for partition in partitions]
+
+
+def _places(positions: Positions) -> list[confluent_kafka.TopicPartition]:
+    return [confluent_kafka.TopicPartition(*source, offset) for source, offset in positions.items()]

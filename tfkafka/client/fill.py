@@ -1,0 +1,160 @@
+"""From what a Kafka client delivers to chunks: the filler."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import methodcaller
+from typing import Protocol
+
+import confluent_kafka
+import numpy as np
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message
+
+from tfkafka.chunk import NO_TIMESTAMP, Chunk, Column, TopicPartition, concat, empty
+
+# How long a chunk that is not full yet may wait for more records.
+LINGER_S = 0.01
+# So many messages at a time: a new message is then made of memory that is still in the processor's
+# cache, and another thread gets Python's lock now and then.
+PIECE_RECORDS = 1024
+
+# In half the time of a loop in Python.
+_ERROR, _VALUE, _KEY, _TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _HEADERS = map(
+    methodcaller,
+    ("error", "value", "key", "topic", "partition", "offset", "timestamp", "headers"),
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What came from a partition in place of a record: its end, or an error."""
+
+    error: KafkaError
+    source: TopicPartition
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What one call of `Filler.fill` got."""
+
+    chunk: Chunk
+    events: Sequence[Event] = ()
+
+
+class Filler(Protocol):
+    """Takes from a client what is there, as columns."""
+
+    def fill(self, timeout_s: float, at_most: int) -> Filled:
+        """Wait for a record, `timeout_s` at most, then take what follows at once."""
+
+
+class PythonFiller:
+    """Makes chunks of confluent-kafka's messages, which are dropped at once.
+
+    Args:
+        consumer: confluent-kafka's.
+        metadata: whether chunks have timestamps and headers.
+        alone: the one partition that all records come from, where that is known: then they need
+            not be looked at one by one.
+    """
+
+    def __init__(
+        self,
+        consumer: confluent_kafka.Consumer,
+        metadata: bool = False,
+        alone: TopicPartition | None = None,
+    ):
+        self._consumer = consumer
+        self._metadata = metadata
+        self._alone = alone
+        self._sources: dict[tuple[str, int], int] = {}
+        self._pieces: list[Chunk] = []
+        self._events: list[Event] = []
+
+    def fill(self, timeout_s: float, at_most: int) -> Filled:
+        """See `Filler.fill`."""
+        self._pieces, self._events = [], []
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return Filled(empty())
+        self._add([first])
+        if first.error() is None:
+            with _collector_paused():
+                self._consume(at_most - 1)
+        return Filled(concat(self._pieces), self._events)
+
+    def _consume(self, missing: int) -> None:
+        while (wanted := min(PIECE_RECORDS, missing)) > 0:
+            messages = self._consumer.consume(wanted, LINGER_S)
+            self._add(messages)
+            missing -= wanted
+            if len(messages) < wanted:
+                return
+
+    def _add(self, messages: list[Message]) -> None:
+        if any(map(_ERROR, messages)):
+            faults = [message for message in messages if message.error() is not None]
+            self._events += [
+                Event(m.error(), TopicPartition(m.topic(), m.partition()), m.offset())
+                for m in faults
+            ]
+            messages = [message for message in messages if message.error() is None]
+        if messages:
+            self._pieces.append(self._columns(messages))
+
+    def _columns(self, messages: list[Message]) -> Chunk:
+        count = len(messages)
+        sources, source = self._source(messages)
+        return Chunk(
+            Column.of(map(_VALUE, messages), count),
+            Column.of(map(_KEY, messages), count),
+            sources,
+            source,
+            np.fromiter(map(_OFFSET, messages), np.int64, count),
+            _timestamps(messages) if self._metadata else None,
+            _headers(messages) if self._metadata else None,
+        )
+
+    def _source(self, messages: list[Message]) -> tuple[tuple[TopicPartition, ...], np.ndarray]:
+        if self._alone is not None:
+            return (self._alone,), np.zeros(len(messages), np.int32)
+        pairs = list(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True))
+        for pair in set(pairs) - self._sources.keys():
+            self._sources[pair] = len(self._sources)
+        source = np.fromiter(map(self._sources.__getitem__, pairs), np.int32, len(pairs))
+        return tuple(TopicPartition(*pair) for pair in self._sources), source
+
+
+def _timestamps(messages: list[Message]) -> np.ndarray:
+    return np.array(
+        [
+            NO_TIMESTAMP if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds
+            for kind, milliseconds in map(_TIMESTAMP, messages)
+        ],
+        np.int64,
+    )
+
+
+def _headers(messages: list[Message]) -> np.ndarray:
+    return np.fromiter(
+        (headers or [] for headers in map(_HEADERS, messages)), object, len(messages)
+    )
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Without Python's garbage collector, which would look for cycles after every 700 messages.
+
+    They have none; looking takes as long as reading.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

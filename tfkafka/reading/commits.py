@@ -1,0 +1,208 @@
+"""Which records were delivered, which of them are acknowledged, and what is committed of them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfkafka.chunk import Chunk, Positions, TopicPartition
+from tfkafka.client.consumer import Consumer
+from tfkafka.errors import CommitError
+
+
+@dataclass
+class _Delivered:
+    """A chunk that was delivered, without its records, which take memory.
+
+    Attributes:
+        first: the number of its first element in the iteration.
+        sources, source, offsets: of its elements, as in `Chunk`.
+        ends: where each partition goes on after the chunk; those of other members are not there.
+        acknowledged: bool [n].
+    """
+
+    first: int
+    sources: tuple[TopicPartition, ...]
+    source: np.ndarray
+    offsets: np.ndarray
+    ends: dict[TopicPartition, int]
+    acknowledged: np.ndarray
+
+    def of(self, partition: TopicPartition) -> np.ndarray:
+        """bool [n]: which elements are of this partition."""
+        if partition not in self.sources:
+            return np.zeros(len(self.source), np.bool_)
+        return self.source == self.sources.index(partition)
+
+
+class OffsetTracker:
+    """The elements of one iteration, in the order in which they were delivered.
+
+    A record that became no element (a poisoned one that was skipped) counts as acknowledged.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._delivered: deque[_Delivered] = deque()
+        self._settled: dict[TopicPartition, int] = {}
+        self._elements = 0
+
+    def deliver(self, chunk: Chunk, kept: Chunk) -> None:
+        """Note that a chunk is delivered; `kept` are those of its records that are elements."""
+        if not len(chunk):
+            return
+        with self._lock:
+            self._delivered.append(
+                _Delivered(
+                    self._elements,
+                    kept.sources,
+                    kept.source,
+                    kept.offsets,
+                    dict(chunk.next_offsets),
+                    np.zeros(len(kept), np.bool_),
+                )
+            )
+            self._elements += len(kept)
+
+    def acknowledge_all(self) -> None:
+        """Note that all that was delivered is used."""
+        with self._lock:
+            for each in self._delivered:
+                each.acknowledged[:] = True
+
+    def acknowledge_first(self, elements: int) -> None:
+        """Note that the first so many elements of the iteration are used."""
+        with self._lock:
+            for each in self._delivered:
+                each.acknowledged[: max(0, elements - each.first)] = True
+
+    def acknowledge(
+        self, topics: Sequence[str], partitions: np.ndarray, offsets: np.ndarray
+    ) -> None:
+        """Note that the records at these positions are used, whatever their order."""
+        topics = np.asarray(topics)
+        with self._lock:
+            for each in self._delivered:
+                for partition in each.ends:
+                    wanted = offsets[
+                        (topics == partition.topic) & (partitions == partition.partition)
+                    ]
+                    each.acknowledged |= each.of(partition) & np.isin(each.offsets, wanted)
+
+    def committable(self) -> dict[TopicPartition, int]:
+        """Return for each partition the offset of its first record that is not acknowledged."""
+        with self._lock:
+            while self._delivered and self._delivered[0].acknowledged.all():
+                self._settled |= self._delivered.popleft().ends
+            positions, blocked = dict(self._settled), set()
+            for each in self._delivered:
+                for partition in each.ends.keys() - blocked:
+                    missing = each.of(partition) & ~each.acknowledged
+                    if missing.any():
+                        blocked.add(partition)
+                        positions[partition] = int(each.offsets[missing.argmax()])
+                    else:
+                        positions[partition] = each.ends[partition]
+            return positions
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These partitions belong to another member now: nothing of them is committed here."""
+        with self._lock:
+            for partition in partitions:
+                self._settled.pop(partition, None)
+                for each in self._delivered:
+                    if each.ends.pop(partition, None) is not None:
+                        # Or the entry would wait for them forever.
+                        each.acknowledged |= each.of(partition)
+
+
+@dataclass
+class _Sent:
+    """A commit under way, and who waits for its answer."""
+
+    positions: Positions
+    answers: list[Future[None]]
+
+
+class Committer:
+    """Sends offsets without waiting; the answers come while the consumer is polled.
+
+    Only for the thread that polls: in confluent-kafka 2.16 a commit waits for another thread's
+    poll, at times forever, and one that waits for its answer does so however long the broker is
+    away.
+    """
+
+    def __init__(self) -> None:
+        self._accepted: dict[TopicPartition, int] = {}
+        self._under_way: deque[_Sent] = deque()
+        self._is_over = False
+
+    def send(self, consumer: Consumer, positions: Positions, answers: list[Future[None]]) -> None:
+        """Commit what is not committed yet; `answers` are settled when the broker has answered."""
+        news = self._news(positions)
+        if not news and self._under_way:
+            self._under_way[-1].answers += answers
+        elif not news:
+            _settle(answers, None)
+        else:
+            consumer.commit_soon(news)
+            self._under_way.append(_Sent(news, list(answers)))
+
+    def send_and_wait(
+        self, consumer: Consumer, positions: Positions, answers: list[Future[None]]
+    ) -> None:
+        """The same, and what is under way once more, without polling: that would take records."""
+        earlier: dict[TopicPartition, int] = {}
+        for sent in self._under_way:
+            earlier |= sent.positions
+            answers, sent.answers = [*answers, *sent.answers], []
+        news = self._news(earlier | dict(positions))
+        try:
+            consumer.commit(news)
+        except CommitError as failure:
+            _settle(answers, failure)
+        else:
+            self._accepted |= news
+            _settle(answers, None)
+
+    def on_commit(self, failure: CommitError | None, accepted: Positions) -> None:
+        """Note an answer. For the consumer, in the order of the commits."""
+        if self._is_over:
+            return
+        answers = self._under_way.popleft().answers if self._under_way else []
+        self._accepted |= accepted
+        _settle(answers, failure)
+        if failure and not answers:
+            raise failure
+
+    def is_waiting(self) -> bool:
+        return bool(self._under_way)
+
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return any(sent.answers for sent in self._under_way)
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These partitions were lost: another member may commit something else."""
+        for partition in partitions:
+            self._accepted.pop(partition, None)
+
+    def give_up(self, answers: list[Future[None]]) -> None:
+        """No answer counts any more: neither to these nor to those under way."""
+        self._is_over = True
+        awaited = [*answers, *(answer for sent in self._under_way for answer in sent.answers)]
+        _settle(awaited, CommitError("the broker did not accept the offsets any more"))
+        self._under_way.clear()
+
+    def _news(self, positions: Positions) -> dict[TopicPartition, int]:
+        return {key: o for key, o in positions.items() if self._accepted.get(key) != o}
+
+
+def _settle(answers: Iterable[Future[None]], failure: CommitError | None) -> None:
+    for answer in answers:
+        answer.set_exception(failure) if failure else answer.set_result(None)

@@ -1,0 +1,265 @@
+"""A member of a consumer group: what it is assigned, how far it has read, where its stream ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tfkafka import config
+from tfkafka.chunk import Chunk, Positions, TopicPartition
+from tfkafka.client.cluster import Cluster
+from tfkafka.client.consumer import OFFSET_BEGINNING, OFFSET_END, Consumer, Polled
+from tfkafka.config import FOREVER, Limits
+from tfkafka.errors import CommitError, ReadError
+
+_ASK_S = 2.0
+
+
+@dataclass
+class _Progress:
+    """How far an assigned partition has been read.
+
+    Attributes:
+        generation: in which it was assigned.
+        goal: where it ended then; None where that does not matter.
+        reached: the next offset, as far as known.
+    """
+
+    generation: int
+    goal: int | None
+    reached: int = -1
+    at_end: bool = False
+
+    def is_done(self) -> bool:
+        return self.goal is not None and (self.at_end or self.reached >= self.goal)
+
+
+class GroupConsumer:
+    """A consumer of a group. It has no thread: whoever has one must call `poll` all the time.
+
+    What reads ahead in another thread asks `current` for what is still this member's.
+
+    Args:
+        topics: subscribed to.
+        settings: of the consumer, with `group.id`.
+        stream_timeout: ms of unbroken silence after which the stream ends; 0: it ends where the
+            partitions ended when they were assigned; -1: never.
+        before_revoke: called with the partitions that are about to be lost, while offsets can
+            still be committed.
+        after_loss: called with the partitions once they are lost, or given back.
+        metadata: whether chunks have timestamps and headers.
+        on_commit: see `Consumer`.
+        starts_at_committed: whether the group's offsets are asked for when partitions are
+            assigned, and partitions without one are read from their beginning; otherwise Kafka's
+            client does both, and `auto.offset.reset` counts.
+        patience_s: how long the group's offsets may be unknown, because a transaction of a dead
+            member is open on them.
+
+    Attributes:
+        assignments: how often partitions were assigned.
+        lock: held while the assignment changes.
+
+    Methods raise ReadError, OffsetError or TopicError.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        settings: Mapping[str, object],
+        limits: Limits,
+        stream_timeout: int,
+        *,
+        before_revoke: Callable[[list[TopicPartition]], None] = lambda _partitions: None,
+        after_loss: Callable[[list[TopicPartition]], None] = lambda _partitions: None,
+        metadata: bool = False,
+        on_commit: Callable[[CommitError | None, Positions], None] | None = None,
+        starts_at_committed: bool = False,
+        patience_s: float = 30.0,
+    ):
+        self.lock = threading.RLock()
+        self.assignments = 0
+        self.consumer = Consumer(settings, limits, topics, metadata=metadata, on_commit=on_commit)
+        self._settings = settings
+        self._stream_timeout = stream_timeout
+        self._before_revoke = before_revoke
+        self._after_loss = after_loss
+        self._starts_at_committed = starts_at_committed
+        self._patience_s = patience_s
+        self._cluster_timeout_ms = limits.broker_timeout
+        self._is_cooperative = config.is_cooperative(settings)
+        self._cluster: Cluster | None = None
+        self._generation = 0
+        self._progress: dict[TopicPartition, _Progress] = {}
+        self._lost_in_poll: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
+        self._is_assigned = False
+
+    def join(self) -> None:
+        """Subscribe; partitions are assigned while polling."""
+        self.consumer.subscribe(self._on_assign, self._on_revoke, self._on_lost)
+
+    def poll(self, timeout_s: float, at_most: int | None = None) -> Polled:
+        """Wait for records of this member's partitions, `timeout_s` at most.
+
+        They count as read only once `advance` says so.
+        """
+        self._lost_in_poll = set()
+        polled = self.consumer.poll(timeout_s, at_most)
+        chunk, ends = polled.chunk, dict(polled.ends)
+        if dropped := set(self._lost_in_poll):
+            # Nobody can tell what of them is from before the loss and what from after it.
+            if again := [source for source in dropped if source in self._progress]:
+                again = again if self._is_cooperative else list(self._progress)
+                dropped.update(again)
+                self._read_again(again)
+            chunk = chunk.without(dropped)
+            ends = {source: offset for source, offset in ends.items() if source not in dropped}
+        return Polled(chunk.of_generation(self._generation), ends)
+
+    def advance(self, polled: Polled) -> None:
+        """Note how far this brings reading."""
+        with self.lock:
+            for source, offset in polled.chunk.next_offsets.items():
+                if source in self._progress:
+                    self._progress[source].reached, self._progress[source].at_end = offset, False
+            for source, offset in polled.ends.items():
+                if source in self._progress:
+                    self._progress[source].reached, self._progress[source].at_end = offset, True
+
+    def current(self, chunk: Chunk) -> Chunk:
+        """Return those of the records whose partition was not lost since they were read.
+
+        A partition that was lost and assigned again is a new one: another member may have read and
+        committed its records meanwhile.
+        """
+        with self.lock:
+            stale = [
+                source
+                for source in chunk.sources
+                if source not in self._progress
+                or self._progress[source].generation > chunk.generation
+            ]
+        return chunk.without(stale) if stale else chunk
+
+    def mine(self, positions: Positions) -> dict[TopicPartition, int]:
+        """Return those of the positions whose partitions are assigned."""
+        return {source: o for source, o in positions.items() if source in self._progress}
+
+    def reached(self) -> dict[TopicPartition, int]:
+        """Return the next offset of each assigned partition, -1 where nothing was read."""
+        return {source: progress.reached for source, progress in self._progress.items()}
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it holds its partitions, of which there may be none; not while it joins."""
+        return self._is_assigned
+
+    def is_at_end(self) -> bool:
+        """Whether all that there was has been read."""
+        return self._is_assigned and all(p.at_end for p in self._progress.values())
+
+    def is_over(self, silence_s: float) -> bool:
+        """Whether the stream has ended, after so many seconds without a record."""
+        if self._stream_timeout == FOREVER or not self._is_assigned:
+            return False
+        if self._stream_timeout == 0:
+            return all(progress.is_done() for progress in self._progress.values())
+        # Silence of a broker that is away is no end of the stream.
+        is_silent = silence_s * 1000 >= self._stream_timeout
+        return is_silent and self.consumer.is_alive() and self.is_at_end()
+
+    def pause(self) -> None:
+        """Fetch nothing, and remain a member by polling. What was fetched is thrown away."""
+        if fresh := self._progress.keys() - self._paused:
+            self.consumer.pause(fresh)
+            self._paused |= fresh
+
+    def resume(self) -> None:
+        """Fetch again."""
+        if self._paused:
+            self.consumer.resume(self._paused)
+            self._paused = set()
+
+    def rewind(self) -> None:
+        """Forget what was read and not committed: go on at the committed offsets."""
+        self._read_again(list(self._progress))
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return where these partitions end now."""
+        if self._cluster is None:
+            self._cluster = Cluster(self._settings, self._cluster_timeout_ms)
+        numbers: dict[str, list[int]] = {}
+        for source in partitions:
+            numbers.setdefault(source.topic, []).append(source.partition)
+        return {
+            TopicPartition(topic, partition): end
+            for topic, mine in numbers.items()
+            for partition, end in self._cluster.end_offsets(topic, mine).items()
+        }
+
+    def _on_assign(self, partitions: list[TopicPartition]) -> None:
+        goals: Mapping[TopicPartition, int] = {}
+        if self._stream_timeout == 0:
+            goals = self.end_offsets(partitions)
+        with self.lock:
+            self._generation += 1
+            self.assignments += 1
+            for source in partitions:
+                goal = goals.get(source)
+                # Of an empty partition no end is awaited.
+                self._progress[source] = _Progress(self._generation, goal, at_end=goal == 0)
+            self._is_assigned = True
+        if self._starts_at_committed:
+            self._start(partitions, OFFSET_BEGINNING)
+
+    def _on_revoke(self, partitions: list[TopicPartition]) -> None:
+        self._before_revoke(partitions)
+        self._on_lost(partitions)
+
+    def _on_lost(self, partitions: list[TopicPartition]) -> None:
+        # librdkafka would remember the pause, and not fetch when the partition is assigned again.
+        if paused := self._paused.intersection(partitions):
+            self.consumer.resume(paused)
+            self._paused -= paused
+        with self.lock:
+            self._generation += 1
+            self._lost_in_poll.update(partitions)
+            for source in partitions:
+                self._progress.pop(source, None)
+            if not self._progress:
+                # Until the next assignment, of none perhaps: without partitions none has an end.
+                self._is_assigned = False
+        self._after_loss(partitions)
+
+    def _read_again(self, partitions: list[TopicPartition]) -> None:
+        """Read on at the committed offsets, or where the group begins without one."""
+        with self.lock:
+            self._generation += 1
+            for source in partitions:
+                progress = self._progress[source]
+                self._progress[source] = _Progress(self._generation, progress.goal)
+        begins_at_end = not self._starts_at_committed and config.begins_at_end(self._settings)
+        self._start(partitions, OFFSET_END if begins_at_end else OFFSET_BEGINNING)
+
+    def _start(self, partitions: list[TopicPartition], otherwise: int) -> None:
+        committed = self._committed(partitions)
+        positions = {source: committed.get(source, otherwise) for source in partitions}
+        with self.lock:
+            for source, offset in committed.items():
+                self._progress[source].reached = offset
+        if self._is_cooperative:
+            self.consumer.start_again_at(positions)
+        else:
+            self.consumer.start_at(positions)
+        self._paused -= set(partitions)
+
+    def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            offsets, reason = self.consumer.committed(partitions, _ASK_S)
+            if reason is None:
+                return offsets
+            if time.monotonic() > deadline:
+                raise ReadError(f"the group's offsets cannot be read: {reason}")

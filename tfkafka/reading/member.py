@@ -1,0 +1,244 @@
+"""A member of a consumer group that keeps its membership while the model is slow.
+
+One thread alone polls. It reads ahead into a bounded buffer; while that is full the partitions are
+paused and it polls on, so that `max.poll.interval.ms` is kept.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+
+from tfkafka._util.interrupts import Interrupts
+from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
+from tfkafka.client.consumer import commit_as_outsider
+from tfkafka.config import Limits
+from tfkafka.errors import ReadError
+from tfkafka.reading.commits import Committer
+from tfkafka.reading.group import GroupConsumer
+from tfkafka.reading.prefetch import Prefetch, Prepare, Prepared
+
+POLL_S = 0.05
+HEARTBEAT_S = 0.2
+EXIT_S = 2.0
+DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
+_open: weakref.WeakSet[GroupMember] = weakref.WeakSet()
+
+
+class GroupMember:
+    """Joins a group, and delivers the records of the partitions that it is assigned.
+
+    Whoever calls `next_chunk` sets `unused` when it won't do so any more.
+
+    Args:
+        topics: subscribed to.
+        settings: of the consumer, with `group.id`.
+        stream_timeout: ms of unbroken silence since the assignment after which the stream ends,
+            not counting time between calls of `next_chunk`; 0: it ends where the partitions ended
+            when they were assigned; -1: never.
+        before_revoke: called with the partitions that are about to be lost, while offsets can
+            still be committed.
+        metadata: whether chunks have timestamps and headers.
+        prepare: done to each chunk in the polling thread, beside the model.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        settings: Mapping[str, object],
+        limits: Limits,
+        stream_timeout: int,
+        before_revoke: Callable[[list[TopicPartition]], None],
+        metadata: bool = False,
+        prepare: Prepare = lambda chunk: None,
+    ):
+        self._topics = list(topics)
+        self._settings = settings
+        self._before_revoke = before_revoke
+        self._prepare = prepare
+        interval_ms = int(settings.get("max.poll.interval.ms", DEFAULT_MAX_POLL_INTERVAL_MS))
+        self._patience_s = min(1.0, interval_ms / 4000)
+        self._committer = Committer()
+        self._group = GroupConsumer(
+            topics,
+            settings,
+            limits,
+            stream_timeout,
+            before_revoke=self._revoke,
+            after_loss=self._committer.forget,
+            metadata=metadata,
+            on_commit=self._committer.on_commit,
+        )
+        self._buffer = Prefetch(self._run, limits.buffer_bytes, "tfkafka-poll", self._leave)
+        self._changed = self._buffer.changed
+        self._silence_s = 0.0
+        self._silent_in = 0
+        self._to_commit: dict[TopicPartition, int] = {}
+        self._answers: list[Future[None]] = []
+        self._left = False
+        self._interrupts = Interrupts()
+        self.unused = threading.Event()
+        _open.add(self)
+        self._buffer.start()
+
+    def next_chunk(self) -> Prepared | None:
+        """The next records; an empty chunk if there are none for now; None at the stream's end.
+
+        Raises whatever ended the polling thread: ReadError, OffsetError, TopicError; and ReadError
+        after `close`.
+        """
+        began = time.monotonic()
+        with self._changed:
+            while (prepared := self._take()) is None:
+                if self._buffer.is_closing:
+                    raise ReadError(
+                        f"topic {', '.join(self._topics)}: the group was left while it was being "
+                        f"read: the dataset was closed, or iterated again"
+                    )
+                if self._group.is_over(self._silence()):
+                    return None
+                before = time.monotonic()
+                self._changed.wait(POLL_S)
+                if self._group.is_assigned:
+                    self._silence_s += time.monotonic() - before
+                if time.monotonic() - began > HEARTBEAT_S and self._buffer.is_empty():
+                    self._interrupts.check()
+                    return Prepared(empty())
+            self._silence_s = 0.0
+            return prepared
+
+    def is_quiet(self) -> bool:
+        """Whether all that is there has been delivered."""
+        with self._changed:
+            return self._buffer.is_empty() and self._group.is_at_end()
+
+    def current(self, chunk: Chunk) -> Chunk:
+        """Return those of the records that are still this member's."""
+        return self._group.current(chunk)
+
+    def commit(self, positions: Positions, wait: bool) -> None:
+        """Commit, for the partitions that are still this member's; `wait` for the broker's answer.
+
+        Raises CommitError where the broker refuses for another reason than that the membership
+        was lost; then the records come again, to the member that has the partition now. Without
+        `wait` the error comes from `next_chunk`.
+        """
+        if self._buffer.is_own_thread():
+            self._group.consumer.commit(self._group.mine(positions))
+            return
+        answer: Future[None] = Future()
+        with self._changed:
+            is_outside = self._left
+            if not is_outside:
+                self._to_commit |= positions
+                self._answers += [answer] if wait else []
+                self._changed.notify_all()
+        if is_outside:
+            commit_as_outsider(self._settings, positions)
+        elif wait:
+            answer.result()
+
+    def close(self) -> None:
+        """Leave the group. Safe to call twice."""
+        self._buffer.close()
+        _open.discard(self)
+
+    def _take(self) -> Prepared | None:
+        """The next chunk of which something is still this member's."""
+        while (prepared := self._buffer.take()) is not None:
+            chunk = self.current(prepared.chunk)
+            if len(chunk) == len(prepared.chunk):
+                return prepared
+            if len(chunk):
+                return Prepared(chunk, self._prepare(chunk))
+        return None
+
+    def _silence(self) -> float:
+        if self._silent_in != self._group.assignments:
+            self._silent_in, self._silence_s = self._group.assignments, 0.0
+        return self._silence_s
+
+    def _run(self, buffer: Prefetch) -> None:
+        self._group.join()
+        while not buffer.is_closing:
+            if buffer.has_room():
+                self._group.resume()
+                self._poll(buffer)
+            else:
+                self._wait_for_room(buffer)
+        self._finish_commits()
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._committer.give_up(self._answers)
+            self._answers = []
+        try:
+            self._group.consumer.close()
+        finally:
+            with self._changed:
+                self._left = True
+                self._committer.give_up(self._answers)
+
+    def _poll(self, buffer: Prefetch) -> None:
+        self._committer.send(self._group.consumer, *self._wanted_commits())
+        polled = self._group.poll(POLL_S)
+        prepared = Prepared(polled.chunk, self._prepare(polled.chunk))
+        with self._changed:
+            # At once: between the two a reader would take the stream to be over.
+            if len(polled.chunk):
+                buffer.put(prepared)
+            self._group.advance(polled)
+            self._changed.notify_all()
+
+    def _wait_for_room(self, buffer: Prefetch) -> None:
+        """Wait a moment; where that was not enough, pause the partitions and poll on."""
+        if buffer.wait_for_room(self._patience_s, self._is_awaited):
+            if self._is_awaited() and not buffer.has_room():
+                # Whoever waits for the answer makes no room, and nothing more may be polled.
+                self._committer.send_and_wait(self._group.consumer, *self._wanted_commits())
+            return
+        # Pausing throws away what librdkafka has fetched: only for a model that is slow anyway.
+        while not (buffer.has_room() or buffer.is_closing):
+            self._group.pause()
+            self._poll(buffer)
+
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for the answer to a commit."""
+        return bool(self._answers) or self._committer.is_awaited()
+
+    def _wanted_commits(self) -> tuple[Positions, list[Future[None]]]:
+        """What was asked for, for the partitions that are still this member's."""
+        with self._changed:
+            positions, self._to_commit = self._to_commit, {}
+            answers, self._answers = self._answers, []
+        return self._group.mine(positions), answers
+
+    def _finish_commits(self) -> None:
+        """Wait for the answers to all commits; raises ReadError where the broker is away."""
+        self._committer.send(self._group.consumer, *self._wanted_commits())
+        while self._committer.is_waiting():
+            self._group.poll(POLL_S)
+
+    def _revoke(self, partitions: list[TopicPartition]) -> None:
+        # On closing all is given back: what may be committed was committed before that.
+        if not self._buffer.is_closing:
+            self._before_revoke(partitions)
+
+
+@atexit.register
+def _leave_all_groups() -> None:
+    members = list(_open)
+    for member in members:
+        member.close()
+    # A thread of TensorFlow that wants to run Python while the interpreter ends never comes back,
+    # and TensorFlow waits for it: so what an uncaught exception holds is let go of before that.
+    sys.last_traceback = sys.last_value = None
+    gc.collect()
+    for member in members:
+        member.unused.wait(EXIT_S)

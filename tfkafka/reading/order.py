@@ -1,0 +1,125 @@
+"""The order of records of several partitions: a function of their ranges, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tfkafka.chunk import Chunk, OffsetRange, TopicPartition, concat, empty
+
+
+class Merge:
+    """Interleaves partitions in proportion to their lengths, whenever their records arrive.
+
+    A record at offset o of the range [start, stop) has the place (o - start + 1/2) / (stop - start)
+    between 0 and 1; records come in the order of their places, and where these are equal in the
+    order of the ranges. So the order is the same in each epoch and process. Offsets without a
+    record leave a gap in places, and change no order.
+
+    Args:
+        ranges: none is empty.
+    """
+
+    def __init__(self, ranges: Sequence[OffsetRange]):
+        self._lanes = [_Lane(each) for each in ranges]
+        self._number = {each.source: number for number, each in enumerate(ranges)}
+        self._is_sorted = len(ranges) == 1
+        self._ready: list[Chunk] = []
+
+    def __len__(self) -> int:
+        """Return how many records wait."""
+        return sum(map(len, self._ready)) + sum(map(len, self._lanes))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory of the records that wait."""
+        return sum(lane.nbytes for lane in self._lanes) + sum(c.nbytes for c in self._ready)
+
+    def add(self, chunk: Chunk, reached: Mapping[TopicPartition, int]) -> None:
+        """Add records that arrived.
+
+        Args:
+            reached: for each partition of which something came, the next offset: records before it
+                have all been added.
+        """
+        if self._is_sorted:
+            self._ready += [chunk] if len(chunk) else []
+            return
+        for number, source in enumerate(chunk.sources):
+            mine = np.flatnonzero(chunk.source == number)
+            if len(mine):
+                self._lanes[self._number[source]].add(chunk.select(mine))
+        for source, offset in reached.items():
+            self._lanes[self._number[source]].reach(offset)
+
+    def awaited(self) -> TopicPartition:
+        """Return the partition whose next record must come before any more can be taken."""
+        return self._lanes[self._blocking()].source
+
+    def take(self, at_most: int) -> Chunk:
+        """Return the next records, as far as their order is certain."""
+        if not self._ready:
+            self._merge()
+        if not self._ready:
+            return empty()
+        if len(self._ready[0]) <= at_most:
+            return self._ready.pop(0)
+        taken, self._ready[0] = self._ready[0][:at_most], self._ready[0][at_most:]
+        return taken
+
+    def _blocking(self) -> int:
+        return min(range(len(self._lanes)), key=lambda number: self._lanes[number].frontier)
+
+    def _merge(self) -> None:
+        blocking = self._blocking()
+        limit = self._lanes[blocking].frontier
+        taken = [
+            lane.take_before(limit, or_at=number < blocking)
+            for number, lane in enumerate(self._lanes)
+        ]
+        chunks = [chunk for lane in taken for chunk, _ in lane]
+        if chunks:
+            places = np.concatenate([place for lane in taken for _, place in lane])
+            self._ready = [concat(chunks).select(np.argsort(places, kind="stable"))]
+
+
+class _Lane:
+    """The records of one range that wait, with their places."""
+
+    def __init__(self, each: OffsetRange):
+        self.source = each.source
+        self._start, self._stop = each.start, each.stop
+        self._waiting: list[tuple[Chunk, np.ndarray]] = []
+        self.frontier = self._place(each.start)
+
+    def __len__(self) -> int:
+        return sum(len(chunk) for chunk, _ in self._waiting)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(chunk.nbytes for chunk, _ in self._waiting)
+
+    def add(self, chunk: Chunk) -> None:
+        self._waiting.append((chunk, self._place(chunk.offsets)))
+
+    def reach(self, offset: int) -> None:
+        """All records before `offset` were added."""
+        self.frontier = np.inf if offset >= self._stop else self._place(offset)
+
+    def take_before(self, limit: float, or_at: bool) -> list[tuple[Chunk, np.ndarray]]:
+        """Take the records whose place is before `limit`, or at it."""
+        taken = []
+        while self._waiting:
+            chunk, places = self._waiting[0]
+            count = int(np.searchsorted(places, limit, "right" if or_at else "left"))
+            if count < len(chunk):
+                if count:
+                    taken.append((chunk[:count], places[:count]))
+                    self._waiting[0] = chunk[count:], places[count:]
+                break
+            taken.append(self._waiting.pop(0))
+        return taken
+
+    def _place(self, offset):
+        return (offset - self._start + 0.5) / (self._stop - self._start)

@@ -1,0 +1,163 @@
+"""Reading ahead: a thread of its own, and a buffer that is bounded in bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tfkafka._util.interrupts import Interrupts
+from tfkafka.chunk import Chunk
+
+CLOSE_S = 15.0
+WAIT_S = 0.1
+
+# Done to each chunk in the thread that reads, beside the model.
+Prepare = Callable[[Chunk], Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A chunk, and what `Prepare` has made of it."""
+
+    chunk: Chunk
+    result: Any = None
+
+
+class Prefetch:
+    """Chunks that one thread reads and another one takes.
+
+    Args:
+        read: runs in the thread; calls `put`, and ends soon after `is_closing`. What it raises, the
+            taker gets once the buffer is empty.
+        capacity: bytes of records that are held. The last chunk may go beyond it.
+        name: of the thread.
+        leave: runs in the thread at its end, when what ended it is known to the taker: it may take
+            long where a broker is away.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Prefetch], None],
+        capacity: int,
+        name: str,
+        leave: Callable[[], None] = lambda: None,
+    ):
+        self._read, self._leave = read, leave
+        self._capacity = capacity
+        self._buffer: deque[Prepared] = deque()
+        self._held = 0
+        self._error: Exception | None = None
+        self._is_done = False
+        self.changed = threading.Condition(threading.RLock())
+        self.is_closing = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, prepared: Prepared) -> None:
+        """Add a chunk, also beyond the capacity."""
+        with self.changed:
+            self._buffer.append(prepared)
+            self._held += prepared.chunk.nbytes
+            self.changed.notify_all()
+
+    def has_room(self) -> bool:
+        return self._held < self._capacity
+
+    def wait_for_room(
+        self, timeout_s: float | None, until: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Wait until there is room, the buffer closes or `until` is true; False after the time."""
+        with self.changed:
+            return self.changed.wait_for(
+                lambda: self.has_room() or self.is_closing or until(), timeout_s
+            )
+
+    def take(self) -> Prepared | None:
+        """Take the next chunk; None where there is none now. Raises what ended the reading."""
+        with self.changed:
+            if self._buffer:
+                prepared = self._buffer.popleft()
+                self._held -= prepared.chunk.nbytes
+                self.changed.notify_all()
+                return prepared
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def is_empty(self) -> bool:
+        return not self._buffer
+
+    def is_done(self) -> bool:
+        """Whether reading has ended and all has been taken."""
+        with self.changed:
+            return self._is_done and not self._buffer and self._error is None
+
+    def is_own_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def close(self) -> None:
+        """End the thread, and wait for that. Safe to call twice."""
+        with self.changed:
+            self.is_closing = True
+            self.changed.notify_all()
+        if not self.is_own_thread():
+            self._thread.join(CLOSE_S)
+
+    def _run(self) -> None:
+        error = None
+        try:
+            self._read(self)
+        except Exception as caught:
+            error = caught
+        with self.changed:
+            self._error, self._is_done = error, True
+            self.changed.notify_all()
+        self._leave()
+
+
+def read_ahead(
+    chunks: Callable[[], Iterator[Chunk]], capacity: int, prepare: Prepare
+) -> Iterator[Prepared]:
+    """Yield what `chunks` yields, read and prepared in a thread of its own.
+
+    An empty chunk comes now and then while there are no records.
+    """
+
+    def read(buffer: Prefetch) -> None:
+        reading = chunks()
+        try:
+            for chunk in reading:
+                if len(chunk):
+                    buffer.put(Prepared(chunk, prepare(chunk)))
+                    buffer.wait_for_room(None)
+                if buffer.is_closing:
+                    return
+        finally:
+            reading.close()
+
+    buffer = Prefetch(read, capacity, "tfkafka-read")
+    interrupts = Interrupts()
+    buffer.start()
+    try:
+        while (prepared := _next(buffer)) is not None or not buffer.is_done():
+            if prepared is None:
+                interrupts.check()
+            else:
+                yield prepared
+    finally:
+        buffer.close()
+
+
+def _next(buffer: Prefetch) -> Prepared | None:
+    end = time.monotonic() + WAIT_S
+    with buffer.changed:
+        while (prepared := buffer.take()) is None and not buffer.is_done():
+            if not buffer.changed.wait(max(0.0, end - time.monotonic())):
+                break
+        return prepared

@@ -1,0 +1,271 @@
+"""Bounded reading: which offsets [start, stop) are meant, and the records in them.
+
+The end is reached by position, never by counting records: compaction, aborted transactions and
+transaction markers leave offsets that no record has.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from tfkafka import config
+from tfkafka._util.interrupts import Interrupts
+from tfkafka.chunk import Chunk, OffsetRange, TopicPartition, empty
+from tfkafka.client.cluster import Cluster
+from tfkafka.client.consumer import OFFSET_BEGINNING, OFFSET_END, Consumer
+from tfkafka.config import Limits
+from tfkafka.errors import OffsetError, ReadError, TopicError
+from tfkafka.reading.order import Merge
+
+# librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: -2000 - n is n records before the end.
+OFFSET_TAIL_BASE = -2000
+POLL_S = 0.05
+
+Start = int | datetime
+
+
+def resolve(
+    settings: Mapping[str, object],
+    limits: Limits,
+    topic: str,
+    partitions: Sequence[int] | None = None,
+    start: Start = 0,
+    stop: int = OFFSET_END,
+) -> list[OffsetRange]:
+    """Return what `start` and `stop` mean for these partitions now, in offsets.
+
+    The end is the one that a consumer with these settings can reach: with `isolation.level`
+    read_committed (librdkafka's default) it is before the first open transaction.
+
+    Args:
+        partitions: None: all.
+        start: an offset; 0 is the beginning, also where the first records have been deleted; -1 is
+            the end, -2000 - n is n records before it, or the beginning where there are fewer; or a
+            time, the first record at or after it.
+        stop: the exclusive end; -1 is the present end, -2000 - n is n records before it.
+
+    Raises:
+        TopicError: no such topic or partition.
+        OffsetError: start or stop lie outside of what the partition has.
+        ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
+    """
+    cluster = Cluster(settings, limits.broker_timeout)
+    partitions = _existing(cluster, topic, partitions)
+    first = cluster.first_offsets(topic, partitions)
+    ends = cluster.end_offsets(topic, partitions)
+    begins = dict.fromkeys(partitions, start)
+    if isinstance(start, datetime):
+        found = cluster.offsets_at(topic, partitions, _milliseconds(start))
+        begins = {p: ends[p] if found[p] < 0 else min(found[p], ends[p]) for p in partitions}
+    return [
+        _range(TopicPartition(topic, p), begins[p], stop, first[p], ends[p]) for p in partitions
+    ]
+
+
+def read(
+    ranges: Sequence[OffsetRange],
+    settings: Mapping[str, object],
+    limits: Limits,
+    max_records: int | None = None,
+    *,
+    waits: bool = False,
+    metadata: bool = False,
+) -> Iterator[Chunk]:
+    """Yield the records of these ranges of one topic, in an order that only the ranges decide.
+
+    See `order.Merge` for the order. While a broker is silent, an empty chunk comes now and then, so
+    that the caller can break off.
+
+    Args:
+        max_records: stop after so many; None: after all.
+        waits: records may be written only later.
+        metadata: whether chunks have timestamps and headers.
+
+    Raises:
+        ReadError: no broker answers within `limits.broker_timeout`, it refuses, or the topic was
+            deleted. OffsetError: records of a range have been deleted.
+    """
+    ranges = [each for each in ranges if len(each)]
+    if not ranges or max_records == 0:
+        return
+    reading = _Reading(ranges, settings, limits, waits, metadata)
+    left = math.inf if max_records is None else max_records
+    try:
+        while not reading.is_done():
+            chunk = reading.next_chunk(max_records)
+            if len(chunk) > left:
+                chunk = chunk[: int(left)]
+            left -= len(chunk)
+            yield chunk
+            if not left:
+                return
+            if len(chunk):
+                # The caller's time is no silence of the broker.
+                reading.go_on()
+    finally:
+        reading.close()
+
+
+class _Reading:
+    """Ranges that are being read, and how far."""
+
+    def __init__(
+        self,
+        ranges: Sequence[OffsetRange],
+        settings: Mapping[str, object],
+        limits: Limits,
+        waits: bool,
+        metadata: bool,
+    ):
+        self._limits = limits
+        self._waits = waits
+        self._left = {each.source: each for each in ranges}
+        self._ends: dict[TopicPartition, int] = {}
+        self._merge = Merge(ranges)
+        self._paused: set[TopicPartition] = set()
+        self._consumer = Consumer(
+            config.RANGES_DEFAULTS | dict(settings) | config.RANGES_FIXED,
+            limits,
+            [ranges[0].topic],
+            metadata=metadata,
+            alone=ranges[0].source if len(ranges) == 1 else None,
+        )
+        self._interrupts = Interrupts()
+        self._consumer.assign(ranges)
+        self._progress_s = time.monotonic()
+
+    def is_done(self) -> bool:
+        return not self._left and not len(self._merge)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def go_on(self) -> None:
+        self._progress_s = time.monotonic()
+        self._consumer.go_on()
+
+    def next_chunk(self, at_most: int | None) -> Chunk:
+        """Return the records that come next; none while they are awaited."""
+        if self._left:
+            self._poll(at_most)
+        return self._merge.take(self._limits.chunk_records)
+
+    def _poll(self, at_most: int | None) -> None:
+        self._pause_those_ahead()
+        polled = self._consumer.poll(POLL_S, at_most)
+        reached = polled.chunk.next_offsets | polled.ends
+        self._ends |= polled.ends
+        self._merge.add(_inside(polled.chunk, self._left, reached), reached)
+        done = [s for s, offset in reached.items() if s in self._left and self._is_read(s, offset)]
+        for source in done:
+            del self._left[source]
+        if done:
+            self._consumer.leave_out(done)
+        if len(polled.chunk):
+            self._progress_s = time.monotonic()
+        elif self._left:
+            self._refuse_silence()
+
+    def _is_read(self, source: TopicPartition, offset: int) -> bool:
+        return offset >= self._left[source].stop
+
+    def _pause_those_ahead(self) -> None:
+        """Keep what waits for a slower partition within its share of memory.
+
+        While too much waits, only the partition that is waited for is fetched.
+        """
+        left = self._left.keys()
+        if self._merge.nbytes > self._limits.buffer_bytes:
+            paused = set(left)
+        elif self._merge.nbytes > self._limits.buffer_bytes // 2:
+            paused = self._paused & left
+        else:
+            paused = set()
+        paused.discard(self._merge.awaited())
+        if ahead := paused - self._paused:
+            self._consumer.pause(ahead)
+        if behind := (self._paused & left) - paused:
+            self._consumer.resume(behind)
+        self._paused = paused
+
+    def _refuse_silence(self) -> None:
+        silent_ms = (time.monotonic() - self._progress_s) * 1000
+        if not self._waits and silent_ms > self._limits.broker_timeout:
+            raise self._nothing_came()
+        self._interrupts.check()
+
+    def _nothing_came(self) -> ReadError:
+        """Why records that must come do not: the broker is away, or it has them no more."""
+        what = ", ".join(map(str, self._left.values()))
+        if not self._consumer.is_alive() or self._left.keys() - self._ends.keys():
+            return self._consumer.failure(what)
+        found = ", ".join(
+            f"partition {source.partition} ends at offset {self._ends[source]}"
+            for source in self._left
+        )
+        return OffsetError(
+            f"{what}: {found}, and nothing came for {self._limits.broker_timeout} ms"
+        )
+
+
+def _inside(
+    chunk: Chunk,
+    left: Mapping[TopicPartition, OffsetRange],
+    reached: Mapping[TopicPartition, int],
+) -> Chunk:
+    """The records that lie before the stop of a range that is still being read."""
+    if not len(chunk):
+        return empty()
+    if all(s in left and reached[s] <= left[s].stop for s in chunk.next_offsets):
+        return chunk
+    stops = [left[source].stop if source in left else 0 for source in chunk.sources]
+    is_inside = [chunk.source == number for number in range(len(stops))]
+    return chunk.select(
+        sum(mine & (chunk.offsets < stop) for mine, stop in zip(is_inside, stops, strict=True)) > 0
+    )
+
+
+def _existing(cluster: Cluster, topic: str, partitions: Sequence[int] | None) -> Sequence[int]:
+    there = cluster.partitions(topic)
+    for partition in partitions or ():
+        if partition not in there:
+            raise TopicError(
+                f"topic {topic} on {cluster.servers} has no partition {partition}, "
+                f"it has 0 to {len(there) - 1}"
+            )
+    return there if partitions is None else partitions
+
+
+def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) -> OffsetRange:
+    begin = _offset(start, end)
+    if start <= OFFSET_TAIL_BASE:
+        begin = max(first, begin)
+    elif begin in (0, OFFSET_BEGINNING):
+        begin = first
+    exclusive_end = _offset(stop, end)
+    if begin < first:
+        raise OffsetError(
+            f"{source}: offset {begin} was asked for, but all before {first} have been deleted"
+        )
+    if not begin <= exclusive_end <= end:
+        raise OffsetError(f"{source}: offsets {begin}:{exclusive_end} are not within {first}:{end}")
+    return OffsetRange(*source, begin, exclusive_end)
+
+
+def _offset(offset: int, end: int) -> int:
+    if offset == OFFSET_END:
+        return end
+    if offset <= OFFSET_TAIL_BASE:
+        return max(0, end - (OFFSET_TAIL_BASE - offset))
+    if offset < 0 and offset != OFFSET_BEGINNING:
+        raise OffsetError(f"{offset} is not an offset: 0 and above, -1 for the end")
+    return offset
+
+
+def _milliseconds(time: datetime) -> int:
+    if time.tzinfo is None:
+        raise ValueError(f"start={time} has no time zone: give a datetime with tzinfo")
+    return int(time.timestamp() * 1000)
