@@ -4,6 +4,8 @@
 # make faults      what is killed, frozen and cut off, 3 min; make faults-full: 100 times, 10 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
+# make histories   scripted histories of reading against those recorded before, 4 min
+# make structure   size of the library and imports between its rooms
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
 #
 # STACK=latest     on the newest TensorFlow, without tensorflow-io: the tutorial, for example, by
@@ -37,7 +39,7 @@ RUN := $(VENV)/bin/python
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint histories structure faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -88,6 +90,13 @@ tests-without-tensorflow-io: $(VENV)/installed
 lint: $(VENV)/installed
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	@$(VENV)/bin/lint-imports --no-cache
+
+histories: $(VENV)/installed
+	$(RUN) -m tests.histories --compare tests/histories/recorded.json
+
+structure: $(VENV)/installed
+	PYTHONPATH=. $(RUN) tools/structure.py
 
 # BENCH takes further options of pytest-benchmark, for example BENCH=--benchmark-save=before.
 bench: MARKED := bench
@@ -135,4 +144,4 @@ lock: requirements.lock.new requirements-latest.lock.new
 
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
-	rm -rf .venv .venv-latest artifacts reports build .pytest_cache .ruff_cache .benchmarks
+	rm -rf .venv .venv-latest artifacts reports build .pytest_cache .ruff_cache .benchmarks .hypothesis

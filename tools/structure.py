@@ -22,9 +22,7 @@ def edges(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
         for importer in graph.modules
         for imported in graph.find_modules_directly_imported_by(importer)
     }
-    return {
-        (a, b) for a, b in pairs if a != b and a.startswith(PACKAGE) and b.startswith(PACKAGE)
-    }
+    return {(a, b) for a, b in pairs if a != b and a.startswith(PACKAGE) and b.startswith(PACKAGE)}
 
 
 def module_edges(graph: grimp.ImportGraph) -> int:
@@ -41,7 +39,9 @@ def statements() -> int:
     """Return the statements of the library without what is for tests."""
     files = [p for p in Path(PACKAGE).rglob("*.py") if "testing" not in p.parts]
     return sum(
-        isinstance(node, ast.stmt) for path in files for node in ast.walk(ast.parse(path.read_text()))
+        isinstance(node, ast.stmt)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
     )
 
 
