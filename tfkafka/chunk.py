@@ -81,6 +81,7 @@ class Column:
     ):
         self._entries = entries
         self._layout = layout
+        self._is_of_buffer = layout is not None
 
     @classmethod
     def of(cls, entries: Iterable[bytes | None], count: int) -> Column:
@@ -130,7 +131,7 @@ class Column:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the column takes, in the form in which it was made."""
-        if self._entries is not None:
+        if not self._is_of_buffer:
             content = sum(map(len, filter(None, self._entries.tolist())))
             return content + BYTES_OBJECT_SIZE * len(self)
         _, offsets, nulls = self._layout
@@ -140,11 +141,13 @@ class Column:
         return len(self._layout[2] if self._entries is None else self._entries)
 
     def __getitem__(self, index: slice) -> Column:
-        """Return a view of consecutive entries; nothing is copied."""
+        """Return consecutive entries as a view: nothing is copied where the step is 1."""
         if self._entries is not None:
             return Column(entries=self._entries[index])
         buffer, offsets, nulls = self._layout
-        start, stop, _ = index.indices(len(nulls))
+        start, stop, step = index.indices(len(nulls))
+        if step != 1:
+            return self.take(np.arange(start, stop, step))
         stop = max(start, stop)
         return Column(layout=(buffer, offsets[start : stop + 1], nulls[start:stop]))
 
@@ -242,6 +245,7 @@ class Chunk:
 
     def without(self, lost: Iterable[TopicPartition]) -> Chunk:
         """Return the records that are of none of these partitions."""
+        lost = set(lost)
         is_kept = np.array([source not in lost for source in self.sources], np.bool_)
         return self.select(is_kept[self.source]) if len(self) else self
 

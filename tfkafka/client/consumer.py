@@ -101,8 +101,10 @@ class Consumer:
         self._heard = self._probed = time.monotonic()
         if len(filled.chunk):
             self._adapt(filled.chunk)
-        judged = [(event, self._judge(event)) for event in filled.events]
-        return Polled(filled.chunk, {e.source: e.offset for e, is_end in judged if is_end})
+        ends = {event.source: event.offset for event in filled.events if self._judge(event)}
+        # After an end more records may have come.
+        read = filled.chunk.next_offsets
+        return Polled(filled.chunk, {s: end for s, end in ends.items() if end >= read.get(s, 0)})
 
     def assign(self, ranges: Iterable[OffsetRange]) -> None:
         """Read from the beginning of these ranges on, without a group."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfkafka import config
 from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk, OffsetRange
+from tfkafka.client import create
 from tfkafka.client.producer import QuarantineWriter
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.elements import Elements
@@ -192,6 +193,7 @@ class KafkaDataset(ChunkedDataset):
         if max_records is not None and max_records < 0:
             raise ValueError(f"max_records is {max_records}, must be at least 0")
         begin = offset if start is None else start
+        create.check(settings)
         bad_records = bad_records_policy(on_poison, quarantine_topic, settings)
         self._pin = lambda: resolve(settings, limits, topic, partitions, begin, stop)
         self._batch_size = batch_size

@@ -136,7 +136,7 @@ class Series:
                 notify(f"{error}: the one before is used")
         if numbers:
             raise CheckpointError(
-                f"{self.folder}: each {self.name} is damaged: delete the folder to begin anew"
+                f"{self.folder}: each {self.name} is damaged: delete the folder to begin again"
             )
         return None
 

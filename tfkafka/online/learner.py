@@ -185,7 +185,7 @@ class _Learner:
             self._restore(*found)
 
     def plan(self, is_stopped: Callable[[], bool]) -> list[OffsetRange] | None:
-        """The next mini dataset: as it was planned before a crash, else anew; None: no more."""
+        """The next mini dataset: as it was planned before a crash, else again; None: no more."""
         path = self._plans.path(self.progress.mini_datasets + 1)
         if is_stopped():
             return None
@@ -193,7 +193,7 @@ class _Learner:
             try:
                 return [OffsetRange(*row) for row in load(path).header["spans"]]
             except CheckpointError as error:
-                self._notify(f"{error}: planned anew")
+                self._notify(f"{error}: planned again")
         stream = self._stream
         ranges = next_plan(
             self._ends,

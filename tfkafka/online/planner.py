@@ -132,6 +132,6 @@ def _available(topic: str, positions: Mapping[int, int], ends: Mapping[int, int]
         if positions.get(partition, 0) > end:
             raise OffsetError(
                 f"topic {topic}, partition {partition}: offset {positions[partition]} comes next, "
-                f"but the partition ends at {end}: records were lost, or the topic was made anew"
+                f"but the partition ends at {end}: records were lost, or the topic was made again"
             )
     return {partition: end - positions.get(partition, 0) for partition, end in ends.items()}

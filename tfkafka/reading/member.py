@@ -7,6 +7,7 @@ paused and it polls on, so that `max.poll.interval.ms` is kept.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import sys
 import threading
@@ -19,7 +20,7 @@ from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
 from tfkafka.client.consumer import commit_as_outsider
 from tfkafka.config import Limits
-from tfkafka.errors import ReadError
+from tfkafka.errors import CommitError, ReadError
 from tfkafka.reading.commits import Committer
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.prefetch import Prefetch, Prepare, Prepared
@@ -179,7 +180,10 @@ class GroupMember:
             self._committer.give_up(self._answers)
             self._answers = []
         try:
-            self._group.consumer.close()
+            # Partitions are given back here. Where reading has failed the broker may be away: what
+            # cannot be committed then comes again.
+            with contextlib.suppress(CommitError, ReadError):
+                self._group.consumer.close()
         finally:
             with self._changed:
                 self._left = True

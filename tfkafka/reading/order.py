@@ -105,7 +105,7 @@ class _Lane:
 
     def reach(self, offset: int) -> None:
         """All records before `offset` were added."""
-        self.frontier = np.inf if offset >= self._stop else self._place(offset)
+        self.frontier = self._place(offset)
 
     def take_before(self, limit: float, or_at: bool) -> list[tuple[Chunk, np.ndarray]]:
         """Take the records whose place is before `limit`, or at it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfkafka._util.interrupts import Interrupts
-from tfkafka.chunk import Chunk
+from tfkafka.chunk import Chunk, empty
 
 CLOSE_S = 15.0
 WAIT_S = 0.1
@@ -148,8 +148,7 @@ def read_ahead(
         while (prepared := _next(buffer)) is not None or not buffer.is_done():
             if prepared is None:
                 interrupts.check()
-            else:
-                yield prepared
+            yield prepared or Prepared(empty())
     finally:
         buffer.close()
 

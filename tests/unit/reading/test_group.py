@@ -46,9 +46,11 @@ class FakeConsumer:
 
     def start_at(self, positions):
         self.started.append(dict(positions))
+        self.paused.clear()  # as Kafka's client does on assigning
 
     def start_again_at(self, positions):
         self.started_again.append(dict(positions))
+        self.paused -= set(positions)
 
     def pause(self, partitions):
         self.paused |= set(partitions)
@@ -319,11 +321,14 @@ def test_a_pause_is_undone_on_loss(make):
 def test_what_is_read_again_is_paused_again_when_asked(make):
     member = make()
     assign(member, A)
-    member.pause()
-    member.consumer.paused.clear()  # as Kafka's client does on assigning
-    poll(member, lose_and_regain(member, A))
-    member.pause()
-    assert member.consumer.paused == {A}
+    for read_again in (
+        member.rewind,
+        lambda: poll(member, lose_and_regain(member, A)),
+    ):
+        member.pause()
+        assert member.consumer.paused == {A}
+        read_again()
+        assert member.consumer.paused == set()
 
 
 def test_losses_are_reported_before_and_after(make):

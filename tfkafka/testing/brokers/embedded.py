@@ -142,7 +142,7 @@ def _refuse_second_start(home: BrokerFolder) -> None:
         )
     print(
         f"Kafka's pid file in {home.path} is stale: pid {state.kafka.pid} has ended without "
-        f"being stopped; starting anew",
+        f"being stopped; starting again",
         file=sys.stderr,
     )
     state.end_processes()
