@@ -93,7 +93,7 @@ print(f"Predicted {counts.used:,} records of {arguments.topic} into {arguments.p
 
 # What all workers of all runs have predicted, from the predictions themselves. That works only with
 # one prediction for each record: missing and double ones are an error that names them.
-if worker.stopped.is_set():
+if worker.is_stopped():
     print("Stopped: the same command goes on from here.")
 elif admin.has_members(arguments.group_id):
     print("Other workers of the group are at work: the last one to end evaluates.")

@@ -40,7 +40,7 @@ def _write(servers: str, topic: str, how: str) -> int:
 def _numbers(servers: str, topic: str) -> list[int]:
     settings = {"bootstrap.servers": servers}
     chunks = read(resolve(settings, Limits(), topic, [0]), settings, Limits())
-    return [int(value) for chunk in chunks for value in chunk.values]
+    return [int(value) for chunk in chunks for value in chunk.values.entries]
 
 
 def test_a_second_run_writes_all_once_more(kafka, topic):

@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from confluent_kafka import Producer
@@ -111,6 +112,52 @@ def test_every_epoch_has_the_same_records_until_refresh(servers, topic):
     assert ints(dataset.repeat(2)) == [*range(10)] * 2
     dataset.refresh()
     assert ints(dataset) == [*range(15)]
+
+
+def test_partitions_come_in_one_order_however_they_arrive(servers, make_topic):
+    """In proportion to their lengths, whatever a broker sends first and how much waits."""
+    topic, lengths = make_topic(4), (600, 300, 150, 150)
+    for partition, count in enumerate(lengths):
+        numbers(servers, topic, count, partition, first=10_000 * partition)
+    places = sorted(
+        ((offset + 0.5) / count, partition, offset)
+        for partition, count in enumerate(lengths)
+        for offset in range(count)
+    )
+    expected = [10_000 * partition + offset for _, partition, offset in places]
+    for iteration in range(20):
+        dataset = KafkaDataset(
+            topic,
+            [0, 1, 2, 3],
+            servers=servers,
+            # From a part of a partition at a time to all of it.
+            configuration={
+                "fetch.message.max.bytes": 1000 * 2 ** (iteration % 5),
+                "fetch.wait.max.ms": 5,
+            },
+            prefetch_bytes=1 << 20 if iteration % 7 else 20_000,
+        )
+        assert ints(dataset) == expected, f"iteration {iteration}"
+
+
+def test_memory_is_bounded_also_with_many_partitions_and_large_records(servers, make_topic):
+    """200 partitions with a record of 1 MB each: 200 MB, of which 16 MB may be held."""
+    topic = make_topic(200, settings={"max.message.bytes": "2000000"})
+    producer = Producer({"bootstrap.servers": servers, "message.max.bytes": 2_000_000})
+    for partition in range(200):
+        producer.produce(topic, b"x" * 1_000_000, partition=partition)
+        producer.flush(30)
+    dataset = KafkaDataset(topic, range(200), servers=servers, prefetch_bytes=16 << 20)
+    held = []
+
+    def note(value: tf.Tensor, _key: tf.Tensor) -> tf.Tensor:
+        held.append(psutil.Process().memory_info().rss)
+        return tf.strings.length(value)
+
+    sizes = [note(*element) for element in dataset]
+    assert len(sizes) == 200 and {int(size) for size in sizes} == {1_000_000}
+    # What TensorFlow holds of the chunks that it was given comes on top: two, and one in work.
+    assert max(held) - min(held) < (16 + 3 * 8 + 40) << 20
 
 
 def test_several_partitions(servers, make_topic):
