@@ -5,6 +5,7 @@
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
 # make histories   scripted histories of reading against those recorded before, 4 min
+# make mutations   the core broken on purpose, one fault at a time: tests must notice
 # make structure   size of the library and imports between its rooms
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
 #
@@ -39,7 +40,7 @@ RUN := $(VENV)/bin/python
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint histories structure faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint histories mutations structure faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -94,6 +95,9 @@ lint: $(VENV)/installed
 
 histories: $(VENV)/installed
 	$(RUN) -m tests.histories --compare tests/histories/recorded.json
+
+mutations: $(VENV)/installed
+	$(RUN) tools/mutations.py
 
 structure: $(VENV)/installed
 	PYTHONPATH=. $(RUN) tools/structure.py
