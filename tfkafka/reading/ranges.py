@@ -49,6 +49,7 @@ def resolve(
 
     Raises:
         TopicError: no such topic or partition.
+        ValueError: a partition is given twice.
         OffsetError: start or stop lie outside of what the partition has.
         ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
     """
@@ -230,6 +231,8 @@ def _inside(
 
 def _existing(cluster: Cluster, topic: str, partitions: Sequence[int] | None) -> Sequence[int]:
     there = cluster.partitions(topic)
+    if partitions is not None and len(set(partitions)) < len(partitions):
+        raise ValueError(f"topic {topic}, partitions {list(partitions)}: one is given twice")
     for partition in partitions or ():
         if partition not in there:
             raise TopicError(

@@ -64,6 +64,11 @@ def test_a_negative_number_of_records_is_refused(servers, topic):
         KafkaDataset(topic, servers=servers, max_records=-1)
 
 
+def test_a_partition_that_is_given_twice_is_refused(servers, topic):
+    with pytest.raises(ValueError, match=r"partitions \[0, 0\]: one is given twice"):
+        KafkaDataset(topic, [0, 0], servers=servers)
+
+
 def test_a_reader_that_waits_for_records_does_not_take_that_for_a_fault(servers, topic):
     numbers(servers, topic, 5)
     ranges = [OffsetRange(topic, 0, 0, 6)]
