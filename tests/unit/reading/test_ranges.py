@@ -219,6 +219,12 @@ def test_at_most_so_many(consumer, most):
     assert len(consumer.polls) == (most <= 3), "more was read than was asked for"
 
 
+def test_an_offset_without_a_record_counts_for_nothing(consumer):
+    """Of compacted records, aborted ones and the marks of transactions offsets are left."""
+    consumer.polls = [([(0, 2), (0, 4)], {}), ([(0, 5)], {})]
+    assert places_read(ONE, None, 3) == [(0, 2), (0, 4), (0, 5)]
+
+
 def test_records_that_do_not_come_are_an_error(consumer):
     consumer.polls = [([(0, 2)], {0: 4})]
     with pytest.raises(OffsetError, match="offsets 2:6: partition 0 ends at offset 4, and nothing"):
