@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, TopicPartition
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tfkafka.testing import wait_for
 
@@ -11,6 +16,8 @@ from tfkafka.testing import wait_for
 QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 50, "fetch.wait.max.ms": 50}
 RIVAL_ID = "0-rival"
 POLL_S = 0.02
+TRICKLE_S = 0.0005
+FLUSH_S = 30.0
 
 
 class Rival:
@@ -27,10 +34,17 @@ class Rival:
         self.offsets: dict[int, list[int]] = {}
         self._topic = topic
         self._is_open = True
-        self._consumer = Consumer({
-            "bootstrap.servers": servers, "group.id": group, "client.id": RIVAL_ID,
-            "auto.offset.reset": "earliest", "enable.auto.commit": False, **QUICK, **settings,
-        })  # fmt: skip
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": servers,
+                "group.id": group,
+                "client.id": RIVAL_ID,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                **QUICK,
+                **settings,
+            }
+        )
         self._consumer.subscribe([topic])
 
     def poll(self) -> set[int]:
@@ -61,3 +75,47 @@ class Rival:
         if self._is_open:
             self._is_open = False
             self._consumer.close()
+
+
+@dataclass
+class Trickle:
+    """What has been written: `end` is the offset of the next record."""
+
+    end: int
+
+
+@contextlib.contextmanager
+def trickle(servers: str, topic: str, first: int, every_s: float = TRICKLE_S) -> Iterator[Trickle]:
+    """Write records one by one into partition 0 while the block runs.
+
+    A member is then nearly always in the middle of taking a chunk: it has some records in its
+    hands, and waits a moment for others.
+
+    Args:
+        first: the offset of the first record. The value of each is its offset.
+    """
+    over = threading.Event()
+    written = Trickle(first)
+    producer = Producer(
+        {
+            "bootstrap.servers": servers,
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "log_level": 0,
+        }
+    )
+
+    def write_on() -> None:
+        while not over.wait(every_s):
+            producer.produce(topic, str(written.end), partition=0)
+            producer.poll(0)
+            written.end += 1
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    try:
+        yield written
+    finally:
+        over.set()
+        writer.join()
+        assert producer.flush(FLUSH_S) == 0, f"records of {topic} were not acknowledged"

@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from confluent_kafka import Producer
 
-from tests.integration.tfkafka.rivals import QUICK, Rival
+from tests.integration.tfkafka.rivals import QUICK, Rival, trickle
 from tfkafka import CsvDecoder, write
 from tfkafka.decoding.bad_records import Counts
 from tfkafka.exactly_once import ExactlyOnceInference, Job, read_predictions
@@ -20,7 +19,6 @@ from tfkafka.testing import wait_for
 DEADLINE_S = 30.0
 WORKER = "1-worker"
 FOREVER = -1
-LATE_EVERY_S = 0.2
 
 
 @pytest.fixture
@@ -177,24 +175,20 @@ def test_begins_at_the_committed_offset_or_at_the_first_one(
 
 
 def test_what_is_taken_while_partitions_change_hands_is_predicted_once(
-    servers, source, running, join, predicted
+    servers, source, running, join, wait_for_partition, predicted
 ):
     """Records taken before a loss and after it cannot be told apart: they are read again."""
-    records = 20_000
-    fill(servers, source, records)
-    worker = running(
-        stream_timeout=FOREVER,
-        transaction_records=2000,
-        settings={"max.partition.fetch.bytes": 1000},
-    )
-    for _ in range(3):
-        worker.wait_until_read(min(worker.read + 1, records))
-        rival = join()
-        rival.wait_for_partitions()
-        rival.leave()
-    worker.wait_until_read(records)
-    assert worker.stop().read == records
-    assert predicted() == [*range(records)]
+    worker = running(stream_timeout=FOREVER, transaction_records=1000, transaction_wait=200)
+    with trickle(servers, source, 0) as written:
+        for _ in range(3):
+            worker.wait_until_read(worker.read + 1)
+            rival = join()
+            rival.wait_for_partitions()
+            rival.leave()
+            wait_for_partition(worker)
+    worker.wait_until_read(written.end)
+    assert worker.stop().read == written.end
+    assert predicted() == [*range(written.end)]
 
 
 def test_a_rebalance_drops_what_was_collected(
@@ -240,28 +234,11 @@ def test_batches_in_work_are_dropped_with_their_partition(
     assert predicted() == [*range(120)]
 
 
-@pytest.fixture
-def late(servers, source) -> Iterator[None]:
-    """A writer that adds a record now and then, from offset 100 on."""
-    over = threading.Event()
-    producer = Producer({"bootstrap.servers": servers})
-
-    def write_on() -> None:
-        offset = 100
-        while not over.wait(LATE_EVERY_S):
-            producer.produce(source, str(offset), partition=0)
-            producer.flush(DEADLINE_S)
-            offset += 1
-
+def test_ends_where_the_partition_ended_although_records_keep_coming(
+    servers, source, running, predicted
+):
     fill(servers, source, 100)
-    thread = threading.Thread(target=write_on)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
-
-
-def test_ends_where_the_partition_ended_although_records_keep_coming(late, running, predicted):
-    counts = running(stream_timeout=0).end()
+    with trickle(servers, source, 100, every_s=0.2):
+        counts = running(stream_timeout=0).end()
     assert counts.read >= 100
     assert predicted() == [*range(counts.read)]
