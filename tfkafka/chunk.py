@@ -215,16 +215,7 @@ class Chunk:
 
     def __getitem__(self, index: slice) -> Chunk:
         """Return consecutive records; nothing is copied."""
-        return Chunk(
-            self.values[index],
-            self.keys[index],
-            self.sources,
-            self.source[index],
-            self.offsets[index],
-            None if self.timestamps is None else self.timestamps[index],
-            None if self.headers is None else self.headers[index],
-            self.generation,
-        )
+        return self._part(self.values[index], self.keys[index], index)
 
     def select(self, indices: np.ndarray) -> Chunk:
         """Return the records at these indices (int64) or where this mask (bool [n]) is true."""
@@ -232,14 +223,17 @@ class Chunk:
             if indices.all():
                 return self
             indices = np.flatnonzero(indices)
+        return self._part(self.values.take(indices), self.keys.take(indices), indices)
+
+    def _part(self, values: Column, keys: Column, index: slice | np.ndarray) -> Chunk:
         return Chunk(
-            self.values.take(indices),
-            self.keys.take(indices),
+            values,
+            keys,
             self.sources,
-            self.source[indices],
-            self.offsets[indices],
-            None if self.timestamps is None else self.timestamps[indices],
-            None if self.headers is None else self.headers[indices],
+            self.source[index],
+            self.offsets[index],
+            None if self.timestamps is None else self.timestamps[index],
+            None if self.headers is None else self.headers[index],
             self.generation,
         )
 

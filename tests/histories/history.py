@@ -51,7 +51,7 @@ class Story:
         self.commits.append(f"{when}: {' '.join(pairs) or 'nothing'}")
 
     def error(self, error: BaseException, dataset: object = None, text: bool = True) -> None:
-        """Note an error, and the one that is behind it at a dataset.
+        """Note an error, and the one in the place of which TensorFlow has put it.
 
         Args:
             dataset: what was iterated, if it keeps its error.

@@ -1,4 +1,4 @@
-"""The five ways to read a topic, each as an object that reads on (or again) when it is told to."""
+"""The five ways to read a topic, each as an object that reads on, or again, on request."""
 
 from __future__ import annotations
 

@@ -17,7 +17,14 @@ from tfkafka.client.cluster import is_deleted
 from tfkafka.client.fill import Event, PythonFiller
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
-__all__ = ["OFFSET_BEGINNING", "OFFSET_END", "OFFSET_INVALID", "Consumer", "Polled", "is_fenced"]
+__all__ = [
+    "OFFSET_BEGINNING",
+    "OFFSET_END",
+    "Consumer",
+    "Polled",
+    "commit_as_outsider",
+    "is_fenced",
+]
 
 PROBE_AFTER_S = 1.0
 # A broker answers in turn: after a fetch that waits for records, its `fetch.wait.max.ms` long.
@@ -151,7 +158,8 @@ class Consumer:
 
     def unsubscribe(self) -> None:
         """Leave the group; partitions are given back while polling."""
-        self._consumer.unsubscribe()
+        with self._explained():
+            self._consumer.unsubscribe()
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing of these. What was fetched is thrown away, and fetched again later."""
@@ -180,7 +188,8 @@ class Consumer:
 
     def commit_soon(self, positions: Positions) -> None:
         """Send offsets; the answer comes to `on_commit` while polling."""
-        self._consumer.commit(offsets=_places(positions), asynchronous=True)
+        with self._explained():
+            self._consumer.commit(offsets=_places(positions), asynchronous=True)
 
     def commit(self, positions: Positions) -> None:
         """Commit offsets and wait for the answer.
@@ -208,7 +217,8 @@ class Consumer:
 
     def close(self) -> None:
         """Leave the group, if there is one, and let go of the connections."""
-        self._consumer.close()
+        with self._explained():
+            self._consumer.close()
 
     def go_on(self) -> None:
         """Nobody has listened since the last call of `poll`: that was no silence of the broker."""

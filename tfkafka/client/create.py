@@ -26,7 +26,7 @@ def make_client(kind: Callable, settings: Mapping[str, object], **arguments):
     """A confluent-kafka client (`Consumer`, `Producer`, ...) with these settings.
 
     Raises:
-        ConfigurationError: librdkafka doesn't know a name (the nearest known ones are told) or
+        ConfigurationError: librdkafka does not know a name (the nearest known ones are named) or
             refuses a value.
     """
     if settings.get("group.id") == "":

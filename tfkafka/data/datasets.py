@@ -3,7 +3,7 @@ record in every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import tensorflow as tf
@@ -12,12 +12,12 @@ from tfkafka import config
 from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk, OffsetRange
 from tfkafka.client import create
-from tfkafka.client.producer import QuarantineWriter
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.elements import Elements
-from tfkafka.decoding.bad_records import BadRecords, Counts, check_policy
+from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.decoding.base import Decoder
 from tfkafka.reading.prefetch import Prepared, read_ahead
+from tfkafka.reading.quarantine import bad_records_policy
 from tfkafka.reading.ranges import OFFSET_END, Start, read, resolve
 
 CHUNKS_AHEAD = 2
@@ -90,19 +90,6 @@ class Source:
         except Exception as error:
             self.error = error
             raise
-
-
-def bad_records_policy(
-    policy: str, topic: str | None, settings: Mapping[str, object]
-) -> BadRecords:
-    """Return what a dataset with these settings does with records that cannot be decoded.
-
-    Raises ValueError where the arguments do not go together.
-    """
-    check_policy(policy, topic)
-    if topic is None:
-        return BadRecords(policy)
-    return BadRecords(policy, QuarantineWriter(config.connection_settings(settings), topic))
 
 
 def shaped(

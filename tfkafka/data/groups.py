@@ -14,7 +14,6 @@ from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, PREFETCH_BYTES, Limits
 from tfkafka.data.datasets import (
     ChunkedDataset,
     Source,
-    bad_records_policy,
     shaped,
     source_options,
 )
@@ -25,6 +24,7 @@ from tfkafka.errors import ConfigurationError
 from tfkafka.reading.commits import OffsetTracker
 from tfkafka.reading.member import GroupMember
 from tfkafka.reading.prefetch import Prepare, Prepared
+from tfkafka.reading.quarantine import bad_records_policy
 
 # librdkafka's own default for batch.num.messages.
 MINI_DATASET_RECORDS = 10_000

@@ -127,7 +127,7 @@ class BatchReader:
         """Forget what was read and not committed: go on at the committed offsets."""
         self._chunks = []
         self._silence_s, self._checked_s = 0.0, time.monotonic()
-        with _told():
+        with _fencing_explained():
             self._group.rewind()
 
     def membership(self):
@@ -164,7 +164,7 @@ class BatchReader:
         in_background(self._group.consumer.close)
 
     def _take(self, at_most: int) -> int:
-        with _told():
+        with _fencing_explained():
             polled = self._group.poll(_POLL_S, at_most)
         self._group.advance(polled)
         # Of a batch that is not full yet, what was lost meanwhile comes again.
@@ -194,7 +194,7 @@ class BatchReader:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _fencing_explained() -> Iterator[None]:
     """Raise FencedError in place of the ReadError of a member that was replaced."""
     try:
         yield

@@ -22,13 +22,12 @@ import tensorflow as tf
 from tfkafka import config
 from tfkafka.chunk import OffsetRange, concat
 from tfkafka.client.admin import OffsetReport
-from tfkafka.client.producer import QuarantineWriter
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
-from tfkafka.decoding.bad_records import BadRecords, check_policy
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
+from tfkafka.reading.quarantine import bad_records_policy
 from tfkafka.reading.ranges import read
 
 MODEL = "model.keras"
@@ -168,7 +167,9 @@ class _Learner:
         self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
         self._limits = Limits(broker_timeout=stream.broker_timeout)
-        self._bad_records = self._policy()
+        self._bad_records = bad_records_policy(
+            stream.on_poison, stream.quarantine_topic, self._settings
+        )
         self._ends = TopicEnds(self._settings, stream.topic, stream.broker_timeout)
         self._report = None
         if stream.group_id is not None:
@@ -246,14 +247,6 @@ class _Learner:
         self._bad_records.handle(chunk, decoded.faults)
         features, labels = decoded.arrays
         return features, labels
-
-    def _policy(self) -> BadRecords:
-        stream = self._stream
-        check_policy(stream.on_poison, stream.quarantine_topic)
-        if stream.quarantine_topic is None:
-            return BadRecords(stream.on_poison)
-        connection = config.connection_settings(self._settings)
-        return BadRecords(stream.on_poison, QuarantineWriter(connection, stream.quarantine_topic))
 
     def _save(self) -> None:
         begun = time.monotonic()

@@ -121,12 +121,10 @@ class GroupConsumer:
     def advance(self, polled: Polled) -> None:
         """Note how far this brings reading."""
         with self.lock:
-            for source, offset in polled.chunk.next_offsets.items():
+            for source, offset in {**polled.chunk.next_offsets, **polled.ends}.items():
                 if source in self._progress:
-                    self._progress[source].reached, self._progress[source].at_end = offset, False
-            for source, offset in polled.ends.items():
-                if source in self._progress:
-                    self._progress[source].reached, self._progress[source].at_end = offset, True
+                    progress = self._progress[source]
+                    progress.reached, progress.at_end = offset, source in polled.ends
 
     def current(self, chunk: Chunk) -> Chunk:
         """Return those of the records whose partition was not lost since they were read.

@@ -196,7 +196,7 @@ def group_late_records(stage: Stage, story: Story) -> None:
 
 @scenario()
 def group_latest(stage: Stage, story: Story) -> None:
-    """A new group begins at the end unless it is told to begin with the earliest record."""
+    """A new group begins at the end unless its settings say earliest."""
     numbers = Numbers(stage, story, 10)
     story.deliver(places(numbers.dataset(configuration=None)))
     numbers.note_commits("after reading with the default")

@@ -153,7 +153,7 @@ def online_model_fails_and_learns_on(stage: Stage, story: Story) -> None:
 
 @scenario(online=True)
 def online_tells_a_group(stage: Stage, story: Story) -> None:
-    """A group is told how far learning is; in each mini dataset, how far it was before.
+    """A group has the offsets of learning; in each mini dataset those of the one before.
 
     Reports that come too fast may be left out, so each mini dataset waits for the one before it.
     """
