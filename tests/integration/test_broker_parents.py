@@ -65,7 +65,7 @@ def test_ctrl_c_in_the_middle_of_a_start(
         wait_for(lambda: java_of(tmp_path, moment), f"a Java process that runs {moment}")
         child.send_signal(signal.SIGINT)
         output, errors = child.communicate(timeout=60)
-    assert STARTED not in output
+    assert STARTED not in output, errors
     assert "KeyboardInterrupt" in errors
     assert java_of(tmp_path) == []
     assert embedded.attach(tmp_path) is None

@@ -179,32 +179,52 @@ def _refuse_taken(port: int | None, flag: str) -> None:
 def _launch(home: BrokerFolder, lock: jars.Lock, ports: Ports, tied: bool) -> State:
     """Start the processes, write down what runs, and wait until the broker answers."""
     write_settings(home.config, home.data, lock, ports)
-    flags = _java_flags(home, lock)
     started: list[JavaProcess] = []
-
-    def run(main: str, settings: str) -> JavaProcess:
-        # A Ctrl-C between the start and the note of it would leave a process that nobody ends.
-        with ctrl_c_held_back():
-            started.append(start_java([*flags, main, str(home.config / settings)], home.log, tied))
-        return started[-1]
-
     try:
-        zookeeper = None
-        if lock.uses_zookeeper:
-            was_used = (home.data / "zookeeper").exists()
-            zookeeper = run(ZOOKEEPER_MAIN, "zookeeper.properties")
-            if was_used:
-                _forget_dead_broker(home, flags, ports, zookeeper)
-        else:
-            _format_storage(home, flags)
-        state = State(lock.version, ports, run(KAFKA_MAIN, "server.properties"), zookeeper)
-        home.write_state(state)
-        _wait_until_ready(home, state)
+        # A Ctrl-C between a start and the note of it would leave a process that nobody ends.
+        with ctrl_c_held_back() as deliver_ctrl_c:
+            return _run_processes(home, lock, ports, tied, started, deliver_ctrl_c)
     except BaseException:
         for process in reversed(started):
             process.end()
         home.forget_state()
         raise
+
+
+def _run_processes(
+    home: BrokerFolder,
+    lock: jars.Lock,
+    ports: Ports,
+    tied: bool,
+    started: list[JavaProcess],
+    deliver_ctrl_c: Callable[[], None],
+) -> State:
+    flags = _java_flags(home, lock)
+
+    def run(main: str, settings: str) -> JavaProcess:
+        deliver_ctrl_c()
+        started.append(start_java([*flags, main, str(home.config / settings)], home.log, tied))
+        return started[-1]
+
+    def wait(answers: Callable[[], bool], what: str) -> None:
+        _wait_until_up(home, started, answers, what, deliver_ctrl_c)
+
+    zookeeper = None
+    if lock.uses_zookeeper:
+        was_used = (home.data / "zookeeper").exists()
+        zookeeper = run(ZOOKEEPER_MAIN, "zookeeper.properties")
+        if was_used:
+            address = f"{HOST}:{ports.metadata}"
+            wait(lambda: not port_is_free(ports.metadata), f"ZooKeeper at {address}")
+            _forget_dead_broker(flags, address)
+    else:
+        _format_storage(home, flags)
+    state = State(lock.version, ports, run(KAFKA_MAIN, "server.properties"), zookeeper)
+    home.write_state(state)
+    wait(
+        lambda: answers_metadata(state.address, timeout_s=1.0),
+        f"Kafka {state.version} at {state.address}",
+    )
     return state
 
 
@@ -213,22 +233,13 @@ def _java_flags(home: BrokerFolder, lock: jars.Lock) -> list[str]:
     return [*JVM, logging_flag(home.config, lock), "-Djava.awt.headless=true", "-cp", classpath]
 
 
-def _forget_dead_broker(
-    home: BrokerFolder, flags: list[str], ports: Ports, zookeeper: JavaProcess
-) -> None:
+def _forget_dead_broker(flags: list[str], zookeeper: str) -> None:
     """Delete what a killed broker left in ZooKeeper, where it would last out its session.
 
     Until then (18 s) a broker of the same id is refused with NodeExistsException.
     """
-    _wait_until_up(
-        home,
-        [zookeeper],
-        lambda: not port_is_free(ports.metadata),
-        f"ZooKeeper at {HOST}:{ports.metadata}",
-    )
-    address = f"{HOST}:{ports.metadata}"
     for node in ("/brokers/ids/0", "/controller"):
-        command = [java_executable(), *flags, ZOOKEEPER_SHELL, "-server", address, "delete", node]
+        command = [java_executable(), *flags, ZOOKEEPER_SHELL, "-server", zookeeper, "delete", node]
         subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
 
 
@@ -254,19 +265,15 @@ def _new_cluster_id() -> str:
             return cluster_id
 
 
-def _wait_until_ready(home: BrokerFolder, state: State) -> None:
-    _wait_until_up(
-        home,
-        state.processes(),
-        lambda: answers_metadata(state.address, timeout_s=1.0),
-        f"Kafka {state.version} at {state.address}",
-    )
-
-
 def _wait_until_up(
-    home: BrokerFolder, processes: list[JavaProcess], answers: Callable[[], bool], what: str
+    home: BrokerFolder,
+    processes: list[JavaProcess],
+    answers: Callable[[], bool],
+    what: str,
+    deliver_ctrl_c: Callable[[], None],
 ) -> None:
     def up() -> bool:
+        deliver_ctrl_c()
         if not all(process.running() for process in processes):
             raise BrokerError("a process of it ended while starting")
         return answers()

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,19 +91,36 @@ def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> Jav
 
 
 @contextlib.contextmanager
-def ctrl_c_held_back() -> Iterator[None]:
-    """KeyboardInterrupt is raised at the end of the block and not within it."""
+def ctrl_c_held_back() -> Iterator[Callable[[], None]]:
+    """Deliver Ctrl-C where the block calls what it is given, and at its end; nowhere else.
+
+    Raised at any point, KeyboardInterrupt could be lost: Python drops an exception that a
+    finalizer or the callback of a weak reference raises, and an import runs many of these.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python raises it in the main thread alone
+        yield lambda: None  # Python raises it in the main thread alone
         return
-    pressed = []
-    handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield
-    finally:
+    pressed: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(signal.SIGINT))
+    hold = signal.getsignal(signal.SIGINT)
+
+    def deliver() -> None:
+        if not pressed:
+            return
+        pressed.clear()
         signal.signal(signal.SIGINT, handler)
-        if pressed:
+        try:
             signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, hold)
+
+    try:
+        yield deliver
+    finally:
+        try:
+            deliver()
+        finally:
+            signal.signal(signal.SIGINT, handler)
 
 
 def java_executable() -> str:

@@ -22,6 +22,40 @@ def test_ctrl_c_comes_after_the_block():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_comes_where_the_block_lets_it():
+    done, before = [], signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), ctrl_c_held_back() as deliver:
+        deliver()
+        done.append("nothing to deliver")
+        signal.raise_signal(signal.SIGINT)
+        deliver()
+        done.append("never")
+    assert done == ["nothing to deliver"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_in_a_finalizer_is_not_lost():
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), ctrl_c_held_back():
+        Finalized()
+
+
+def test_handler_that_returns_lets_the_block_go_on():
+    done: list[str] = []
+    before = signal.signal(signal.SIGINT, lambda *_: done.append("handler"))
+    try:
+        with ctrl_c_held_back() as deliver:
+            signal.raise_signal(signal.SIGINT)
+            deliver()
+            done.append("the rest")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["handler", "the rest"]
+
+
 def test_error_in_the_block_passes_through():
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(ValueError, match="mine"), ctrl_c_held_back():
