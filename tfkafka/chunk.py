@@ -132,8 +132,7 @@ class Column:
     def nbytes(self) -> int:
         """Bytes of memory that the column takes, in the form in which it was made."""
         if not self._is_of_buffer:
-            content = sum(map(len, filter(None, self._entries.tolist())))
-            return content + BYTES_OBJECT_SIZE * len(self)
+            return _content_size(self._entries.tolist()) + BYTES_OBJECT_SIZE * len(self)
         _, offsets, nulls = self._layout
         return int(offsets[-1] - offsets[0]) + offsets.nbytes + nulls.nbytes
 
@@ -160,6 +159,13 @@ class Column:
         if self._layout is None:
             self._layout = _layout(self._entries)
         return self._layout
+
+
+def _content_size(entries: list[bytes | None]) -> int:
+    try:
+        return sum(map(len, entries))
+    except TypeError:  # one is None
+        return sum(map(len, filter(None, entries)))
 
 
 def concat_columns(columns: Sequence[Column]) -> Column:

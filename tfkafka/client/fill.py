@@ -114,10 +114,16 @@ class PythonFiller:
             Column.of(map(_KEY, messages), count),
             sources,
             source,
-            np.fromiter(map(_OFFSET, messages), np.int64, count),
+            self._offsets(messages),
             _timestamps(messages) if self._metadata else None,
             _headers(messages) if self._metadata else None,
         )
+
+    def _offsets(self, messages: list[Message]) -> np.ndarray:
+        first, last = messages[0].offset(), messages[-1].offset()
+        if self._alone is not None and last - first == len(messages) - 1:
+            return np.arange(first, last + 1)
+        return np.fromiter(map(_OFFSET, messages), np.int64, len(messages))
 
     def _source(self, messages: list[Message]) -> tuple[tuple[TopicPartition, ...], np.ndarray]:
         if self._alone is not None:

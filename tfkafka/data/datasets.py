@@ -194,7 +194,8 @@ class KafkaDataset(ChunkedDataset):
         self._source = Source(
             elements,
             bad_records,
-            lambda: read_ahead(chunks, limits.buffer_bytes, elements.prepare),
+            # Decoded by who takes it: so records are read and decoded at the same time.
+            lambda: read_ahead(chunks, limits.buffer_bytes),
         )
         super().__init__(self._shaped(whole=False))
 

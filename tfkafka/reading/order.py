@@ -53,6 +53,14 @@ class Merge:
         for source, offset in reached.items():
             self._lanes[self._number[source]].reach(offset)
 
+    def is_ready(self) -> bool:
+        """Whether records are in order already, so that `take` needs no more to be added."""
+        return bool(self._ready)
+
+    def waiting(self) -> dict[TopicPartition, int]:
+        """Return for each partition the bytes of memory of its records whose order is open."""
+        return {lane.source: lane.nbytes for lane in self._lanes}
+
     def awaited(self) -> TopicPartition:
         """Return the partition whose next record must come before any more can be taken."""
         return self._lanes[self._blocking()].source

@@ -121,10 +121,8 @@ class Prefetch:
         self._leave()
 
 
-def read_ahead(
-    chunks: Callable[[], Iterator[Chunk]], capacity: int, prepare: Prepare
-) -> Iterator[Prepared]:
-    """Yield what `chunks` yields, read and prepared in a thread of its own.
+def read_ahead(chunks: Callable[[], Iterator[Chunk]], capacity: int) -> Iterator[Prepared]:
+    """Yield what `chunks` yields, read in a thread of its own.
 
     An empty chunk comes now and then while there are no records.
     """
@@ -134,7 +132,7 @@ def read_ahead(
         try:
             for chunk in reading:
                 if len(chunk):
-                    buffer.put(Prepared(chunk, prepare(chunk)))
+                    buffer.put(Prepared(chunk))
                     buffer.wait_for_room(None)
                 if buffer.is_closing:
                     return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from tfkafka import config
@@ -23,6 +24,7 @@ from tfkafka.reading.order import Merge
 # librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: -2000 - n is n records before the end.
 OFFSET_TAIL_BASE = -2000
 POLL_S = 0.05
+SMALL_CHUNK_BYTES = 1 << 20
 
 Start = int | datetime
 
@@ -129,7 +131,7 @@ class _Reading:
         self._paused: set[TopicPartition] = set()
         self._consumer = Consumer(
             config.RANGES_DEFAULTS | dict(settings) | config.RANGES_FIXED,
-            limits,
+            _with_small_chunks(limits, len(ranges)),
             [ranges[0].topic],
             metadata=metadata,
             alone=ranges[0].source if len(ranges) == 1 else None,
@@ -150,7 +152,7 @@ class _Reading:
 
     def next_chunk(self, at_most: int | None) -> Chunk:
         """Return the records that come next; none while they are awaited."""
-        if self._left:
+        if self._left and not self._merge.is_ready():
             self._poll(at_most)
         return self._merge.take(self._limits.chunk_records)
 
@@ -176,19 +178,23 @@ class _Reading:
     def _pause_those_ahead(self) -> None:
         """Keep what waits for a slower partition within its share of memory.
 
-        While too much waits, only the partition that is waited for is fetched.
+        A paused partition is fetched again only after most of its records are taken: librdkafka
+        throws away what it holds of a partition that is paused.
         """
-        left = self._left.keys()
-        if self._merge.nbytes > self._limits.buffer_bytes:
-            paused = set(left)
-        elif self._merge.nbytes > self._limits.buffer_bytes // 2:
-            paused = self._paused & left
+        waiting = {s: each for s, each in self._merge.waiting().items() if s in self._left}
+        total, bound = self._merge.nbytes, self._limits.buffer_bytes
+        share = bound // len(self._left)
+        if total > bound:
+            paused = set(waiting)
+        elif total > bound // 2:
+            paused = {s for s, nbytes in waiting.items() if nbytes > share}
         else:
             paused = set()
+        paused |= {s for s in self._paused & waiting.keys() if waiting[s] > share // 4}
         paused.discard(self._merge.awaited())
         if ahead := paused - self._paused:
             self._consumer.pause(ahead)
-        if behind := (self._paused & left) - paused:
+        if behind := (self._paused & waiting.keys()) - paused:
             self._consumer.resume(behind)
         self._paused = paused
 
@@ -210,6 +216,12 @@ class _Reading:
         return OffsetError(
             f"{what}: {found}, and nothing came for {self._limits.broker_timeout} ms"
         )
+
+
+def _with_small_chunks(limits: Limits, ranges: int) -> Limits:
+    """Several partitions are read a little at a time, as each has only a share of the buffer."""
+    share = limits.buffer_bytes // (2 * ranges)
+    return replace(limits, chunk_bytes=min(limits.chunk_bytes, max(SMALL_CHUNK_BYTES, share)))
 
 
 def _inside(

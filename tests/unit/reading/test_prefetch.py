@@ -27,8 +27,8 @@ def values_of(prepared) -> bytes:
     return value
 
 
-def taken(source, capacity: int = ROOM, prepare=lambda _chunk: None) -> list:
-    return [(values_of(p), p.result) for p in read_ahead(source, capacity, prepare)]
+def taken(source, capacity: int = ROOM) -> list:
+    return [values_of(prepared) for prepared in read_ahead(source, capacity)]
 
 
 def generator(made, error: Exception | None = None):
@@ -58,28 +58,25 @@ def threads() -> list[threading.Thread]:
     values=st.lists(TEXT, max_size=12),
     capacity=st.integers(1, 400),
 )
-def test_each_chunk_comes_once_in_order_with_what_was_prepared(values, capacity):
+def test_each_chunk_comes_once_in_order(values, capacity):
     """None: an empty chunk, as read where there are no records."""
     made = [empty() if value is None else chunk([value]) for value in values]
-    prepared = []
-
-    def prepare(each):
-        prepared.append(each.values.entries[0])
-        return len(prepared)
-
     expected = [value for value in values if value is not None]
-    assert taken(generator(made), capacity, prepare) == [
-        (value, number) for number, value in enumerate(expected, 1)
-    ]
-    assert prepared == expected
+    assert taken(generator(made), capacity) == expected
 
 
-def test_a_chunk_is_prepared_and_the_next_one_read_while_one_is_used():
-    reader = read_ahead(generator(chunks(b"1", b"2")), ROOM, lambda _: threading.current_thread())
-    first = next(reader)
-    assert first.result.name == "tfkafka-read"
-    assert first.result is not threading.current_thread()
+def test_the_next_chunk_is_read_while_one_is_used():
+    readers = []
+
+    def reading():
+        for each in chunks(b"1", b"2"):
+            readers.append(threading.current_thread().name)
+            yield each
+
+    reader = read_ahead(reading, ROOM)
+    next(reader)
     wait_until(lambda: not threads())
+    assert readers == ["tfkafka-read"] * 2
     assert [values_of(each) for each in reader] == [b"2"]
 
 
@@ -88,36 +85,11 @@ def test_what_came_before_an_error_is_delivered_first(capacity):
     seen = []
     failing = generator(chunks(b"1", b"2"), ValueError("the broker is gone"))
     with pytest.raises(ValueError, match="gone"):
-        for prepared in read_ahead(failing, capacity, lambda _chunk: None):
+        for prepared in read_ahead(failing, capacity):
             time.sleep(0.01)
             seen.append(values_of(prepared))
     assert seen == [b"1", b"2"]
     assert not threads()
-
-
-def test_an_error_of_the_preparation_is_raised_after_what_came_before_it():
-    seen = []
-    with pytest.raises(ZeroDivisionError):
-        for prepared in read_ahead(
-            generator(chunks(b"1", b"0", b"1")), ROOM, lambda each: 1 // int(each.values.entries[0])
-        ):
-            seen.append(prepared.result)
-    assert seen == [1]
-
-
-def test_an_error_of_the_preparation_closes_the_reading():
-    """Although the error, as long as somebody has it, keeps all that was in use."""
-    closed = []
-
-    def reading():
-        try:
-            yield chunk([b"0"])
-        finally:
-            closed.append(True)
-
-    with pytest.raises(ZeroDivisionError) as raised:
-        list(read_ahead(reading, ROOM, lambda _chunk: 1 // 0))
-    assert closed and raised.value.__traceback__ is not None
 
 
 @pytest.mark.parametrize("capacity", [1, ROOM])
@@ -132,7 +104,7 @@ def test_closing_ends_the_thread_and_the_reading(capacity):
         finally:
             closed.append(threading.current_thread().name)
 
-    reader = read_ahead(endless, capacity, lambda _chunk: None)
+    reader = read_ahead(endless, capacity)
     next(reader)
     reader.close()
     assert closed == ["tfkafka-read"] and not threads()
@@ -145,7 +117,7 @@ def test_closing_ends_a_silent_reading():
             time.sleep(0.001)
             yield empty()
 
-    reader = read_ahead(silent, ROOM, lambda _chunk: None)
+    reader = read_ahead(silent, ROOM)
     next(reader)
     reader.close()
     assert not threads()
@@ -167,7 +139,7 @@ def test_no_more_than_the_capacity_and_one_chunk_is_held(sizes, capacity):
             read.append(each)
             yield each
 
-    reader = read_ahead(reading, capacity, lambda _chunk: None)
+    reader = read_ahead(reading, capacity)
     for taken in range(1, len(made) + 1):
         next(reader)
         # It reads on until the buffer is full, and no further.
@@ -188,7 +160,7 @@ def test_reading_waits_while_the_buffer_is_full():
             yield each
 
     capacity = 3 * made[0].nbytes
-    reader = read_ahead(reading, capacity, lambda _chunk: None)
+    reader = read_ahead(reading, capacity)
     next(reader)
     wait_until(lambda: len(read) == 4)  # three are held, one is taken
     time.sleep(0.05)

@@ -291,7 +291,8 @@ def test_partitions_that_are_ahead_are_paused_and_resumed(monkeypatch):
     monkeypatch.setattr(ranges, "Consumer", Noting)
     found = places_read(wanted, Limits(prefetch_bytes=2000, broker_timeout=300))
     assert found == [(p, o) for o in range(9) for p in (0, 1)]
-    # Three records of 202 bytes are less than all that may be held, and more than half of it.
+    # At first all that may be held, 1,000 bytes, is there; then four records of 202 bytes are more
+    # than a quarter of the partition's share.
     assert paused == [set(), {0}, {0}, set()]
 
 
