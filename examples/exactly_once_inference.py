@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from reproduction.metrics import evaluate
 from tfkafka import Admin, CsvDecoder
-from tfkafka.exactly_once import ExactlyOnceInference, Job, keras_predict
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict
 
 arguments = _common.parse(
     __doc__,
@@ -68,7 +68,7 @@ def show(counts):
 
 decode = CsvDecoder(NUM_COLUMNS)
 worker = ExactlyOnceInference(
-    Job(
+    InferenceJob(
         keras_predict(model),
         decode,
         [arguments.topic],

@@ -8,7 +8,7 @@ TfkafkaError
 │   └── OffsetError       an offset is outside its partition, or records are gone
 ├── WriteError            a record was not acknowledged
 ├── CommitError           offsets of a group were refused
-├── PoisonedRecordError   a record could not be decoded
+├── BadRecordError   a record could not be decoded
 ├── PredictionsError      predictions are not one for each input
 ├── CheckpointError       a checkpoint could not be saved or read
 └── TransactionError      a transaction failed, and another attempt will not change that
@@ -52,7 +52,7 @@ class CommitError(TfkafkaError):
     """The broker did not accept a consumer group's offsets."""
 
 
-class PoisonedRecordError(TfkafkaError):
+class BadRecordError(TfkafkaError):
     """A record could not be decoded."""
 
 

@@ -207,7 +207,7 @@ def test_a_plan_holds_though_the_topic_has_grown_and_for_ever_means_until_sigter
     assert newest(options)[1].header["records"] == 400
 
 
-def test_aborted_records_are_not_learnt_and_a_poisoned_one_is_named(kafka, topic, tmp_path):
+def test_aborted_records_are_not_learnt_and_a_bad_one_is_named(kafka, topic, tmp_path):
     servers = kafka.bootstrap_servers
     for value, count, end in (
         ("1,2,3,4", 30, "commit"),

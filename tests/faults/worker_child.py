@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from tfkafka.client import transactions
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import TfkafkaError
-from tfkafka.exactly_once import ExactlyOnceInference, Job, pipeline
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, pipeline
 
 POINTS = ("begin", "produced", "offsets", "committed")
 
@@ -117,7 +117,7 @@ def main() -> None:
     MarkedProducer.hang = options.hang
     transactions.Producer = MarkedProducer
     worker = ExactlyOnceInference(
-        Job(
+        InferenceJob(
             _model(options), CsvDecoder(2), [options.topic], options.predictions, options.group,
             options.worker,
         ),

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 
 def _find(name: str, *homes: str) -> Any:
-    """Return `name` from the first of these modules that has it.
+    """Return `name`, or "new|old" names, from the first of these modules that has it.
 
     Where a module has the name of a function (`tfkafka.write` once was one), the module is no find.
     """
-    for home in homes:
+    for home, each in itertools.product(homes, name.split("|")):
         try:
-            found = getattr(importlib.import_module(home), name, None)
+            found = getattr(importlib.import_module(home), each, None)
         except ModuleNotFoundError:
             continue
         if found is not None and not inspect.ismodule(found):
@@ -29,19 +30,20 @@ def _find(name: str, *homes: str) -> Any:
 
 CommitCallback = _find("CommitCallback", "tfkafka")
 CsvDecoder = _find("CsvDecoder", "tfkafka")
-KafkaBatchDataset = _find("KafkaBatchDataset", "tfkafka")
+KafkaBatchDataset = _find("KafkaMiniBatchDataset|KafkaBatchDataset", "tfkafka")
 KafkaDataset = _find("KafkaDataset", "tfkafka")
 KafkaGroupDataset = _find("KafkaGroupDataset", "tfkafka")
 headers_of = _find("headers_of", "tfkafka")
 write = _find("write", "tfkafka", "tfkafka.write")
 Admin = _find("Admin", "tfkafka", "tfkafka.admin")
 ExactlyOnceInference = _find("ExactlyOnceInference", "tfkafka", "tfkafka.exactly_once")
-Job = _find("Job", "tfkafka", "tfkafka.exactly_once")
+Job = _find("InferenceJob|Job", "tfkafka", "tfkafka.exactly_once")
 keras_predict = _find("keras_predict", "tfkafka.exactly_once", "tfkafka.predictions")
 Stream = _find("Stream", "tfkafka", "tfkafka.online")
 learn = _find("learn", "tfkafka", "tfkafka.online")
 start_broker = _find("start", "tfkafka.testing.brokers.embedded")
 tfio = importlib.import_module("tfkafka.tfio")
+_HAS_OLD_NAMES = not hasattr(importlib.import_module("tfkafka"), "KafkaMiniBatchDataset")
 
 
 def poisoned(policy: str, topic: str | None = None) -> dict[str, Any]:
@@ -51,14 +53,17 @@ def poisoned(policy: str, topic: str | None = None) -> dict[str, Any]:
         policy: "fail", "skip" or "quarantine".
         topic: of the quarantine.
     """
-    return {"on_poison": policy, "quarantine_topic": topic}
+    if _HAS_OLD_NAMES:
+        return {"on_poison": policy, "quarantine_topic": topic}
+    new = {"fail": "error", "quarantine": "dead_letter"}.get(policy, policy)
+    return {"on_bad_record": new, "dead_letter_topic": topic}
 
 
 def counted(counts: Any) -> str:
     """Return the counts of a dataset or a worker as text."""
     return (
         f"read {counts.read}, used {counts.used}, skipped {counts.skipped}, "
-        f"quarantined {counts.quarantined}"
+        f"quarantined {counts.quarantined if _HAS_OLD_NAMES else counts.dead_lettered}"
     )
 
 

@@ -17,6 +17,7 @@ from tests.histories.product import (
     KafkaGroupDataset,
     Stream,
     learn,
+    poisoned,
 )
 from tests.histories.stage import Stage
 
@@ -154,7 +155,7 @@ class Worker(Reader):
 
     def make(self, predict: Callable = first_column, worker: str = "1", **options):
         """A worker with a name of its own; `run` it."""
-        names = ("on_poison", "quarantine_topic")
+        names = (*poisoned("fail"),)
         of_job = {name: options.pop(name) for name in names if name in options}
         job = Job(predict, NUMBER, [self.topic], self.predictions, self.group, worker, **of_job)
         return ExactlyOnceInference(

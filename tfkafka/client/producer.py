@@ -17,7 +17,7 @@ from tfkafka.client.cluster import missing_topic
 from tfkafka.errors import WriteError
 
 TIMEOUT_S = 120.0
-QUARANTINE_S = 30.0
+DEAD_LETTER_S = 30.0
 NAMED_FAILURES = 3
 POLL_EVERY = 4096
 ROOM_S = 0.1
@@ -171,12 +171,12 @@ class Producer:
             )
 
 
-class QuarantineWriter:
+class DeadLetterWriter:
     """Writes records that cannot be decoded to a topic, each one once. One producer for all.
 
     Args:
         settings: of the connection.
-        topic: written to; see `quarantined`.
+        topic: written to; see `dead_lettered`.
     """
 
     def __init__(self, settings: Mapping[str, object], topic: str):
@@ -191,20 +191,20 @@ class QuarantineWriter:
         if not fresh:
             return
         if self._producer is None:
-            self._producer = Producer(self._settings, QUARANTINE_S)
+            self._producer = Producer(self._settings, DEAD_LETTER_S)
         try:
-            self._producer.send(self._topic, quarantined(chunk, fresh))
+            self._producer.send(self._topic, dead_letters(chunk, fresh))
         except WriteError as error:
             # What it says later of these records must not be taken for others.
             self._producer = None
             raise WriteError(
-                f"cannot write poisoned records, the first of them from "
+                f"cannot write bad records, the first of them from "
                 f"{chunk.position(fresh[0].index)}: {error}"
             ) from error
         self._done.update(chunk.position(fault.index) for fault in fresh)
 
 
-def quarantined(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
+def dead_letters(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
     """Yield the records of these faults as they are kept: with value, key and headers of their own.
 
     And with the headers `tfkafka.reason`, `tfkafka.topic`, `tfkafka.partition`, `tfkafka.offset`.

@@ -16,8 +16,8 @@ from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.decoding.base import Decoder
+from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.prefetch import Prepared, read_ahead
-from tfkafka.reading.quarantine import bad_records_policy
 from tfkafka.reading.ranges import OFFSET_END, Start, read, resolve
 
 CHUNKS_AHEAD = 2
@@ -32,7 +32,7 @@ class ChunkedDataset(tf.data.Dataset):
     Attributes:
         error: the exception that ended the last iteration, or None. TensorFlow raises a
             `tf.errors.OpError` with its text in its place.
-        counts: records of the last iteration: read, used, skipped, quarantined.
+        counts: records of the last iteration: read, used, skipped, dead_lettered.
     """
 
     def __init__(self, pipeline: tf.data.Dataset):
@@ -143,8 +143,8 @@ class KafkaDataset(ChunkedDataset):
         decode: for example `CsvDecoder(18, label="key")`.
         batch_size: records of an element; None: one, without an axis.
         max_records: stop after this many; None: after all.
-        on_poison: "fail", "skip" or "quarantine": what to do if decode fails on a record.
-        quarantine_topic: where poisoned records are written to.
+        on_bad_record: "error", "skip" or "dead_letter": what to do if decode fails on a record.
+        dead_letter_topic: where bad records are written to.
         prefetch_bytes: bytes that Kafka's client reads ahead, about.
         broker_timeout: ms without an answer from Kafka after which iteration raises.
 
@@ -169,8 +169,8 @@ class KafkaDataset(ChunkedDataset):
         decode: Decoder | None = None,
         batch_size: int | None = None,
         max_records: int | None = None,
-        on_poison: str = "fail",
-        quarantine_topic: str | None = None,
+        on_bad_record: str = "error",
+        dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
@@ -181,12 +181,12 @@ class KafkaDataset(ChunkedDataset):
             raise ValueError(f"max_records is {max_records}, must be at least 0")
         begin = offset if start is None else start
         create.check(settings)
-        bad_records = bad_records_policy(on_poison, quarantine_topic, settings)
+        bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
         self._pin = lambda: resolve(settings, limits, topic, partitions, begin, stop)
         self._batch_size = batch_size
         self.ranges: list[OffsetRange] = self._pin()
         elements = Elements(decode, metadata)
-        has_metadata = metadata or quarantine_topic is not None
+        has_metadata = metadata or dead_letter_topic is not None
 
         def chunks() -> Iterator[Chunk]:
             return read(self.ranges, settings, limits, max_records, metadata=has_metadata)

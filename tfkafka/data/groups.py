@@ -22,9 +22,9 @@ from tfkafka.decoding.bad_records import Counts
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import ConfigurationError
 from tfkafka.reading.commits import OffsetTracker
+from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.member import GroupMember
 from tfkafka.reading.prefetch import Prepare, Prepared
-from tfkafka.reading.quarantine import bad_records_policy
 
 # librdkafka's own default for batch.num.messages.
 MINI_DATASET_RECORDS = 10_000
@@ -162,7 +162,7 @@ def _regrouped(member: GroupMember, records: int) -> Iterator[Chunk]:
 
 
 class _GroupDataset(ChunkedDataset):
-    """What KafkaGroupDataset and KafkaBatchDataset have in common."""
+    """What KafkaGroupDataset and KafkaMiniBatchDataset have in common."""
 
     _membership: Membership
     _source: Source
@@ -223,8 +223,8 @@ class KafkaGroupDataset(_GroupDataset):
         decode: Decoder | None = None,
         batch_size: int | None = None,
         auto_commit: bool = True,
-        on_poison: str = "fail",
-        quarantine_topic: str | None = None,
+        on_bad_record: str = "error",
+        dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
@@ -232,9 +232,9 @@ class KafkaGroupDataset(_GroupDataset):
         settings["group.id"] = group_id
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
         create.check(settings)
-        bad_records = bad_records_policy(on_poison, quarantine_topic, settings)
+        bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
         elements = Elements(decode, metadata)
-        has_metadata = metadata or quarantine_topic is not None
+        has_metadata = metadata or dead_letter_topic is not None
         self._membership = Membership(
             topics, settings, limits, stream_timeout, True, has_metadata, elements.prepare
         )
@@ -266,7 +266,7 @@ class KafkaGroupDataset(_GroupDataset):
             self._membership.leave()
 
 
-class KafkaBatchDataset(_GroupDataset):
+class KafkaMiniBatchDataset(_GroupDataset):
     """A consumer group's share of topics in mini datasets, for learning online.
 
     Each element is a `tf.data.Dataset` of known length, of as many records as the setting
@@ -290,8 +290,8 @@ class KafkaBatchDataset(_GroupDataset):
         metadata: bool = False,
         decode: Decoder | None = None,
         auto_commit: bool = True,
-        on_poison: str = "fail",
-        quarantine_topic: str | None = None,
+        on_bad_record: str = "error",
+        dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
@@ -305,8 +305,8 @@ class KafkaBatchDataset(_GroupDataset):
             )
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
         create.check(settings)
-        bad_records = bad_records_policy(on_poison, quarantine_topic, settings)
-        has_metadata = metadata or quarantine_topic is not None
+        bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
+        has_metadata = metadata or dead_letter_topic is not None
         self._membership = Membership(topics, settings, limits, stream_timeout, False, has_metadata)
         self._membership.auto_commit = auto_commit
         self._source = Source(

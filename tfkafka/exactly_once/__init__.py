@@ -1,6 +1,6 @@
 """Inference in which every record has exactly one prediction."""
 
-from tfkafka.exactly_once.job import Job
+from tfkafka.exactly_once.job import InferenceJob
 from tfkafka.exactly_once.predictions import (
     checked_predictions,
     keras_predict,
@@ -11,7 +11,7 @@ from tfkafka.exactly_once.worker import ExactlyOnceInference
 
 __all__ = [
     "ExactlyOnceInference",
-    "Job",
+    "InferenceJob",
     "checked_predictions",
     "keras_predict",
     "read_predictions",

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkafka.chunk import Chunk
 from tfkafka.client.cluster import Cluster
-from tfkafka.client.producer import quarantined
+from tfkafka.client.producer import dead_letters
 from tfkafka.client.transactions import Outgoing
 from tfkafka.decoding.bad_records import refuse
 from tfkafka.decoding.base import Decoder, Fault
@@ -20,7 +20,7 @@ _ASK_MS = 5000
 
 
 @dataclass(frozen=True)
-class Job:
+class InferenceJob:
     """What is predicted, from where, to where.
 
     Args:
@@ -32,8 +32,8 @@ class Job:
         worker: unlike that of all other workers of the group, and the same after a restart: the
             new process has the partitions of the old one at once, and the old one is refused.
         model_id: a header of each prediction.
-        on_poison: what to do with a record that `decode` refuses: "fail", "skip", or "quarantine":
-            write it to `quarantine_topic`, in the same transaction, so once.
+        on_bad_record: what to do with a record that `decode` refuses: "error", "skip", or
+            "dead_letter": write it to `dead_letter_topic`, in the same transaction, so once.
     """
 
     predict: Predict
@@ -43,8 +43,8 @@ class Job:
     group_id: str
     worker: str = "1"
     model_id: str = "model"
-    on_poison: str = "fail"
-    quarantine_topic: str | None = None
+    on_bad_record: str = "error"
+    dead_letter_topic: str | None = None
 
     @property
     def transactional_id(self) -> str:
@@ -56,7 +56,7 @@ class Job:
 class Predicted:
     """A batch of records, and the predictions for those that could be decoded."""
 
-    job: Job
+    job: InferenceJob
     chunk: Chunk
     kept: Chunk
     probabilities: np.ndarray
@@ -68,15 +68,15 @@ class Predicted:
         outgoing = {
             job.predictions_topic: predictions.records(self.kept, self.probabilities, job.model_id)
         }
-        if job.quarantine_topic is not None and self.faults:
-            outgoing[job.quarantine_topic] = quarantined(self.chunk, self.faults)
+        if job.dead_letter_topic is not None and self.faults:
+            outgoing[job.dead_letter_topic] = dead_letters(self.chunk, self.faults)
         return outgoing
 
 
-def predict(job: Job, chunk: Chunk) -> Predicted:
-    """Decode a batch and predict. Raises PoisonedRecordError where the job says so."""
+def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
+    """Decode a batch and predict. Raises BadRecordError where the job says so."""
     decoded = job.decode.decode(chunk)
-    refuse(job.on_poison, chunk, decoded.faults)
+    refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
     rows = len(kept)
     probabilities = np.zeros(0, np.float32)
@@ -89,9 +89,9 @@ def predict(job: Job, chunk: Chunk) -> Predicted:
     return Predicted(job, chunk, kept, probabilities, decoded.faults)
 
 
-def refuse_missing_topics(job: Job, settings: Mapping[str, object]) -> None:
+def refuse_missing_topics(job: InferenceJob, settings: Mapping[str, object]) -> None:
     """Raise TopicError where a topic of the job is missing, ReadError where no broker answers."""
     cluster = Cluster(settings, _ASK_MS)
     wanted = [*job.topics, job.predictions_topic]
-    for topic in [*wanted, job.quarantine_topic] if job.quarantine_topic else wanted:
+    for topic in [*wanted, job.dead_letter_topic] if job.dead_letter_topic else wanted:
         cluster.partitions(topic)

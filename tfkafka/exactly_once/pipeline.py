@@ -22,7 +22,7 @@ from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingPr
 from tfkafka.config import Limits
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
 from tfkafka.exactly_once.batches import BatchReader, Extent
-from tfkafka.exactly_once.job import Job, Predicted, predict
+from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
 
 # One being predicted, one being committed.
 _IN_WORK = 2
@@ -62,7 +62,7 @@ class Pipeline:
 
     def __init__(
         self,
-        job: Job,
+        job: InferenceJob,
         extent: Extent,
         settings: Mapping[str, object],
         transaction_timeout: int,
@@ -90,7 +90,7 @@ class Pipeline:
             Limits(broker_timeout=int(2000 * PROGRESS_S)),
             self._forget,
             patience_s=transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,
-            metadata=job.quarantine_topic is not None,
+            metadata=job.dead_letter_topic is not None,
         )
 
     def run(self) -> None:

@@ -25,7 +25,7 @@ from tfkafka.errors import (
     UnusableError,
 )
 from tfkafka.exactly_once.batches import Extent
-from tfkafka.exactly_once.job import Job, refuse_missing_topics
+from tfkafka.exactly_once.job import InferenceJob, refuse_missing_topics
 from tfkafka.exactly_once.pipeline import Pipeline
 
 TRANSACTION_RECORDS = 10_000
@@ -65,7 +65,7 @@ class ExactlyOnceInference:
 
     def __init__(
         self,
-        job: Job,
+        job: InferenceJob,
         servers: str | None = None,
         *,
         transaction_records: int = TRANSACTION_RECORDS,
@@ -81,7 +81,7 @@ class ExactlyOnceInference:
         self._settings = config.consumer_settings(servers, configuration)
         self._settings |= {"group.id": job.group_id, "group.instance.id": job.worker}
         create.check(self._settings)
-        check_policy(job.on_poison, job.quarantine_topic)
+        check_policy(job.on_bad_record, job.dead_letter_topic)
         self._transaction_timeout = transaction_timeout
         self._stopped = threading.Event()
         self._member_ids: set[str] = set()
@@ -96,7 +96,7 @@ class ExactlyOnceInference:
         Raises:
             FencedError: another process with the same worker name has taken over.
             TransactionError: nothing could be committed for `broker_timeout`, or access is refused.
-            PoisonedRecordError: see `Job`; what was before its batch is committed.
+            BadRecordError: see `InferenceJob`; what was before its batch is committed.
             OffsetError: records were deleted before they were read.
             TopicError: a topic is missing.
             ReadError: no broker answers within 5 s at the beginning.
@@ -120,7 +120,7 @@ class ExactlyOnceInference:
     def committed(self, records: int, faults: int) -> None:
         """See `Events`."""
         self._patience.reset()
-        self.counts.add(records, faults, self.job.on_poison)
+        self.counts.add(records, faults, self.job.on_bad_record)
         if self._on_commit is not None:
             self._on_commit(self.counts)
 

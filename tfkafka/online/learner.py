@@ -27,7 +27,7 @@ from tfkafka.decoding.base import Decoder
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
-from tfkafka.reading.quarantine import bad_records_policy
+from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.ranges import read
 
 MODEL = "model.keras"
@@ -50,7 +50,7 @@ class Stream:
         configuration: librdkafka's settings.
         group_id: a group that is told after each save how far learning is, for monitoring; what it
             says is never read, and it must have no members. None: nobody is told.
-        on_poison: "fail", "skip" or "quarantine", with quarantine_topic: see `Poison`.
+        on_bad_record: "error", "skip" or "dead_letter", with dead_letter_topic: see `BadRecords`.
         broker_timeout: ms without an answer of a broker after which learning fails.
     """
 
@@ -61,8 +61,8 @@ class Stream:
     stream_timeout: int = FOREVER
     configuration: config.Configuration = None
     group_id: str | None = None
-    on_poison: str = "fail"
-    quarantine_topic: str | None = None
+    on_bad_record: str = "error"
+    dead_letter_topic: str | None = None
     broker_timeout: int = BROKER_TIMEOUT_MS
 
     def __post_init__(self) -> None:
@@ -130,7 +130,7 @@ def learn(
             mini_dataset, seed or model; each state is damaged; the disk is full. What was saved
             is valid.
         TopicError, OffsetError, ReadError: see `reading.ranges`.
-        PoisonedRecordError, WriteError: see `decoding.bad_records`.
+        BadRecordError, WriteError: see `decoding.bad_records`.
     """
     if keep < 1:
         raise ValueError(f"keep is {keep}, must be at least 1")
@@ -168,7 +168,7 @@ class _Learner:
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
         self._limits = Limits(broker_timeout=stream.broker_timeout)
         self._bad_records = bad_records_policy(
-            stream.on_poison, stream.quarantine_topic, self._settings
+            stream.on_bad_record, stream.dead_letter_topic, self._settings
         )
         self._ends = TopicEnds(self._settings, stream.topic, stream.broker_timeout)
         self._report = None
@@ -240,7 +240,7 @@ class _Learner:
 
     def _read(self, plan: list[OffsetRange]) -> tuple[np.ndarray, np.ndarray]:
         """Features and labels of the planned records, in an order that does not vary."""
-        metadata = self._stream.quarantine_topic is not None
+        metadata = self._stream.dead_letter_topic is not None
         chunk = concat(list(read(plan, self._settings, self._limits, metadata=metadata)))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
         decoded = self._stream.decode.decode(chunk)

@@ -12,7 +12,7 @@ from tfkafka.errors import OffsetError, ReadError, TopicError
 
 REQUEST_MS = 2000
 POLL_S = 0.1
-# As with KafkaBatchDataset: so long without a new record, and what there is will do.
+# As with KafkaMiniBatchDataset: so long without a new record, and what there is will do.
 QUIET_S = 1.0
 
 

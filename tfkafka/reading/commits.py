@@ -43,7 +43,7 @@ class _Delivered:
 class OffsetTracker:
     """The elements of one iteration, in the order in which they were delivered.
 
-    A record that became no element (a poisoned one that was skipped) counts as acknowledged.
+    A record that became no element (a bad one that was skipped) counts as acknowledged.
     """
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ from tests.tutorial import (
     ONLINE_EPOCHS,
     PATIENT_GROUP_CONFIGURATION,
 )
-from tfkafka import KafkaBatchDataset, KafkaGroupDataset
+from tfkafka import KafkaGroupDataset, KafkaMiniBatchDataset
 
 # Puts a dataset through the model, and tells the window of each batch.
 Use = Callable[[tf.keras.Model, tf.data.Dataset, Window], None]
@@ -110,7 +110,7 @@ def online_tfkafka(
     model = _online_model(features, labels)
 
     def once(number: int) -> Sample:
-        online = KafkaBatchDataset(
+        online = KafkaMiniBatchDataset(
             topic, f"{group}-tfkafka-{number}", servers, STREAM_TIMEOUT_MS, EARLIEST,
             decode=DECODER,
         )  # fmt: skip

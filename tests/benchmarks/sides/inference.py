@@ -19,7 +19,7 @@ from tfkafka import CsvDecoder
 from tfkafka.client import create
 from tfkafka.client.producer import RecordWriter
 from tfkafka.client.transactions import TransactionalProducer
-from tfkafka.exactly_once import ExactlyOnceInference, Job, keras_predict, pipeline
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict, pipeline
 from tfkafka.exactly_once.batches import BatchReader
 
 COLUMNS = 18
@@ -88,7 +88,7 @@ def _rounds(
 
     def once(number: int) -> Sample:
         window = Window(records // per_transaction)
-        job = Job(predict, CsvDecoder(COLUMNS), [topic], predictions, f"{group}-{number}")
+        job = InferenceJob(predict, CsvDecoder(COLUMNS), [topic], predictions, f"{group}-{number}")
         worker = ExactlyOnceInference(
             job, servers, transaction_records=per_transaction, stream_timeout=0,
             on_commit=lambda _counts: window.count(),

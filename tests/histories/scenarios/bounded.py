@@ -40,7 +40,7 @@ REFUSED = [
     {"partition": 3},
     {"start": datetime(2026, 1, 1)},
     {"configuration": ["fetch.min.byte=1"]},
-    {"on_poison": "ignore"},
+    poisoned("ignore"),
 ]
 TIME_MS = 1_700_000_000_000
 POISON = ["1,2", "1", "text", "3,", "5,6", "7,8", "9,10"]

@@ -16,7 +16,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.tfkafka.records import numbers
-from tfkafka import Admin, CsvDecoder, KafkaBatchDataset, KafkaDataset, KafkaGroupDataset, write
+from tfkafka import Admin, CsvDecoder, KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.errors import ConfigurationError, OffsetError, ReadError
 from tfkafka.testing import wait_for
 
@@ -107,7 +107,7 @@ def test_a_topic_deleted_while_reading_is_an_error(kafka, admin, topic, group):
 
 
 def test_the_error_reaches_the_caller_of_fit(kafka, topic):
-    write(kafka.bootstrap_servers, topic, ["1,2"] * 200 + ["poison"], ["1"] * 201)
+    write(kafka.bootstrap_servers, topic, ["1,2"] * 200 + ["text"], ["1"] * 201)
     dataset = KafkaDataset(
         topic, servers=kafka.bootstrap_servers, decode=CsvDecoder(2, "key"), batch_size=10
     )
@@ -122,7 +122,7 @@ def test_a_group_topic_that_is_not_there(kafka, group):
         list(KafkaGroupDataset("no-such-topic", group, kafka.bootstrap_servers, 1000))
 
 
-@pytest.mark.parametrize("kind", [KafkaGroupDataset, KafkaBatchDataset])
+@pytest.mark.parametrize("kind", [KafkaGroupDataset, KafkaMiniBatchDataset])
 def test_wrong_arguments_are_refused_when_the_dataset_is_made(kind):
     with pytest.raises(ValueError, match="stream_timeout is -2"):
         kind("t", "g", "127.0.0.1:1", -2)

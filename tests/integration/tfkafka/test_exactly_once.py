@@ -15,8 +15,8 @@ from reproduction.metrics import evaluate
 from tests.integration.tfkafka.records import transaction
 from tfkafka import write
 from tfkafka.decoding.csv import CsvDecoder
-from tfkafka.errors import OffsetError, PoisonedRecordError, PredictionsError, TopicError
-from tfkafka.exactly_once import ExactlyOnceInference, Job, keras_predict, read_predictions
+from tfkafka.errors import BadRecordError, OffsetError, PredictionsError, TopicError
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict, read_predictions
 from tfkafka.testing import wait_for
 
 ROWS = [f"{number / 100},1" for number in range(100)]
@@ -40,9 +40,9 @@ def place(kafka, make_topic, group):
 
 def worker(place, predict=first_column, **options) -> ExactlyOnceInference:
     servers, source, target, group = place
-    of_job = {name: options.pop(name) for name in ("on_poison", "quarantine_topic", "model_id")
+    of_job = {name: options.pop(name) for name in ("on_bad_record", "dead_letter_topic", "model_id")
               if name in options}  # fmt: skip
-    job = Job(predict, DECODER, [source], target, group, **of_job)
+    job = InferenceJob(predict, DECODER, [source], target, group, **of_job)
     return ExactlyOnceInference(job, servers, **{"transaction_records": 30, **options})
 
 
@@ -134,28 +134,28 @@ def test_evaluation_refuses_a_record_without_prediction(place):
         evaluate(servers, source, target, group, DECODER)
 
 
-def test_a_poisoned_record_fails_by_name(place):
+def test_a_bad_record_fails_by_name(place):
     servers, source, target, _ = place
     write(servers, source, ["1,2,3"], ["1"], partition=1)
     with pytest.raises(
-        PoisonedRecordError, match=f"topic {source}, partition 1, offset 50: has 3 columns"
+        BadRecordError, match=f"topic {source}, partition 1, offset 50: has 3 columns"
     ):
         worker(place).run()
     offsets = read_predictions(servers, target).get((source, 1), (np.zeros(0),))[0]
     assert 50 not in offsets
 
 
-def test_poisoned_records_are_skipped_and_counted(place):
+def test_bad_records_are_skipped_and_counted(place):
     servers, source, target, group = place
     write(servers, source, ["1,2,3", None], ["1", "1"], partition=1)
-    counts = worker(place, on_poison="skip").run()
+    counts = worker(place, on_bad_record="skip").run()
     assert (counts.read, counts.used, counts.skipped) == (102, 100, 2)
     assert evaluate(servers, source, target, group, DECODER).records == 100
 
 
-def test_poisoned_records_go_to_the_quarantine_in_the_transaction(place, make_topic):
+def test_bad_records_go_to_the_dead_letter_topic_in_the_transaction(place, make_topic):
     servers, source, target, group = place
-    quarantine = make_topic()
+    dead_letter_topic = make_topic()
     write(servers, source, ["1,2,3"], ["k"], partition=1)
     tries = []
 
@@ -165,13 +165,13 @@ def test_poisoned_records_go_to_the_quarantine_in_the_transaction(place, make_to
             raise RuntimeError("model out of order")
         return rows[:, 0]
 
-    options = {"on_poison": "quarantine", "quarantine_topic": quarantine}
+    options = {"on_bad_record": "dead_letter", "dead_letter_topic": dead_letter_topic}
     with pytest.raises(RuntimeError, match="out of order"):
         worker(place, fails_once, **options, transaction_records=200).run()
-    assert messages(servers, quarantine, [0], "read_uncommitted") == []
+    assert messages(servers, dead_letter_topic, [0], "read_uncommitted") == []
     counts = worker(place, fails_once, **options, transaction_records=200).run()
-    assert (counts.read, counts.used, counts.quarantined) == (101, 100, 1)
-    (message,) = messages(servers, quarantine, [0])
+    assert (counts.read, counts.used, counts.dead_lettered) == (101, 100, 1)
+    (message,) = messages(servers, dead_letter_topic, [0])
     headers = dict(message.headers())
     assert (message.value(), message.key()) == (b"1,2,3", b"k")
     assert headers["tfkafka.offset"] == b"50" and b"3 columns" in headers["tfkafka.reason"]

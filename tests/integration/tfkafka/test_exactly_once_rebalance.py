@@ -13,7 +13,7 @@ import pytest
 from tests.integration.tfkafka.rivals import QUICK, Rival, trickle
 from tfkafka import CsvDecoder, write
 from tfkafka.decoding.bad_records import Counts
-from tfkafka.exactly_once import ExactlyOnceInference, Job, read_predictions
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
 from tfkafka.testing import wait_for
 
 DEADLINE_S = 30.0
@@ -90,7 +90,7 @@ class Running:
         if not blocked:
             self.released.set()
         self.read = 0
-        job = Job(self._predict, CsvDecoder(1), [source], target, group, WORKER)
+        job = InferenceJob(self._predict, CsvDecoder(1), [source], target, group, WORKER)
         self.worker = ExactlyOnceInference(
             job, servers, configuration={**QUICK, **settings}, on_commit=self._note, **options
         )

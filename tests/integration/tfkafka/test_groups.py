@@ -1,4 +1,4 @@
-"""KafkaGroupDataset and KafkaBatchDataset: delivery, commits, membership."""
+"""KafkaGroupDataset and KafkaMiniBatchDataset: delivery, commits, membership."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from confluent_kafka import Consumer
 
 from tests.integration.tfkafka.records import ints, numbers
-from tfkafka import CsvDecoder, KafkaBatchDataset, KafkaGroupDataset, write
+from tfkafka import CsvDecoder, KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.errors import ConfigurationError
 from tfkafka.testing import wait_for
 
@@ -105,12 +105,12 @@ def _fail(servers, topic, group):
 
 
 def _break_mini(servers, topic, group):
-    for _ in KafkaBatchDataset(topic, group, servers, -1, SETTINGS):
+    for _ in KafkaMiniBatchDataset(topic, group, servers, -1, SETTINGS):
         break
 
 
 def _take_mini(servers, topic, group):
-    list(KafkaBatchDataset(topic, group, servers, -1, SETTINGS).take(1))
+    list(KafkaMiniBatchDataset(topic, group, servers, -1, SETTINGS).take(1))
 
 
 def _fail_decoding(servers, topic, group):
@@ -135,7 +135,7 @@ def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, co
     """Each would wait for a second: the loop makes no room while it waits for the answer."""
     numbers(servers, topic, 100_000)
     settings = [*SETTINGS, "batch.num.messages=5000"]
-    online = KafkaBatchDataset(topic, group, servers, -1, settings, prefetch_bytes=10_000)
+    online = KafkaMiniBatchDataset(topic, group, servers, -1, settings, prefetch_bytes=10_000)
     mini_datasets = iter(online)
     next(mini_datasets)
     began = time.monotonic()
@@ -148,7 +148,7 @@ def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, co
 
 def test_a_mini_dataset_has_at_least_one_record(servers, topic, group):
     with pytest.raises(ConfigurationError, match=r"batch\.num\.messages is 0"):
-        KafkaBatchDataset(topic, group, servers, configuration=["batch.num.messages=0"])
+        KafkaMiniBatchDataset(topic, group, servers, configuration=["batch.num.messages=0"])
 
 
 def test_a_loop_that_is_broken_off_leaves_its_last_chunk_uncommitted(
@@ -219,10 +219,10 @@ def test_commit_after_a_loop_was_broken_off(servers, topic, group, committed, ad
     assert not admin.has_members(group)
 
 
-def test_poisoned_records_that_are_skipped_are_committed_too(servers, topic, group, committed):
-    write(servers, topic, ["1,2", "poison", "3,4", "poison"], ["0"] * 4)
+def test_bad_records_that_are_skipped_are_committed_too(servers, topic, group, committed):
+    write(servers, topic, ["1,2", "text", "3,4", "text"], ["0"] * 4)
     dataset = KafkaGroupDataset(
-        topic, group, servers, 0, SETTINGS, decode=CsvDecoder(2, "key"), on_poison="skip",
+        topic, group, servers, 0, SETTINGS, decode=CsvDecoder(2, "key"), on_bad_record="skip",
         auto_commit=False,
     )  # fmt: skip
     assert len(list(dataset)) == 2
@@ -236,7 +236,7 @@ def test_mini_datasets(servers, topic, group, committed):
     numbers(servers, topic, 250)
     settings = [*SETTINGS, "batch.num.messages=100"]
     lengths, offsets, seen = [], [], []
-    for mini in KafkaBatchDataset(topic, group, servers, 3000, settings):
+    for mini in KafkaMiniBatchDataset(topic, group, servers, 3000, settings):
         lengths.append(len(mini))
         offsets.append(committed().get(0))
         seen += ints(mini.repeat(2))
@@ -248,11 +248,11 @@ def test_mini_datasets(servers, topic, group, committed):
 
 def test_mini_datasets_as_the_tutorial_uses_them(servers, topic, group):
     numbers(servers, topic, 100)
-    dataset = KafkaBatchDataset(topic, group, servers, 1500, SETTINGS)
+    dataset = KafkaMiniBatchDataset(topic, group, servers, 1500, SETTINGS)
     for mini in dataset:
         batches = mini.shuffle(32).map(lambda message, key: (message, key)).batch(32)
         assert len(batches) == 4 and len(batches) > 0
-    mapped = KafkaBatchDataset(topic, group + "-2", servers, 1500, SETTINGS).map(
+    mapped = KafkaMiniBatchDataset(topic, group + "-2", servers, 1500, SETTINGS).map(
         lambda mini: mini.batch(10)
     )
     assert [len(mini) for mini in mapped] == [10]
@@ -261,7 +261,7 @@ def test_mini_datasets_as_the_tutorial_uses_them(servers, topic, group):
 def test_mini_datasets_are_committed_when_told(servers, topic, group, committed):
     numbers(servers, topic, 30)
     settings = [*SETTINGS, "batch.num.messages=10"]
-    dataset = KafkaBatchDataset(topic, group, servers, -1, settings, auto_commit=False)
+    dataset = KafkaMiniBatchDataset(topic, group, servers, -1, settings, auto_commit=False)
     for place, _ in enumerate(dataset):
         if place == 1:
             dataset.commit()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.tfkafka.records import ints
 from tests.integration.tfkafka.rivals import QUICK, Rival, trickle
-from tfkafka import KafkaBatchDataset, KafkaGroupDataset, write
+from tfkafka import KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.testing import wait_for
 
 COUNT = 3000
@@ -64,7 +64,7 @@ def fill(servers: str, topic: str, count: int = COUNT, partition: int = 0) -> No
 
 
 @contextlib.contextmanager
-def ends_in_time(dataset: KafkaGroupDataset | KafkaBatchDataset) -> Iterator[None]:
+def ends_in_time(dataset: KafkaGroupDataset | KafkaMiniBatchDataset) -> Iterator[None]:
     """Close a dataset that hangs: its iteration raises then."""
     timer = threading.Timer(DEADLINE_S, dataset.close)
     timer.start()
@@ -240,7 +240,7 @@ def mini_datasets(servers, topic, group) -> Iterator[Iterator[list[int]]]:
     """Of 100 records each, while a chunk of the dataset's own has more."""
     fill(servers, topic)
     settings = {**SETTINGS, "batch.num.messages": 100}
-    dataset = KafkaBatchDataset(topic, group, servers, 300, settings)
+    dataset = KafkaMiniBatchDataset(topic, group, servers, 300, settings)
     with ends_in_time(dataset):
         yield map(ints, dataset)
 

@@ -9,7 +9,7 @@ from tests.unit.messages import chunk, fill, message
 from tfkafka.data.elements import Elements, headers_of
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.decoding.csv import CsvDecoder
-from tfkafka.errors import PoisonedRecordError
+from tfkafka.errors import BadRecordError
 from tfkafka.reading.prefetch import Prepared
 
 
@@ -64,5 +64,5 @@ def test_metadata_says_what_is_null_and_where_records_are():
 
 def test_a_bad_record_is_named():
     each = fill([message(b"1,2", offset=7), message(b"bad", partition=3, offset=9)])
-    with pytest.raises(PoisonedRecordError, match=r"topic t, partition 3, offset 9: has 1 columns"):
+    with pytest.raises(BadRecordError, match=r"topic t, partition 3, offset 9: has 1 columns"):
         columns(Elements(CsvDecoder(2)), each)

@@ -5,15 +5,15 @@ import pytest
 from tests.unit.messages import fill, message
 from tfkafka.decoding.bad_records import BadRecords, Counts, check_policy
 from tfkafka.decoding.base import Fault
-from tfkafka.errors import PoisonedRecordError
+from tfkafka.errors import BadRecordError
 
 CHUNK = fill(message(offset=offset) for offset in range(5, 9))
 FAULTS = (Fault(1, "is empty"), Fault(3, "is null"))
 
 
 def test_fail_names_the_first():
-    policy = BadRecords("fail")
-    with pytest.raises(PoisonedRecordError, match=r"^topic t, partition 0, offset 6: is empty$"):
+    policy = BadRecords("error")
+    with pytest.raises(BadRecordError, match=r"^topic t, partition 0, offset 6: is empty$"):
         policy.handle(CHUNK, FAULTS)
     assert policy.counts == Counts()
     policy.handle(CHUNK, ())
@@ -27,20 +27,20 @@ def test_skip_counts():
     assert policy.counts == Counts(read=12, used=9, skipped=3)
 
 
-def test_quarantine_writes_and_counts():
+def test_dead_letter_writes_and_counts():
     written = []
-    policy = BadRecords("quarantine", lambda chunk, faults: written.append((chunk, faults)))
+    policy = BadRecords("dead_letter", lambda chunk, faults: written.append((chunk, faults)))
     policy.handle(CHUNK, FAULTS)
     policy.handle(CHUNK, ())
     assert written == [(CHUNK, FAULTS)]
-    assert policy.counts == Counts(read=8, used=6, quarantined=2)
+    assert policy.counts == Counts(read=8, used=6, dead_lettered=2)
 
 
 def test_what_could_not_be_written_is_not_counted():
     def refuse(_chunk, _faults):
         raise RuntimeError("away")
 
-    policy = BadRecords("quarantine", refuse)
+    policy = BadRecords("dead_letter", refuse)
     with pytest.raises(RuntimeError, match="away"):
         policy.handle(CHUNK, FAULTS)
     assert policy.counts == Counts()
@@ -50,9 +50,9 @@ def test_what_could_not_be_written_is_not_counted():
     ("policy", "topic", "text"),
     [
         ("drop", None, "must be one of"),
-        ("quarantine", None, "go together"),
+        ("dead_letter", None, "go together"),
         ("skip", "dead", "go together"),
-        ("fail", "dead", "go together"),
+        ("error", "dead", "go together"),
     ],
 )
 def test_wrong_policies_are_refused(policy, topic, text):
@@ -61,5 +61,5 @@ def test_wrong_policies_are_refused(policy, topic, text):
 
 
 def test_right_policies_are_not():
-    for policy, topic in (("fail", None), ("skip", None), ("quarantine", "dead")):
+    for policy, topic in (("error", None), ("skip", None), ("dead_letter", "dead")):
         check_policy(policy, topic)

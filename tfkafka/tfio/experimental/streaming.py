@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tfkafka import config
 from tfkafka.config import FOREVER
-from tfkafka.data.groups import KafkaBatchDataset, KafkaGroupDataset
+from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
 
 DEFAULT_GROUP = "test-consumer-group"
 MESSAGE_POLL_TIMEOUT_MS = 10_000
@@ -47,8 +47,10 @@ class KafkaGroupIODataset(KafkaGroupDataset):
         )
 
 
-class KafkaBatchIODataset(KafkaBatchDataset):
-    """`KafkaBatchDataset` with tensorflow-io's arguments. Elements are datasets of (message, key).
+class KafkaBatchIODataset(KafkaMiniBatchDataset):
+    """`KafkaMiniBatchDataset` with tensorflow-io's arguments.
+
+    Elements are datasets of (message, key).
 
     Arguments are those of KafkaGroupIODataset; the stream never ends by default. A `for` loop
     raises one of `tfkafka.errors`, not `tf.errors.OpError`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tfkafka import config
-from tfkafka.client.producer import QuarantineWriter
+from tfkafka.client.producer import DeadLetterWriter
 from tfkafka.decoding.bad_records import BadRecords, check_policy
 
 
@@ -16,7 +16,7 @@ def bad_records_policy(
 
     Args:
         policy: see `BadRecords`.
-        topic: of the quarantine; None: there is none.
+        topic: of the dead letters; None: there is none.
         settings: of the consumer; the writer connects as it does.
 
     Raises ValueError where policy and topic do not go together.
@@ -24,4 +24,4 @@ def bad_records_policy(
     check_policy(policy, topic)
     if topic is None:
         return BadRecords(policy)
-    return BadRecords(policy, QuarantineWriter(config.connection_settings(settings), topic))
+    return BadRecords(policy, DeadLetterWriter(config.connection_settings(settings), topic))
