@@ -31,7 +31,6 @@ def _find(name: str, *homes: str) -> Any:
 CommitCallback = _find("CommitCallback", "tfkafka")
 CsvDecoder = _find("CsvDecoder", "tfkafka")
 KafkaBatchDataset = _find("KafkaMiniBatchDataset|KafkaBatchDataset", "tfkafka")
-KafkaDataset = _find("KafkaDataset", "tfkafka")
 KafkaGroupDataset = _find("KafkaGroupDataset", "tfkafka")
 headers_of = _find("headers_of", "tfkafka")
 write = _find("write", "tfkafka", "tfkafka.write")
@@ -44,6 +43,18 @@ learn = _find("learn", "tfkafka", "tfkafka.online")
 start_broker = _find("start", "tfkafka.testing.brokers.embedded")
 tfio = importlib.import_module("tfkafka.tfio")
 _HAS_OLD_NAMES = not hasattr(importlib.import_module("tfkafka"), "KafkaMiniBatchDataset")
+
+
+KafkaDataset = _find("KafkaDataset", "tfkafka")
+if not _HAS_OLD_NAMES:
+    from tfkafka.tfio.offsets import bound
+
+    class KafkaDataset(KafkaDataset):
+        """Takes the arguments of before: partition 0, and numbers that are no offsets."""
+
+        def __init__(self, topic, partition=0, offset=0, *, start=None, stop=-1, **options):
+            begin = offset if start is None else start
+            super().__init__(topic, partition, start=bound(begin), stop=bound(stop), **options)
 
 
 def poisoned(policy: str, topic: str | None = None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.decoding.base import Decoder
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.prefetch import Prepared, read_ahead
-from tfkafka.reading.ranges import OFFSET_END, Start, read, resolve
+from tfkafka.reading.ranges import Bounds, Last, read, resolve
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed chunks may be large: they cost less a record.
@@ -118,7 +118,7 @@ def source_options() -> tf.data.Options:
 
 
 class KafkaDataset(ChunkedDataset):
-    """Records [start, stop) of one or several partitions of a topic.
+    """Records [start, stop) of a topic, of all of its partitions if not said otherwise.
 
     Both ends are pinned when the dataset is made, so that every epoch sees the same records;
     `refresh()` pins them again. Nothing is committed, no group is joined. Several partitions are
@@ -131,12 +131,13 @@ class KafkaDataset(ChunkedDataset):
 
     Args:
         topic: its name.
-        partition: a number, or a list of them.
-        offset: the first offset; another name of `start`, used where that is None.
-        start: the first offset (0: the beginning, -1: the end, -2000 - n: n before the end), or a
-            datetime with a time zone: the first record at or after it.
-        stop: the exclusive end; -1: the present end, which for a consumer that reads
-            committed records only (the default) is before the first open transaction.
+        partitions: None: all; a number, or several.
+        start: the first offset; "earliest", the first record that there is; "latest", the present
+            end; a datetime with a time zone, for the first record at or after it; or a dict with
+            one of these for each partition.
+        stop: the exclusive end, given in the same ways. "latest", for a consumer that reads
+            committed records only (the default), is before the first open transaction.
+        last: the last so many offsets of each partition, in place of `start` and `stop`.
         servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, else localhost:9092.
         configuration: librdkafka's settings, `["name=value", ...]` or a dict.
         metadata: whether elements end with their `Metadata`.
@@ -158,31 +159,32 @@ class KafkaDataset(ChunkedDataset):
     def __init__(
         self,
         topic: str,
-        partition: int | Sequence[int] = 0,
-        offset: Start = 0,
+        partitions: int | Sequence[int] | None = None,
         *,
-        start: Start | None = None,
-        stop: int = OFFSET_END,
+        start: Bounds = "earliest",
+        stop: Bounds = "latest",
+        last: int | None = None,
+        max_records: int | None = None,
         servers: str | Sequence[str] | None = None,
         configuration: config.Configuration = None,
-        metadata: bool = False,
         decode: Decoder | None = None,
         batch_size: int | None = None,
-        max_records: int | None = None,
+        metadata: bool = False,
         on_bad_record: str = "error",
         dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
-        partitions = [partition] if isinstance(partition, int) else list(partition)
+        chosen = [partitions] if isinstance(partitions, int) else partitions
+        if last is not None:
+            start = _last(last, start, stop)
         settings = config.consumer_settings(servers, configuration)
         limits = Limits(CHUNK_RECORDS, CHUNK_BYTES, prefetch_bytes, broker_timeout)
         if max_records is not None and max_records < 0:
             raise ValueError(f"max_records is {max_records}, must be at least 0")
-        begin = offset if start is None else start
         create.check(settings)
         bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
-        self._pin = lambda: resolve(settings, limits, topic, partitions, begin, stop)
+        self._pin = lambda: resolve(settings, limits, topic, chosen, start, stop)
         self._batch_size = batch_size
         self.ranges: list[OffsetRange] = self._pin()
         elements = Elements(decode, metadata)
@@ -219,3 +221,11 @@ class KafkaDataset(ChunkedDataset):
         chunks = self._source.dataset().prefetch(CHUNKS_AHEAD)
         chunks = shaped(chunks, self._source.elements, self._batch_size, whole)
         return chunks.with_options(source_options())
+
+
+def _last(last: int, start: Bounds, stop: Bounds) -> Last:
+    if last < 0:
+        raise ValueError(f"last is {last}, must be at least 0")
+    if (start, stop) != ("earliest", "latest"):
+        raise ValueError("last takes the place of start and stop: give either")
+    return Last(last)

@@ -150,7 +150,7 @@ def _inputs(
     offsets, labels = [_NONE[0]], [_NONE[1]]
     ranges: list[OffsetRange] = []
     if stop:
-        ranges = resolve(settings, Limits(), topic, [partition], 0, stop)
+        ranges = resolve(settings, Limits(), topic, [partition], stop=stop)
     for chunk in read(ranges, settings, Limits()):
         decoded = decode.decode(chunk).records(chunk)
         truth, bad = parse_rows(decoded.keys.entries, 1)

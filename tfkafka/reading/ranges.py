@@ -9,24 +9,36 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from numbers import Integral
+from typing import Literal
 
 from tfkafka import config
 from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, OffsetRange, TopicPartition, empty
 from tfkafka.client.cluster import Cluster
-from tfkafka.client.consumer import OFFSET_BEGINNING, OFFSET_END, Consumer
+from tfkafka.client.consumer import Consumer
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.reading.order import Merge
 
-# librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: -2000 - n is n records before the end.
-OFFSET_TAIL_BASE = -2000
 POLL_S = 0.05
 SMALL_CHUNK_BYTES = 1 << 20
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
-Start = int | datetime
+
+@dataclass(frozen=True)
+class Last:
+    """So many offsets before a partition's end, or its first one where it has fewer."""
+
+    records: int
+
+
+# Where a range begins or ends.
+Bound = int | Literal["earliest", "latest"] | datetime | Last
+Bounds = Bound | Mapping[int, Bound]
 
 
 def resolve(
@@ -34,8 +46,8 @@ def resolve(
     limits: Limits,
     topic: str,
     partitions: Sequence[int] | None = None,
-    start: Start = 0,
-    stop: int = OFFSET_END,
+    start: Bounds = "earliest",
+    stop: Bounds = "latest",
 ) -> list[OffsetRange]:
     """Return what `start` and `stop` mean for these partitions now, in offsets.
 
@@ -44,14 +56,13 @@ def resolve(
 
     Args:
         partitions: None: all.
-        start: an offset; 0 is the beginning, also where the first records have been deleted; -1 is
-            the end, -2000 - n is n records before it, or the beginning where there are fewer; or a
-            time, the first record at or after it.
-        stop: the exclusive end; -1 is the present end, -2000 - n is n records before it.
+        start: an offset; "earliest", the first record that there is; "latest", the present end; a
+            time, for the first record at or after it; `Last`; or one of these for each partition.
+        stop: the exclusive end, given in the same ways.
 
     Raises:
         TopicError: no such topic or partition.
-        ValueError: a partition is given twice.
+        ValueError: a partition is given twice, or a bound is none of these.
         OffsetError: start or stop lie outside of what the partition has.
         ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
     """
@@ -59,12 +70,15 @@ def resolve(
     partitions = _existing(cluster, topic, partitions)
     first = cluster.first_offsets(topic, partitions)
     ends = cluster.end_offsets(topic, partitions)
-    begins = dict.fromkeys(partitions, start)
-    if isinstance(start, datetime):
-        found = cluster.offsets_at(topic, partitions, _milliseconds(start))
-        begins = {p: ends[p] if found[p] < 0 else min(found[p], ends[p]) for p in partitions}
+    starts, stops = (
+        {
+            partition: _offset(cluster, TopicPartition(topic, partition), name, bound, first, ends)
+            for partition, bound in _each(name, bounds, partitions).items()
+        }
+        for name, bounds in (("start", start), ("stop", stop))
+    )
     return [
-        _range(TopicPartition(topic, p), begins[p], stop, first[p], ends[p]) for p in partitions
+        _range(TopicPartition(topic, p), starts[p], stops[p], first[p], ends[p]) for p in partitions
     ]
 
 
@@ -254,33 +268,57 @@ def _existing(cluster: Cluster, topic: str, partitions: Sequence[int] | None) ->
     return there if partitions is None else partitions
 
 
-def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) -> OffsetRange:
-    begin = _offset(start, end)
-    if start <= OFFSET_TAIL_BASE:
-        begin = max(first, begin)
-    elif begin in (0, OFFSET_BEGINNING):
-        begin = first
-    exclusive_end = _offset(stop, end)
-    if begin < first:
-        raise OffsetError(
-            f"{source}: offset {begin} was asked for, but all before {first} have been deleted"
+def _each(name: str, bounds: Bounds, partitions: Sequence[int]) -> Mapping[int, Bound]:
+    """Return the bound of each partition."""
+    if not isinstance(bounds, Mapping):
+        return dict.fromkeys(partitions, bounds)
+    if bounds.keys() != set(partitions):
+        raise ValueError(
+            f"{name} names the partitions {sorted(bounds)}, and {sorted(partitions)} are read: "
+            f"give one for each"
         )
-    if not begin <= exclusive_end <= end:
-        raise OffsetError(f"{source}: offsets {begin}:{exclusive_end} are not within {first}:{end}")
-    return OffsetRange(*source, begin, exclusive_end)
+    return bounds
 
 
-def _offset(offset: int, end: int) -> int:
-    if offset == OFFSET_END:
-        return end
-    if offset <= OFFSET_TAIL_BASE:
-        return max(0, end - (OFFSET_TAIL_BASE - offset))
-    if offset < 0 and offset != OFFSET_BEGINNING:
-        raise OffsetError(f"{offset} is not an offset: 0 and above, -1 for the end")
-    return offset
+def _offset(
+    cluster: Cluster,
+    source: TopicPartition,
+    name: str,
+    bound: Bound,
+    first: Mapping[int, int],
+    ends: Mapping[int, int],
+) -> int:
+    partition = source.partition
+    if bound == "earliest":
+        return first[partition]
+    if bound == "latest":
+        return ends[partition]
+    if isinstance(bound, Last):
+        return max(first[partition], ends[partition] - bound.records)
+    if isinstance(bound, datetime):
+        found = cluster.offsets_at(source.topic, [partition], _milliseconds(name, bound))[partition]
+        return ends[partition] if found < 0 else min(found, ends[partition])
+    if isinstance(bound, bool) or not isinstance(bound, Integral):
+        raise ValueError(
+            f'{name} is {bound!r}, must be an offset, "earliest", "latest" or a datetime'
+        )
+    if bound < 0:
+        raise OffsetError(f'{name} is {bound}: offsets begin at 0; the end is "latest"')
+    return int(bound)
 
 
-def _milliseconds(time: datetime) -> int:
+def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) -> OffsetRange:
+    if start < first:
+        raise OffsetError(
+            f"{source}: offset {start} was asked for, but all before {first} have been deleted"
+        )
+    if not start <= stop <= end:
+        raise OffsetError(f"{source}: offsets {start}:{stop} are not within {first}:{end}")
+    return OffsetRange(*source, start, stop)
+
+
+def _milliseconds(name: str, time: datetime) -> int:
+    """Return ms since 1970 (UTC), rounded up: a record has no fraction of a millisecond."""
     if time.tzinfo is None:
-        raise ValueError(f"start={time} has no time zone: give a datetime with tzinfo")
-    return int(time.timestamp() * 1000)
+        raise ValueError(f"{name}={time} has no time zone: give a datetime with tzinfo")
+    return -((EPOCH - time) // MILLISECOND)

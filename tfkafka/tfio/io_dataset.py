@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -13,7 +14,8 @@ from tfkafka.data.datasets import ChunkedDataset, KafkaDataset, Source, shaped
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.reading.prefetch import Prepared
-from tfkafka.reading.ranges import OFFSET_END, Start, read, resolve
+from tfkafka.reading.ranges import read, resolve
+from tfkafka.tfio.offsets import bound
 
 
 class Record(NamedTuple):
@@ -37,7 +39,7 @@ class KafkaStreamIODataset(ChunkedDataset):
         self,
         topic: str,
         partition: int,
-        offset: Start,
+        offset: int | datetime,
         servers: str | Sequence[str] | None,
         configuration: config.Configuration,
     ):
@@ -45,7 +47,7 @@ class KafkaStreamIODataset(ChunkedDataset):
         create.check(settings)
 
         def chunks() -> Iterator[Prepared]:
-            ranges = resolve(settings, limits, topic, [partition], offset)
+            ranges = resolve(settings, limits, topic, [partition], bound(offset))
             return (Prepared(chunk) for chunk in read(ranges, settings, limits))
 
         self._source = Source(Elements(), BadRecords(), chunks)
@@ -66,7 +68,7 @@ class StreamIODataset:
         cls,
         topic: str,
         partition: int = 0,
-        offset: Start = 0,
+        offset: int | datetime = 0,
         servers: str | Sequence[str] | None = None,
         configuration: config.Configuration = None,
         *,
@@ -90,12 +92,12 @@ class IODataset:
         cls,
         topic: str,
         partition: int = 0,
-        start: Start = 0,
-        stop: int = OFFSET_END,
+        start: int | datetime = 0,
+        stop: int | datetime = -1,
         servers: str | Sequence[str] | None = None,
         configuration: config.Configuration = None,
         *,
-        offset: Start | None = None,
+        offset: int | datetime | None = None,
         name: str = "IOFromKafka",
     ) -> KafkaIODataset:
         """Records [start, stop) of a partition; elements have `.message` and `.key`.
@@ -103,8 +105,8 @@ class IODataset:
         Args:
             topic: its name.
             partition: its number.
-            start: the first offset, see `KafkaDataset`.
-            stop: the exclusive end; -1: the present end.
+            start: the first offset; 0: the first record; -1: the end; -2000 - n: n before it.
+            stop: the exclusive end, given in the same way.
             servers: None: as in configuration, else localhost:9092.
             configuration: `["name=value", ...]`.
             offset: takes precedence over `start` where given. (tensorflow-io ignores it.)
@@ -115,5 +117,10 @@ class IODataset:
         begin = start if offset is None else offset
         with tf.name_scope(name):
             return KafkaIODataset(
-                topic, partition, begin, stop=stop, servers=servers, configuration=configuration
+                topic,
+                partition,
+                start=bound(begin),
+                stop=bound(stop),
+                servers=servers,
+                configuration=configuration,
             )

@@ -10,6 +10,7 @@ from tfkafka import config
 from tfkafka.client import create
 from tfkafka.config import Limits
 from tfkafka.reading.ranges import read, resolve
+from tfkafka.tfio.offsets import bound
 
 
 class KafkaIOTensor:
@@ -57,7 +58,7 @@ class KafkaIOTensor:
         end = whole.stop if wanted < 0 else min(wanted, whole.stop)
         if start >= end:
             return tf.constant([], tf.string)
-        ranges = resolve(self._settings, limits, self._topic, [self._partition], start, end)
+        ranges = resolve(self._settings, limits, self._topic, [self._partition], bound(start), end)
         values = []
         for chunk in read(ranges, self._settings, limits):
             values += [value or b"" for value in chunk.values.entries]

@@ -18,7 +18,8 @@ from tfkafka.data.elements import Elements, Metadata
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.errors import OffsetError
 from tfkafka.reading.prefetch import Prepared
-from tfkafka.reading.ranges import OFFSET_END, read, resolve
+from tfkafka.reading.ranges import read, resolve
+from tfkafka.tfio.offsets import bound
 
 FLUSH_S = 60.0
 UNLIMITED = -1
@@ -127,10 +128,10 @@ def _range(
 ) -> OffsetRange:
     place = (settings, limits, subscription.topic, [subscription.partition])
     try:
-        (found,) = resolve(*place, subscription.offset)
+        (found,) = resolve(*place, bound(subscription.offset))
     except OffsetError:
         # Here auto.offset.reset says what to do, as with any consumer of Kafka.
-        (found,) = resolve(*place, OFFSET_END if config.begins_at_end(settings) else 0)
+        (found,) = resolve(*place, "latest" if config.begins_at_end(settings) else "earliest")
     stop = found.stop if eof else ENDLESS
     if subscription.limit >= 0:
         stop = min(stop, subscription.limit + 1)

@@ -34,14 +34,13 @@ def test_no_count_of_records_loses_one(servers, topic, count):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"offset": 90}, range(90, 100)),
         ({"start": 20, "stop": 30}, range(20, 30)),
-        ({"offset": 5, "start": 20, "stop": 30}, range(20, 30)),
+        ({"start": {0: 20}, "stop": 30}, range(20, 30)),
         ({"stop": 1}, range(1)),
         ({"start": 100}, range(0)),
-        ({"start": -1}, range(0)),
-        ({"start": -2003}, range(97, 100)),
-        ({"stop": -2097}, range(3)),
+        ({"start": "latest"}, range(0)),
+        ({"last": 3}, range(97, 100)),
+        ({"last": 300}, range(100)),
         ({"max_records": 7}, range(7)),
         ({"max_records": 0}, range(0)),
         ({"start": 98, "max_records": 7}, range(98, 100)),

@@ -87,10 +87,10 @@ def test_records_deleted_since_are_an_error(kafka, topic):
         list(whole)
     assert isinstance(whole.error, OffsetError)
     with pytest.raises(OffsetError, match="all before 40 have been deleted"):
-        KafkaDataset(topic, offset=10, servers=servers)
+        KafkaDataset(topic, start=10, servers=servers)
     assert len(list(KafkaDataset(topic, servers=servers))) == 60
     # "The last 80" is no offset that somebody had noted: these are the last that there are.
-    assert len(list(KafkaDataset(topic, start=-2080, servers=servers))) == 60
+    assert len(list(KafkaDataset(topic, last=80, servers=servers))) == 60
 
 
 def test_a_topic_deleted_while_reading_is_an_error(kafka, admin, topic, group):

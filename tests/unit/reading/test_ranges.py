@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +17,7 @@ from tfkafka.client.consumer import Polled
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.reading import ranges
-from tfkafka.reading.ranges import read, resolve
-
-END, BEGINNING = -1, -2
+from tfkafka.reading.ranges import Last, read, resolve
 
 
 class FakeCluster:
@@ -66,15 +65,17 @@ def test_all_of_all_partitions(found):
 @pytest.mark.parametrize(
     ("start", "stop", "expected"),
     [
-        (0, END, (10, 20)),
-        (BEGINNING, END, (10, 20)),
-        (END, END, (20, 20)),
+        ("earliest", "latest", (10, 20)),
+        ("latest", "latest", (20, 20)),
+        ("earliest", "earliest", (10, 10)),
+        (10, 20, (10, 20)),
         (12, 15, (12, 15)),
-        (12, 12, (12, 12)),
-        (-2003, END, (17, 20)),
-        (-2000, END, (20, 20)),
-        (-2099, END, (10, 20)),
-        (0, -2003, (10, 17)),
+        (np.int64(12), 12, (12, 12)),
+        (Last(3), "latest", (17, 20)),
+        (Last(0), "latest", (20, 20)),
+        (Last(99), "latest", (10, 20)),
+        ("earliest", Last(3), (10, 17)),
+        ({0: 12}, {0: "latest"}, (12, 20)),
     ],
 )
 def test_offsets_that_are_meant(found, start, stop, expected):
@@ -84,12 +85,13 @@ def test_offsets_that_are_meant(found, start, stop, expected):
 @pytest.mark.parametrize(
     ("start", "stop", "text"),
     [
-        (9, END, "offset 9 was asked for, but all before 10 have been deleted"),
-        (21, END, "offsets 21:20 are not within 10:20"),
+        (9, "latest", "offset 9 was asked for, but all before 10 have been deleted"),
+        (0, "latest", "offset 0 was asked for, but all before 10 have been deleted"),
+        (21, "latest", "offsets 21:20 are not within 10:20"),
         (12, 11, "offsets 12:11 are not within 10:20"),
-        (0, 21, "offsets 10:21 are not within 10:20"),
-        (-3, END, "-3 is not an offset"),
-        (0, -1999, "-1999 is not an offset"),
+        ("earliest", 21, "offsets 10:21 are not within 10:20"),
+        (-1, "latest", 'start is -1: offsets begin at 0; the end is "latest"'),
+        ("earliest", -2003, "stop is -2003: offsets begin at 0"),
     ],
 )
 def test_offsets_that_are_not_there(found, start, stop, text):
@@ -101,8 +103,41 @@ def test_a_time(found):
     early = datetime(2023, 1, 1, tzinfo=UTC)
     assert found(None, early) == {0: (15, 20), 1: (3, 5), 2: (7, 7)}
     assert found(None, datetime(2030, 1, 1, tzinfo=UTC)) == {0: (20, 20), 1: (5, 5), 2: (7, 7)}
-    with pytest.raises(ValueError, match="has no time zone"):
+    assert found([0], "earliest", early) == {0: (10, 15)}
+    with pytest.raises(ValueError, match="start=2023-01-01 00:00:00 has no time zone"):
         found(None, datetime(2023, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "expected"), [(0, 5000), (1, 5001), (999, 5001), (1000, 5001), (-1, 5000)]
+)
+def test_a_fraction_of_a_millisecond_is_rounded_up(monkeypatch, microseconds, expected):
+    """The record at or after 5,000.001 ms cannot be the one of 5,000 ms."""
+    asked = []
+    monkeypatch.setattr(ranges, "Cluster", FakeCluster)
+    monkeypatch.setattr(
+        FakeCluster,
+        "offsets_at",
+        lambda _self, _topic, _partitions, ms: asked.append(ms) or {0: 15},
+    )
+    time = datetime.fromtimestamp(5, UTC) + timedelta(microseconds=microseconds)
+    resolve({}, Limits(), "t", [0], time)
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize(
+    ("start", "text"),
+    [
+        ("first", 'start is \'first\', must be an offset, "earliest", "latest" or a datetime'),
+        (True, "start is True, must be"),
+        (1.0, "start is 1.0, must be"),
+        ({0: 12}, r"start names the partitions \[0\], and \[0, 1\] are read: give one for each"),
+        ({0: 12, 1: 2, 2: 7}, r"start names the partitions \[0, 1, 2\], and \[0, 1\] are read"),
+    ],
+)
+def test_what_is_no_bound_is_refused(found, start, text):
+    with pytest.raises(ValueError, match=text):
+        found([0, 1], start)
 
 
 def test_a_partition_that_is_not_there(found):
