@@ -30,7 +30,6 @@ def _find(name: str, *homes: str) -> Any:
 
 CommitCallback = _find("CommitCallback", "tfkafka")
 CsvDecoder = _find("CsvDecoder", "tfkafka")
-KafkaBatchDataset = _find("KafkaMiniBatchDataset|KafkaBatchDataset", "tfkafka")
 KafkaGroupDataset = _find("KafkaGroupDataset", "tfkafka")
 headers_of = _find("headers_of", "tfkafka")
 write = _find("write", "tfkafka", "tfkafka.write")
@@ -46,8 +45,23 @@ _HAS_OLD_NAMES = not hasattr(importlib.import_module("tfkafka"), "KafkaMiniBatch
 
 
 KafkaDataset = _find("KafkaDataset", "tfkafka")
+KafkaBatchDataset = _find("KafkaMiniBatchDataset|KafkaBatchDataset", "tfkafka")
 if not _HAS_OLD_NAMES:
+    from tfkafka import config
+    from tfkafka.data.groups import PRODUCERS_BATCH
     from tfkafka.tfio.offsets import bound
+
+    class KafkaBatchDataset(KafkaBatchDataset):
+        """Takes the records of a mini dataset as a setting, as before."""
+
+        def __init__(
+            self, topics, group_id, servers=None, stream_timeout=-1, configuration=None, **options
+        ):
+            settings = config.parse(configuration)
+            records = int(settings.pop(PRODUCERS_BATCH, 10_000))
+            super().__init__(
+                topics, group_id, servers, stream_timeout, settings, records=records, **options
+            )
 
     class KafkaDataset(KafkaDataset):
         """Takes the arguments of before: partition 0, and numbers that are no offsets."""

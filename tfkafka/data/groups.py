@@ -26,9 +26,8 @@ from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.member import GroupMember
 from tfkafka.reading.prefetch import Prepare, Prepared
 
-# librdkafka's own default for batch.num.messages.
-MINI_DATASET_RECORDS = 10_000
-MINI_DATASET_SETTING = "batch.num.messages"
+# Of librdkafka's producers; tensorflow-io takes it for the records of a mini dataset.
+PRODUCERS_BATCH = "batch.num.messages"
 # A mini dataset that is not full yet waits so long once all that there is has been read.
 QUIET_S = 1.0
 
@@ -269,14 +268,13 @@ class KafkaGroupDataset(_GroupDataset):
 class KafkaMiniBatchDataset(_GroupDataset):
     """A consumer group's share of topics in mini datasets, for learning online.
 
-    Each element is a `tf.data.Dataset` of known length, of as many records as the setting
-    `batch.num.messages` says (10,000 by default), or of what there is when no more records came
-    for 1 s after all had been read. In a Python loop mini dataset n is committed when n + 1 is
-    asked for: a crash repeats a mini dataset, and loses none. A loop that is broken off leaves
-    its last one uncommitted, unless `commit()` is called.
+    Each element is a `tf.data.Dataset` of known length, of `records` records (10,000 by default),
+    or of what there is when no more records came for 1 s after all had been read. In a Python loop
+    mini dataset n is committed when n + 1 is asked for: a crash repeats a mini dataset, and loses
+    none. A loop that is broken off leaves its last one uncommitted, unless `commit()` is called.
 
-    Arguments are as with `KafkaGroupDataset`, without batch_size; stream_timeout is -1 by default:
-    never ends.
+    The other arguments are as with `KafkaGroupDataset`, without batch_size; stream_timeout is -1 by
+    default: never ends.
     """
 
     def __init__(
@@ -287,6 +285,7 @@ class KafkaMiniBatchDataset(_GroupDataset):
         stream_timeout: int = FOREVER,
         configuration: config.Configuration = None,
         *,
+        records: int = 10_000,
         metadata: bool = False,
         decode: Decoder | None = None,
         auto_commit: bool = True,
@@ -297,12 +296,13 @@ class KafkaMiniBatchDataset(_GroupDataset):
     ):
         settings = config.consumer_settings(servers, configuration)
         settings["group.id"] = group_id
-        records = int(settings.pop(MINI_DATASET_SETTING, MINI_DATASET_RECORDS))
-        if records < 1:
+        if PRODUCERS_BATCH in settings:
             raise ConfigurationError(
-                f"{MINI_DATASET_SETTING} is {records}, must be at least 1: the records of a mini "
-                f"dataset"
+                f"{PRODUCERS_BATCH} is a setting of producers: give the records of a mini dataset "
+                f"as records="
             )
+        if records < 1:
+            raise ValueError(f"records is {records}, must be at least 1")
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
         create.check(settings)
         bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)

@@ -134,8 +134,9 @@ def test_the_group_is_left(servers, topic, group, admin, way):
 def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, committed):
     """Each would wait for a second: the loop makes no room while it waits for the answer."""
     numbers(servers, topic, 100_000)
-    settings = [*SETTINGS, "batch.num.messages=5000"]
-    online = KafkaMiniBatchDataset(topic, group, servers, -1, settings, prefetch_bytes=10_000)
+    online = KafkaMiniBatchDataset(
+        topic, group, servers, -1, SETTINGS, records=5000, prefetch_bytes=10_000
+    )
     mini_datasets = iter(online)
     next(mini_datasets)
     began = time.monotonic()
@@ -147,8 +148,10 @@ def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, co
 
 
 def test_a_mini_dataset_has_at_least_one_record(servers, topic, group):
-    with pytest.raises(ConfigurationError, match=r"batch\.num\.messages is 0"):
-        KafkaMiniBatchDataset(topic, group, servers, configuration=["batch.num.messages=0"])
+    with pytest.raises(ValueError, match="records is 0, must be at least 1"):
+        KafkaMiniBatchDataset(topic, group, servers, records=0)
+    with pytest.raises(ConfigurationError, match="as records="):
+        KafkaMiniBatchDataset(topic, group, servers, configuration=["batch.num.messages=7"])
 
 
 def test_a_loop_that_is_broken_off_leaves_its_last_chunk_uncommitted(
@@ -234,9 +237,8 @@ def test_bad_records_that_are_skipped_are_committed_too(servers, topic, group, c
 
 def test_mini_datasets(servers, topic, group, committed):
     numbers(servers, topic, 250)
-    settings = [*SETTINGS, "batch.num.messages=100"]
     lengths, offsets, seen = [], [], []
-    for mini in KafkaMiniBatchDataset(topic, group, servers, 3000, settings):
+    for mini in KafkaMiniBatchDataset(topic, group, servers, 3000, SETTINGS, records=100):
         lengths.append(len(mini))
         offsets.append(committed().get(0))
         seen += ints(mini.repeat(2))
@@ -260,8 +262,9 @@ def test_mini_datasets_as_the_tutorial_uses_them(servers, topic, group):
 
 def test_mini_datasets_are_committed_when_told(servers, topic, group, committed):
     numbers(servers, topic, 30)
-    settings = [*SETTINGS, "batch.num.messages=10"]
-    dataset = KafkaMiniBatchDataset(topic, group, servers, -1, settings, auto_commit=False)
+    dataset = KafkaMiniBatchDataset(
+        topic, group, servers, -1, SETTINGS, records=10, auto_commit=False
+    )
     for place, _ in enumerate(dataset):
         if place == 1:
             dataset.commit()

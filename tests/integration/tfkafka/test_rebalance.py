@@ -239,8 +239,7 @@ def test_a_member_without_partitions_ends_like_others(servers, topic, begun, joi
 def mini_datasets(servers, topic, group) -> Iterator[Iterator[list[int]]]:
     """Of 100 records each, while a chunk of the dataset's own has more."""
     fill(servers, topic)
-    settings = {**SETTINGS, "batch.num.messages": 100}
-    dataset = KafkaMiniBatchDataset(topic, group, servers, 300, settings)
+    dataset = KafkaMiniBatchDataset(topic, group, servers, 300, SETTINGS, records=100)
     with ends_in_time(dataset):
         yield map(ints, dataset)
 

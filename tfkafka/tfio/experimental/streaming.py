@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from tfkafka import config
 from tfkafka.config import FOREVER
-from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
+from tfkafka.data.groups import PRODUCERS_BATCH, KafkaGroupDataset, KafkaMiniBatchDataset
 
 DEFAULT_GROUP = "test-consumer-group"
 MESSAGE_POLL_TIMEOUT_MS = 10_000
+# librdkafka's default of the setting that tensorflow-io takes for it.
+MINI_DATASET_RECORDS = 10_000
 
 
 class KafkaGroupIODataset(KafkaGroupDataset):
@@ -66,12 +68,15 @@ class KafkaBatchIODataset(KafkaMiniBatchDataset):
         configuration: config.Configuration = None,
         internal: bool = True,
     ):
+        settings = config.parse(configuration)
+        records = int(settings.pop(PRODUCERS_BATCH, MINI_DATASET_RECORDS))
         super().__init__(
             topics,
             _group(group_id, configuration),
             servers,
             _stream_timeout(stream_timeout, message_poll_timeout),
-            configuration,
+            settings,
+            records=records,
         )
 
 
