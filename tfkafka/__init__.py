@@ -6,6 +6,16 @@ TensorFlow is imported when a name that needs it is first used.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfkafka.client.admin import Admin, GroupPartition, format_group, format_topic
+    from tfkafka.client.producer import write
+    from tfkafka.data.commit_callback import CommitCallback
+    from tfkafka.data.datasets import KafkaDataset
+    from tfkafka.data.elements import Metadata, headers_of
+    from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
+    from tfkafka.decoding.csv import CsvDecoder
 
 __version__ = "0.1.0"
 
@@ -24,10 +34,23 @@ _HOMES = {
     "write": "client.producer",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "Admin",
+    "CommitCallback",
+    "CsvDecoder",
+    "GroupPartition",
+    "KafkaDataset",
+    "KafkaGroupDataset",
+    "KafkaMiniBatchDataset",
+    "Metadata",
+    "format_group",
+    "format_topic",
+    "headers_of",
+    "write",
+]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

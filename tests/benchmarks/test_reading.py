@@ -22,6 +22,7 @@ pytestmark = pytest.mark.bench
 
 MANY = 1_000_000
 FEW = 10_000
+ORDERED = 600_000
 # For each 1,000 records of the slowed reader, which needs some 5 ms for them.
 DELAY_S = 0.03
 
@@ -47,6 +48,18 @@ def test_reading_and_decoding_many(compare, long_topic, java, messages):
     subject, _, *others = ceilings(many, java, messages)
     sides = [subject, quick_bare_loop(many), *others]
     compare("decode-many", "decode", title, many, sides, FEWER_ROUNDS)
+
+
+def test_the_order_of_four_partitions(compare, make_filled):
+    """What it costs that several partitions have one order, whichever of them is fetched first."""
+    alone, spread = make_filled(ORDERED), make_filled(ORDERED, partitions=4)
+    share = {**spread.place, "records": ORDERED // 4, "partitions": 4}
+    sides = [
+        Side("tfkafka, 4 partitions", "subject", "reading:tfkafka_decoded", share),
+        Side("tfkafka, 1 partition", "ceiling", "reading:tfkafka_decoded", alone.place),
+    ]
+    title = "Read and decode 600,000 records of 4 partitions in one order"
+    compare("order", "decode", title, alone, sides)
 
 
 def test_what_people_write(compare, make_filled):

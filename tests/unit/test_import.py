@@ -1,10 +1,13 @@
 """What an import brings in."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import tfkafka
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,3 +28,11 @@ def test_every_name_can_be_had():
     assert "KafkaDataset" in _run(code).split()
     with pytest.raises(AssertionError, match="has no attribute 'Kafka'"):
         _run("import tfkafka; tfkafka.Kafka")
+
+
+def test_type_checkers_see_the_names_that_there_are_at_run_time():
+    tree = ast.parse(Path(tfkafka.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    static = {name.name: node.module for node in block.body for name in node.names}
+    assert static == {name: f"tfkafka.{home}" for name, home in tfkafka._HOMES.items()}
+    assert sorted(static) == sorted(tfkafka.__all__)
