@@ -1,7 +1,7 @@
 """Exactly-once inference: one prediction for each record of a topic, whatever is killed and when.
 
     python examples/exactly_once_inference.py                      # predict what is there, evaluate
-    python examples/exactly_once_inference.py --stream-timeout -1  # and go on for ever
+    python examples/exactly_once_inference.py --stream-timeout -1  # and go on forever
     python examples/exactly_once_inference.py --worker 2           # in another terminal: share
 
 Kill it at any moment, kill Kafka, start the same command again: the predictions topic, read with
@@ -34,7 +34,7 @@ arguments = _common.parse(
     model={"type": Path, "help": "a saved model; default: susy.keras of 06_train.py"},
     transaction_records={"type": int, "default": 10_000, "help": "of a transaction at most"},
     transaction_wait={"type": int, "default": 1000, "help": "ms a transaction waits to be full"},
-    stream_timeout={"type": int, "default": 0, "help": "0: to the present end; ms; -1: for ever"},
+    stream_timeout={"type": int, "default": 0, "help": "0: to the present end; ms; -1: forever"},
 )
 servers = _common.find_kafka(arguments)
 _common.require_topic(servers, arguments.topic)

@@ -1,7 +1,7 @@
 """Online learning that survives anything: the tutorial's model learns from a topic as rows arrive.
 
     python examples/resumable_online_learning.py                      # until 10 s bring nothing new
-    python examples/resumable_online_learning.py --stream-timeout -1  # for ever
+    python examples/resumable_online_learning.py --stream-timeout -1  # forever
     # at any time, beside it; a new group each time
     python scripts/10_predict.py --model artifacts/online/model.keras --group-id beside-1
 
@@ -38,7 +38,7 @@ arguments = _common.parse(
     folder={"type": Path, "help": "of what is learnt; default: online, beside susy.keras"},
     group_id={"help": "a group that is told how far learning is, to be seen by Kafka's tools"},
     mini_dataset={"type": positive, "default": 10_000, "help": "records of a mini dataset at most"},
-    stream_timeout={"type": int, "default": 10_000, "help": "in ms; -1: for ever"},
+    stream_timeout={"type": int, "default": 10_000, "help": "in ms; -1: forever"},
     epochs={"type": positive, "default": 3, "help": "over each mini dataset"},
     export_every={"type": float, "default": 60.0, "help": "seconds between two model.keras"},
 )

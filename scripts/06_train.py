@@ -1,4 +1,4 @@
-"""Step 6: train the tutorial's model on susy-train, read from Kafka anew in each epoch.
+"""Step 6: train the tutorial's model on susy-train, read from Kafka again in each epoch.
 
 With tensorflow-io an epoch takes some 31 s, nearly all of them waiting: it reads windows of 1,024
 records, and before each it waits up to half a second for a request that is under way.

@@ -212,7 +212,7 @@ class Consumer:
         return self._consumer.consumer_group_metadata()
 
     def member_id(self) -> str:
-        """Return this member's id, as soon as the broker has told it; "" before."""
+        """Return this member's id, as soon as the broker has sent it; "" before."""
         return self._consumer.memberid() or ""
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ class CommitCallback(keras.callbacks.Callback):
     """Commits the records of a group dataset that finished steps of a model have used.
 
     For `fit`, `evaluate` and `predict`. A crash repeats records, and loses none. The dataset no
-    longer commits what it merely handed over. Offsets are sent once a second at most, and at the
+    longer commits what it merely delivered. Offsets are sent once a second at most, and at the
     end of each epoch, when the broker's answer is waited for. The steps of `fit`'s own validation
     are not counted.
 
@@ -29,12 +29,12 @@ class CommitCallback(keras.callbacks.Callback):
     - by counting, where batches come in the order of the records and nothing is filtered: from
       the dataset's own `batch_size`, or from `batch_size` given here if the pipeline says
       `.batch(batch_size)`.
-    - exactly, behind any shuffle: let the dataset have `metadata=True`, keep that in the elements
+    - exactly, after any shuffle: let the dataset have `metadata=True`, keep that in the elements
       as their last part, and end the pipeline with `watch`:
       `commits = CommitCallback(ds); model.fit(commits.watch(ds.shuffle(64).batch(64)),
       callbacks=[commits])`. A partition is then committed up to its oldest record that is not
       used yet, which may still be in the shuffle's buffer. Leave records out by `filter` of this
-      class: one that a filter of the dataset's drops is never used, and nothing behind it is
+      class: one that a filter of the dataset's drops is never used, and nothing after it is
       committed.
 
     Args:

@@ -189,8 +189,8 @@ class KafkaGroupDataset(_GroupDataset):
     member of the group reads while the dataset is iterated, one iteration at a time. It leaves
     when iteration ends, breaks or fails, and at exit.
 
-    When is a record committed? tf.data asks ahead: by an element at least, by hundreds behind a
-    shuffle, so a record that was handed over is not yet trained on.
+    When is a record committed? tf.data asks ahead: by an element at least, by hundreds after a
+    shuffle, so a record that was delivered is not yet trained on.
     - By default a chunk (up to 4,096 records) is committed when tf.data asks for the next one.
       A crash can then lose what tf.data holds of chunks before that one, in shuffle, batch and
       prefetch buffers; with several members also the chunk in work when partitions move. A loop
@@ -207,7 +207,7 @@ class KafkaGroupDataset(_GroupDataset):
             time that the model takes; 0: to the end as it was then; -1: never ends.
         configuration: `auto.offset.reset=earliest` lets a new group begin with the first record;
             Kafka's default is latest.
-        auto_commit: whether what was handed over is committed without being told.
+        auto_commit: whether what was delivered is committed without a call of `commit`.
     """
 
     def __init__(
@@ -251,7 +251,7 @@ class KafkaGroupDataset(_GroupDataset):
         return chunks.with_options(source_options())
 
     def commit(self, records: int | None = None) -> None:
-        """Commit the first so many records of this iteration; None: all that were handed over.
+        """Commit the first so many records of this iteration; None: all that were delivered.
 
         Returns when the broker has taken the offsets. After the end of the stream the member
         leaves the group then. Raises CommitError.

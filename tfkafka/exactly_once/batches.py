@@ -139,7 +139,7 @@ class BatchReader:
         return self._group.is_assigned
 
     def membership_id(self) -> str:
-        """This member's id, as soon as the broker has told it; "" before."""
+        """This member's id, as soon as the broker has sent it; "" before."""
         return self._group.consumer.member_id()
 
     def leave(self) -> None:

@@ -62,7 +62,7 @@ class KafkaDataset(ChunkedDataset):
             out. limit is the offset of the last record; -1: none.
         servers: `HOST:PORT[,HOST:PORT]`; without a port 9092.
         group: the `group.id` that is shown to the broker. No group is joined.
-        eof: stop at the end of a partition; otherwise wait there for ever.
+        eof: stop at the end of a partition; otherwise wait there forever.
         timeout: accepted for compatibility; must be positive.
         config_global: `["name=value", ...]`.
         config_topic: the same, for settings of topics.
