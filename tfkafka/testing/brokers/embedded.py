@@ -70,7 +70,7 @@ class EmbeddedBroker(Broker):
         )
 
     def pause(self) -> None:
-        self.state.kafka.signal(signal.SIGSTOP)
+        self.state.kafka.freeze()
 
     def resume(self) -> None:
         self.state.kafka.signal(signal.SIGCONT)

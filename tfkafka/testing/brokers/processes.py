@@ -16,6 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from tfkafka._util.waiting import wait_for
+from tfkafka.errors import BrokerError
+
 STOP_DEADLINE_S = 20.0
 SERVER_PORTS = range(20_000, 32_000)
 # Not seeded by anybody: two test runs side by side must not choose alike.
@@ -43,6 +46,15 @@ class JavaProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def freeze(self) -> None:
+        """Send SIGSTOP and wait until all threads have stopped: some answered a while longer."""
+        self.signal(signal.SIGSTOP)
+        wait_for(self._is_frozen, f"process {self.pid} to stop", STOP_DEADLINE_S, BrokerError)
+
+    def _is_frozen(self) -> bool:
+        process = self._find()
+        return process is None or all(_is_stopped(thread.id) for thread in process.threads())
+
     def wait(self, timeout_s: float) -> bool:
         """Whether the process ended within `timeout_s` seconds."""
         process = self._find()
@@ -68,6 +80,13 @@ class JavaProcess:
         if not self.wait(STOP_DEADLINE_S):
             self.signal(signal.SIGKILL)
             self.wait(STOP_DEADLINE_S)
+
+
+def _is_stopped(thread: int) -> bool:
+    try:
+        return psutil.Process(thread).status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return True
 
 
 def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> JavaProcess:

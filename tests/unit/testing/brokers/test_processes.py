@@ -85,3 +85,23 @@ def test_process_that_ignores_the_polite_signal_is_killed(monkeypatch: pytest.Mo
             assert not process.running()
         finally:
             child.kill()
+
+
+def test_all_threads_have_stopped_when_freezing_returns():
+    program = """
+import threading
+for _ in range(8):
+    threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
+print(flush=True)
+threading.Event().wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        try:
+            child.stdout.readline()
+            process = JavaProcess(child.pid, psutil.Process(child.pid).create_time())
+            process.freeze()
+            threads = [psutil.Process(each.id) for each in psutil.Process(child.pid).threads()]
+            assert {thread.status() for thread in threads} == {psutil.STATUS_STOPPED}
+            assert len(threads) >= 9
+        finally:
+            child.kill()
