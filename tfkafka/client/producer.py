@@ -176,7 +176,7 @@ class DeadLetterWriter:
 
     Args:
         settings: of the connection.
-        topic: written to; see `dead_lettered`.
+        topic: written to; see `dead_letters`.
     """
 
     def __init__(self, settings: Mapping[str, object], topic: str):
