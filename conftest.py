@@ -43,9 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kafka", default="embedded", help="embedded, docker or HOST:PORT")
     group.addoption("--kafka-version", default="3.9.2", help="of the embedded Kafka")
     group.addoption(
-        "--reader", action="append", choices=["tfio", "tfkafka"],
+        "--reader",
+        action="append",
+        choices=["tfio", "tfkafka"],
         help="of the tutorial's tests; again for another; default: both",
-    )  # fmt: skip
+    )
     group.addoption("--susy", default="synthetic", help="synthetic, uci, or a path")
     group.addoption("--susy-rows", type=int, default=100_000, help="60 %% train, 40 %% test")
 

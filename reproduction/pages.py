@@ -66,10 +66,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
     """Of cells that are HTML, such as `text`, `number` and `marked` make."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     body = "\n".join(
-        "<tr>" + "".join(_labelled(cell, name) for cell, name in zip(row, heads, strict=True))
+        "<tr>"
+        + "".join(_labelled(cell, name) for cell, name in zip(row, heads, strict=True))
         + "</tr>"
         for row in rows
-    )  # fmt: skip
+    )
     return (
         f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"

@@ -60,18 +60,23 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--bootstrap-servers": {"help": "HOST:PORT; default: the Kafka that 02_start_kafka.py started"},
     "--kafka-version": {"default": TUTORIAL_KAFKA, "choices": known_versions()},
     "--rows": {
-        "type": number_from(2), "default": 100_000, "help": "of SUSY; 60 %% to train, 40 %% to test"
+        "type": number_from(2),
+        "default": 100_000,
+        "help": "of SUSY; 60 %% to train, 40 %% to test",
     },
     "--susy": {"default": "auto", "help": "auto, uci, synthetic, a path or an address"},
     "--seed": {
-        "type": number_from(0, LARGEST_SEED), "default": 1,
+        "type": number_from(0, LARGEST_SEED),
+        "default": 1,
         "help": "of the split, the model and synthetic rows",
     },
     "--reader": {
-        "choices": sorted(readers.MODULES), "default": "tfio", "help": "who reads from Kafka"
+        "choices": sorted(readers.MODULES),
+        "default": "tfio",
+        "help": "who reads from Kafka",
     },
     "--epochs": {"type": number_from(1), "default": 10},
-}  # fmt: skip
+}
 
 
 def parse(description: str, *flags: str, **own: dict[str, Any]) -> argparse.Namespace:

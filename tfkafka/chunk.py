@@ -281,9 +281,11 @@ class Chunk:
         arrays = [self.source, self.offsets, self.timestamps]
         headers = 0 if self.headers is None else sum(map(_headers_size, self.headers))
         return (
-            self.values.nbytes + self.keys.nbytes + headers
+            self.values.nbytes
+            + self.keys.nbytes
+            + headers
             + sum(array.nbytes for array in arrays if array is not None)
-        )  # fmt: skip
+        )
 
     def position(self, index: int) -> Position:
         """Return where the record at `index` is."""
@@ -312,10 +314,11 @@ def concat(chunks: Sequence[Chunk]) -> Chunk:
     sources = tuple(dict.fromkeys(source for chunk in chunks for source in chunk.sources))
     index = {source: number for number, source in enumerate(sources)}
     renumbered = [
-        chunk.source if chunk.sources == sources[: len(chunk.sources)]
+        chunk.source
+        if chunk.sources == sources[: len(chunk.sources)]
         else np.array([index[source] for source in chunk.sources], np.int32)[chunk.source]
         for chunk in chunks
-    ]  # fmt: skip
+    ]
     return Chunk(
         concat_columns([chunk.values for chunk in chunks]),
         concat_columns([chunk.keys for chunk in chunks]),

@@ -18,7 +18,7 @@ from reproduction.claims import (
     judge_claim,
     of_its_time,
     read_claims,
-)  # fmt: skip
+)
 from reproduction.report.sources import TestRun
 
 FIRST_STEP_OF_A_READER = 8

@@ -15,7 +15,7 @@ from reproduction.claims import (
     SHOWN,
     show,
     show_tolerance,
-)  # fmt: skip
+)
 from reproduction.pages import marked, number, table, text
 from reproduction.report import benchmarks as bench
 from reproduction.report import evidence, facts, figures
@@ -37,9 +37,17 @@ FLOOR_MARKS = {
     bench.UNKNOWN: ("? unknown", "quiet"),
 }
 SIDE_HEADS = (
-    "way", "kind", "records/s", "of the ceiling", "MB/s", "ms a step", "wall s", "CPU s",
-    "stolen s", "peak MiB",
-)  # fmt: skip
+    "way",
+    "kind",
+    "records/s",
+    "of the ceiling",
+    "MB/s",
+    "ms a step",
+    "wall s",
+    "CPU s",
+    "stolen s",
+    "peak MiB",
+)
 
 
 def page(claims: list[Evidence], sources: Sources, written: str) -> str:
@@ -105,10 +113,15 @@ def _claims(claims: list[Evidence]) -> str:
     boxes = "\n".join(_box(e) for e in false)
     heading = "<h3>Not so</h3>\n" if boxes else ""
     rows = [
-        (number(e.claim.step), text(e.claim.text), text(show(e.claim.tutorial)), _seen(e),
-         text(show_tolerance(e.claim)))
+        (
+            number(e.claim.step),
+            text(e.claim.text),
+            text(show(e.claim.tutorial)),
+            _seen(e),
+            text(show_tolerance(e.claim)),
+        )
         for e in claims
-    ]  # fmt: skip
+    ]
     heads = ("step", "claim", "the tutorial", "seen here", "tolerance")
     return f"{heading}{boxes}\n<h3>All claims</h3>\n{table(heads, rows, 'cards')}"
 
@@ -161,24 +174,34 @@ def _throughput(found: bench.Benchmarks | None) -> str:
         if found.others
         else ""
     )
-    return "\n".join((
-        figures.throughput(found.comparisons),
-        "<h3>Floors and limits</h3>",
-        f"<p>{escape(facts.bounds_summary(found))}. A ratio is of throughputs, in turns.</p>",
-        _bounds(found),
-        "<h3>All figures</h3>\n<p>Medians of rounds that took turns; memory is the largest.</p>",
-        *(_sides(comparison) for comparison in found.comparisons if comparison.sides),
-        _apart(found.comparisons),
-        others,
-    ))  # fmt: skip
+    return "\n".join(
+        (
+            figures.throughput(found.comparisons),
+            "<h3>Floors and limits</h3>",
+            f"<p>{escape(facts.bounds_summary(found))}. A ratio is of throughputs, in turns.</p>",
+            _bounds(found),
+            "<h3>All figures</h3>",
+            "<p>Medians of rounds that took turns; memory is the largest.</p>",
+            *(_sides(comparison) for comparison in found.comparisons if comparison.sides),
+            _apart(found.comparisons),
+            others,
+        )
+    )
 
 
 def _bounds(found: bench.Benchmarks) -> str:
     rows = [
-        (text(bound.title), text(bound.what), number(bound.median), number(bound.rounds),
-         number(bound.bound), number(bound.goal), marked(*FLOOR_MARKS[bound.verdict]))
+        (
+            text(bound.title),
+            text(bound.what),
+            number(bound.median),
+            number(bound.rounds),
+            number(bound.bound),
+            number(bound.goal),
+            marked(*FLOOR_MARKS[bound.verdict]),
+        )
         for bound in facts.bounds(found)
-    ]  # fmt: skip
+    ]
     heads = ("step", "what", "median", "lowest to highest round", "must be", "goal", "verdict")
     return table(heads, rows, "cards")
 
@@ -195,10 +218,15 @@ def _sides(comparison: bench.Comparison) -> str:
 
 def _side(side: bench.Side) -> Sequence[str]:
     figures_of_side = (
-        _show(side.records_per_s, ",.0f"), _show(side.share_of_ceiling, ".1%"),
-        _show(side.mb_per_s, ",.1f"), _show(side.ms_per_step, ".3g"), _show(side.wall_s, ".3g"),
-        _show(side.cpu_s, ".3g"), _show(side.stolen_s, ".2f"), _show(side.peak_mib, ",.0f"),
-    )  # fmt: skip
+        _show(side.records_per_s, ",.0f"),
+        _show(side.share_of_ceiling, ".1%"),
+        _show(side.mb_per_s, ",.1f"),
+        _show(side.ms_per_step, ".3g"),
+        _show(side.wall_s, ".3g"),
+        _show(side.cpu_s, ".3g"),
+        _show(side.stolen_s, ".2f"),
+        _show(side.peak_mib, ",.0f"),
+    )
     return (text(side.label), text(side.kind), *map(number, figures_of_side))
 
 
@@ -223,10 +251,16 @@ def _delivery(sources: Sources) -> str:
     if not sources.faults:
         return _not_run("faults")
     rows = [
-        (text(f.what), number(f"{f.faults:,}"), text(f.proof), number(show(f.lost)),
-         number(show(f.duplicated)), text(f.verdict))
+        (
+            text(f.what),
+            number(f"{f.faults:,}"),
+            text(f.proof),
+            number(show(f.lost)),
+            number(show(f.duplicated)),
+            text(f.verdict),
+        )
         for f in sources.faults
-    ]  # fmt: skip
+    ]
     heads = ("what", "faults", "how it is known", "lost", "twice", "verdict")
     when = ", ".join(run.started for run in sources.tests if run.faults)
     return f"<p class=quiet>Seen {escape(when)}.</p>\n{table(heads, rows, 'cards')}"

@@ -88,13 +88,24 @@ def lag(figure: Figure, seen: dict[str, Any]) -> None:
     for number, (partition, behind) in enumerate(sorted(seen["partitions"].items())):
         style, colour, marker = styles[number % len(styles)]
         axis.step(
-            seen["seconds"], behind, style, where="post", color=colour, marker=marker, ms=4,
-            markevery=max(1, len(behind) // 12), label=f"lag of partition {partition}",
-        )  # fmt: skip
+            seen["seconds"],
+            behind,
+            style,
+            where="post",
+            color=colour,
+            marker=marker,
+            ms=4,
+            markevery=max(1, len(behind) // 12),
+            label=f"lag of partition {partition}",
+        )
     axis.plot(
-        seen["seconds"], seen["unseen"], ":", color="black", lw=1.6,
+        seen["seconds"],
+        seen["unseen"],
+        ":",
+        color="black",
+        lw=1.6,
         label="not yet seen by the model",
-    )  # fmt: skip
+    )
     axis.set_xlabel("seconds since the evaluation began")
     axis.set_ylabel("records")
     axis.yaxis.set_major_formatter(FuncFormatter(_thousands))
@@ -131,9 +142,13 @@ def _bars(axis, comparison: Comparison) -> None:
         if side.share_of_ceiling is not None:
             text += f" ({_percent(side.share_of_ceiling)} of the ceiling)"
         axis.annotate(
-            text, (side.records_per_s, place), (4, 0), textcoords="offset points", va="center",
+            text,
+            (side.records_per_s, place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
             fontsize=7,
-        )  # fmt: skip
+        )
     axis.set_yticks(range(len(sides)), [side.label for side in sides], fontsize=7)
     axis.set_title(comparison.title, loc="left", fontsize=9, fontweight="bold")
     rates = [side.records_per_s for side in sides]

@@ -148,9 +148,13 @@ def observe(settle) -> Callable[..., Comparison]:
     """
 
     def run(
-        step: str, title: str, topic: Topic, sides: Sequence[Side], rounds: int = ROUNDS,
+        step: str,
+        title: str,
+        topic: Topic,
+        sides: Sequence[Side],
+        rounds: int = ROUNDS,
         limits: Callable[[Comparison], list[Limit]] = lambda _found: [],
-    ) -> Comparison:  # fmt: skip
+    ) -> Comparison:
         found = take_turns(step, title, topic.records, topic.size, sides, rounds)
         verdicts = limits(found)
         entry = storing.observed_entry(found, verdicts)
@@ -168,9 +172,13 @@ def scale(settle) -> Callable[..., Comparison]:
     """
 
     def run(
-        scaling: str, step: str, title: str, points: Sequence[Point], rounds: int = 1,
+        scaling: str,
+        step: str,
+        title: str,
+        points: Sequence[Point],
+        rounds: int = 1,
         limits: Callable[[Comparison], list[Limit]] = lambda _found: [],
-    ) -> Comparison:  # fmt: skip
+    ) -> Comparison:
         largest = max(points, key=lambda point: point.records)
         sides = [point.side for point in points]
         found = take_turns(step, title, largest.records, largest.size, sides, rounds)

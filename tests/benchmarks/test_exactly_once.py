@@ -19,16 +19,27 @@ def measure(compare, make_filled, make_topic, messages, group):
         records = per_transaction * transactions
         source = make_filled(records)
         place = {
-            **source.place, "predictions": make_topic(2), "per_transaction": per_transaction,
-        }  # fmt: skip
+            **source.place,
+            "predictions": make_topic(2),
+            "per_transaction": per_transaction,
+        }
         memory = {"features": messages.features[:per_transaction], "transactions": transactions}
         sides = [
-            Side("transactions", "subject", "inference:transactions",
-                 {**place, "group": f"{group}-exactly-once"}, SHARED),
+            Side(
+                "transactions",
+                "subject",
+                "inference:transactions",
+                {**place, "group": f"{group}-exactly-once"},
+                SHARED,
+            ),
             Side(MEMORY, "ceiling", "inference:memory", memory, SHARED),
-            Side("at least once", "alternative", "inference:plain",
-                 {**place, "group": f"{group}-at-least-once"}),
-        ]  # fmt: skip
+            Side(
+                "at least once",
+                "alternative",
+                "inference:plain",
+                {**place, "group": f"{group}-at-least-once"},
+            ),
+        ]
         # The first transaction is before the clock starts.
         counted = records - per_transaction
         topic = Topic(source.servers, source.name, counted, source.size * counted // records)

@@ -28,14 +28,18 @@ def test_memory_and_cpu_do_not_grow_with_the_topic(scale, long_topic):
             floors.limit("memory", what, "MiB", growth, known),
             *(
                 floors.limit(
-                    "memory", f"CPU a record, 5,000,000 against {point.records:,}", "x",
-                    [cpu_per_record(each, large) / cpu_per_record(each, point)
-                     for each in found.rounds],
+                    "memory",
+                    f"CPU a record, 5,000,000 against {point.records:,}",
+                    "x",
+                    [
+                        cpu_per_record(each, large) / cpu_per_record(each, point)
+                        for each in found.rounds
+                    ],
                     known,
                 )
                 for point in (small, middle)
             ),
-        ]  # fmt: skip
+        ]
 
     title = "Read and decode: time and memory as records grow"
     scale("records", "memory", title, points, ROUNDS, limits)

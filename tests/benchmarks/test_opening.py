@@ -32,11 +32,14 @@ def test_first_element(observe, filled, group):
     def limits(found):
         return [
             Floors().limit(
-                "first-element", side.label, "s",
-                [each[side.label].wall_s for each in found.rounds], found.is_undisturbed,
+                "first-element",
+                side.label,
+                "s",
+                [each[side.label].wall_s for each in found.rounds],
+                found.is_undisturbed,
             )
             for side in (bounded, grouped)
-        ]  # fmt: skip
+        ]
 
     title = "From the begin of an iteration to its first element"
     observe("first-element", title, filled.first(1), [bounded, grouped], limits=limits)

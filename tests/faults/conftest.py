@@ -72,9 +72,13 @@ def make_stage(kafka, make_topic, group, tmp_path) -> Callable[..., Stage]:
 
     def make(records: int) -> Stage:
         stage = Stage(
-            kafka.bootstrap_servers, make_topic(PARTITIONS), make_topic(PARTITIONS),
-            group, records, tmp_path,
-        )  # fmt: skip
+            kafka.bootstrap_servers,
+            make_topic(PARTITIONS),
+            make_topic(PARTITIONS),
+            group,
+            records,
+            tmp_path,
+        )
         stage.fill()
         return stage
 

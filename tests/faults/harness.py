@@ -46,9 +46,12 @@ class Worker:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.worker_child", json.dumps(asdict(options))],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=self._errors, stdin=subprocess.DEVNULL,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            stdin=subprocess.DEVNULL,
             text=True,
-        )  # fmt: skip
+        )
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -115,10 +118,12 @@ class Stage:
                 numbers = np.arange(partition, self.records, PARTITIONS)
                 recorder.sent(numbers)
                 write(
-                    self.servers, self.topic,
+                    self.servers,
+                    self.topic,
                     [f"{number % 1000 / 1000},{number}" for number in numbers.tolist()],
-                    [f"{number % 2}.0" for number in numbers.tolist()], partition=partition,
-                )  # fmt: skip
+                    [f"{number % 2}.0" for number in numbers.tolist()],
+                    partition=partition,
+                )
                 recorder.acknowledged(partition, np.arange(len(numbers)), numbers)
 
     def judge(self) -> Verdict:

@@ -139,16 +139,24 @@ def _learn(options: Options) -> None:
             file.write(line + "\n")
 
     stream = online.Stream(
-        options.topic, CsvDecoder(COLUMNS, label="key"), options.servers,
-        mini_dataset=options.mini_dataset, stream_timeout=options.stream_timeout,
+        options.topic,
+        CsvDecoder(COLUMNS, label="key"),
+        options.servers,
+        mini_dataset=options.mini_dataset,
+        stream_timeout=options.stream_timeout,
         group_id=options.group,
-    )  # fmt: skip
+    )
     train = _train(points, options)
     try:
         online.learn(
-            options.folder / "learner", stream, _build, train, seed=SEED, notify=notify,
+            options.folder / "learner",
+            stream,
+            _build,
+            train,
+            seed=SEED,
+            notify=notify,
             export_s=options.export_s,
-        )  # fmt: skip
+        )
     except TfkafkaError as error:
         notify(f"error: {error}")
         raise SystemExit(1) from None
@@ -159,10 +167,12 @@ def _build():
 
     model = keras.Sequential(
         [
-            keras.layers.Input((COLUMNS,)), keras.layers.Dense(8, "relu"),
-            keras.layers.Dropout(0.2), keras.layers.Dense(1, "sigmoid"),
+            keras.layers.Input((COLUMNS,)),
+            keras.layers.Dense(8, "relu"),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(1, "sigmoid"),
         ]
-    )  # fmt: skip
+    )
     model.compile("adam", "binary_crossentropy")
     return model
 

@@ -40,10 +40,12 @@ def test_broker_killed_and_restarted(kafka, make_stage, spawn, times, note_fault
     verdict = stage.judge()
     assert len(pids) == kills + 1
     note_fault(
-        "inference: broker killed -9 and restarted", kills,
+        "inference: broker killed -9 and restarted",
+        kills,
         f"another pid each time; progress {max(waits):.1f} s after its return at most, "
-        f"{stage.rejected():,} aborted predictions in the log", verdict,
-    )  # fmt: skip
+        f"{stage.rejected():,} aborted predictions in the log",
+        verdict,
+    )
 
 
 def test_broker_frozen_longer_than_the_session(kafka, make_stage, spawn, note_fault):
@@ -69,9 +71,11 @@ def test_broker_frozen_longer_than_the_session(kafka, make_stage, spawn, note_fa
     assert gap > session_s
     waited = next(c.seconds for c in worker.commits if c.records > before) - frozen_until
     note_fault(
-        "inference: broker frozen for longer than the session", 1,
-        f"no commit for {gap:.1f} s, the next one {waited:.1f} s after the thaw", verdict,
-    )  # fmt: skip
+        "inference: broker frozen for longer than the session",
+        1,
+        f"no commit for {gap:.1f} s, the next one {waited:.1f} s after the thaw",
+        verdict,
+    )
 
 
 def test_connections_cut(kafka, make_stage, spawn, note_fault):

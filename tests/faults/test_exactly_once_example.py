@@ -25,10 +25,23 @@ def command(kafka, make_topic, group, susy_split, tmp_path) -> list[str]:
     write(kafka.bootstrap_servers, topic, messages.values, messages.keys)
     build_model().save(model)
     return [
-        sys.executable, EXAMPLE, "--bootstrap-servers", kafka.bootstrap_servers, "--topic", topic,
-        "--predictions", make_topic(2), "--group-id", group, "--model", str(model),
-        "--transaction-records", "500", "--artifacts", str(tmp_path),
-    ]  # fmt: skip
+        sys.executable,
+        EXAMPLE,
+        "--bootstrap-servers",
+        kafka.bootstrap_servers,
+        "--topic",
+        topic,
+        "--predictions",
+        make_topic(2),
+        "--group-id",
+        group,
+        "--model",
+        str(model),
+        "--transaction-records",
+        "500",
+        "--artifacts",
+        str(tmp_path),
+    ]
 
 
 def test_killed_and_started_again(kafka, admin, command, group):

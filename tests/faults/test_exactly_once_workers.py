@@ -51,9 +51,12 @@ def test_killed_again_and_again(make_stage, spawn, times, note_fault):
     for number in range(kills):
         within = (chosen.choice(["produced", "offsets"]), chosen.randint(1, 3))
         worker = spawn(
-            stage, records=100, stream_timeout=-1, model_s=0.02,
+            stage,
+            records=100,
+            stream_timeout=-1,
+            model_s=0.02,
             kill=within if number % 2 else None,
-        )  # fmt: skip
+        )
         if number % 2:
             assert worker.end() == -signal.SIGKILL, worker.errors()
         else:
@@ -66,9 +69,11 @@ def test_killed_again_and_again(make_stage, spawn, times, note_fault):
     last.finish()
     verdict, rejected = stage.judge(), stage.rejected()
     note_fault(
-        "inference: worker killed -9", kills,
-        f"{commits} commits, {rejected:,} aborted predictions in the log", verdict,
-    )  # fmt: skip
+        "inference: worker killed -9",
+        kills,
+        f"{commits} commits, {rejected:,} aborted predictions in the log",
+        verdict,
+    )
     assert len(pids) == kills
     assert last.records > 0
     assert rejected >= kills // 2
@@ -111,9 +116,11 @@ def test_one_of_two_is_killed_and_the_other_takes_over(make_stage, spawn, note_f
     assert second.rebalances > 1
     spawn(stage, worker="3", records=5_000).finish()
     note_fault(
-        "inference: one of two workers killed -9", 1, f"{took}, session {SESSION_S} s",
+        "inference: one of two workers killed -9",
+        1,
+        f"{took}, session {SESSION_S} s",
         stage.judge(),
-    )  # fmt: skip
+    )
 
 
 def test_restarted_worker_has_its_partitions_at_once(make_stage, spawn, note_fault):
@@ -160,9 +167,13 @@ def test_frozen_within_a_transaction_nobody_has_taken_over(make_stage, spawn, no
     """Its membership and its transaction are over when it wakes: it is no zombie, and goes on."""
     stage = make_stage(20_000)
     worker = spawn(
-        stage, records=100, stream_timeout=-1, freeze=("offsets", 5), transaction_timeout=1000,
+        stage,
+        records=100,
+        stream_timeout=-1,
+        freeze=("offsets", 5),
+        transaction_timeout=1000,
         configuration=QUICK,
-    )  # fmt: skip
+    )
     process = psutil.Process(worker.process.pid)
     wait_for(lambda: process.status() == psutil.STATUS_STOPPED, "the worker to freeze itself", 60)
     admin = Admin(stage.servers)

@@ -108,9 +108,13 @@ def wait_until_said(options: Options, what: str, process: Process) -> None:
 
 def test_killed_at_each_marked_point(options, story):
     points = [
-        ("before plan", 1), ("behind plan", 2), ("batch", 20), ("before rename", 4),
-        ("behind rename", 4), ("behind state", 1),
-    ]  # fmt: skip
+        ("before plan", 1),
+        ("behind plan", 2),
+        ("batch", 20),
+        ("before rename", 4),
+        ("behind rename", 4),
+        ("behind state", 1),
+    ]
     reached = []
     for point in points:
         assert learner_child.run(options.but(signal_at=point)) == -signal.SIGKILL

@@ -55,9 +55,12 @@ def _batches(servers: str, topic: str, group: str, configuration: list[str]):
     import tensorflow_io as tfio
 
     dataset = tfio.experimental.streaming.KafkaGroupIODataset(
-        topics=[topic], group_id=group, servers=servers, stream_timeout=STREAM_TIMEOUT_MS,
+        topics=[topic],
+        group_id=group,
+        servers=servers,
+        stream_timeout=STREAM_TIMEOUT_MS,
         configuration=[*GROUP_CONFIGURATION, *configuration],
-    )  # fmt: skip
+    )
     return dataset.map(lambda message, _key: message).batch(BATCH_SIZE)
 
 

@@ -118,14 +118,22 @@ def main() -> None:
     transactions.Producer = MarkedProducer
     worker = ExactlyOnceInference(
         InferenceJob(
-            _model(options), CsvDecoder(2), [options.topic], options.predictions, options.group,
+            _model(options),
+            CsvDecoder(2),
+            [options.topic],
+            options.predictions,
+            options.group,
             options.worker,
         ),
-        options.servers, transaction_records=options.records, transaction_wait=100,
-        stream_timeout=options.stream_timeout, transaction_timeout=options.transaction_timeout,
-        broker_timeout=options.broker_timeout, configuration=options.configuration,
+        options.servers,
+        transaction_records=options.records,
+        transaction_wait=100,
+        stream_timeout=options.stream_timeout,
+        transaction_timeout=options.transaction_timeout,
+        broker_timeout=options.broker_timeout,
+        configuration=options.configuration,
         on_commit=lambda counts: print("committed", counts.read, time.monotonic(), flush=True),
-    )  # fmt: skip
+    )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     try:
         worker.run()

@@ -91,8 +91,10 @@ def _compare(outcomes, recorded: dict, whole: bool) -> int:
     for name in recorded if whole else ():
         verdicts.setdefault(name, "there is no such scenario any more")
     for name, verdict in sorted(verdicts.items()):
-        print(f"{'same' if verdict is None else 'differs':8} {name}"
-              f"{'' if verdict is None else ': ' + verdict}")  # fmt: skip
+        print(
+            f"{'same' if verdict is None else 'differs':8} {name}"
+            f"{'' if verdict is None else ': ' + verdict}"
+        )
     different = sum(verdict is not None for verdict in verdicts.values())
     print(f"{len(verdicts) - different} the same, {different} different")
     return 1 if different else 0

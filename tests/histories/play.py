@@ -84,10 +84,14 @@ class _Player:
         free = queue.SimpleQueue()
         for mortal in self._mortals:
             free.put(mortal)
-        lanes = [threading.Thread(target=self._play_waiting, args=(waiting,), daemon=True)
-                 for _ in range(LANES)]  # fmt: skip
-        lanes += [threading.Thread(target=self._play_killing, args=(killing, free), daemon=True)
-                  for _ in range(MORTALS)]  # fmt: skip
+        lanes = [
+            threading.Thread(target=self._play_waiting, args=(waiting,), daemon=True)
+            for _ in range(LANES)
+        ]
+        lanes += [
+            threading.Thread(target=self._play_killing, args=(killing, free), daemon=True)
+            for _ in range(MORTALS)
+        ]
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -144,8 +148,9 @@ class _Player:
             print(
                 f"[{len(self.outcomes):3}/{self._count}] {time.monotonic() - begun:5.1f} s  "
                 f"{scenario.name}{state}",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+                file=sys.stderr,
+                flush=True,
+            )
         return outcome
 
     def _outcome(self, scenario: Scenario, servers: str, broker) -> Outcome:

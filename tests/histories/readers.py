@@ -193,9 +193,13 @@ class Learner(Reader):
         try:
             stream = Stream(self.topic, LABELLED, self.stage.servers, **chosen)
             progress = learn(
-                self.stage.folder / "learner", stream, linear, train, seed=1,
+                self.stage.folder / "learner",
+                stream,
+                linear,
+                train,
+                seed=1,
                 notify=lambda _line: None,
-            )  # fmt: skip
+            )
         except Exception as error:
             self.story.error(error)
         else:

@@ -29,17 +29,23 @@ from tests.histories.waiting import ScriptError, wait_for
 ANSWER_S = 30.0
 # With librdkafka's default recovery some calls hang after a broker has died and come back (2.16).
 QUIET = {
-    "log_level": 0, "error_cb": lambda _error: None, "metadata.recovery.strategy": "none",
+    "log_level": 0,
+    "error_cb": lambda _error: None,
+    "metadata.recovery.strategy": "none",
     "reconnect.backoff.max.ms": 1000,
-}  # fmt: skip
+}
 LOOK_S = 5.0
 # Values tell the partition that a record is of, for readers that do not say it.
 PARTITION_STEP = 100_000
 COMPACTED = {
-    "cleanup.policy": "compact", "segment.ms": "60000", "segment.jitter.ms": "0",
-    "min.cleanable.dirty.ratio": "0.0", "max.compaction.lag.ms": "100",
-    "delete.retention.ms": "0", "file.delete.delay.ms": "0",
-}  # fmt: skip
+    "cleanup.policy": "compact",
+    "segment.ms": "60000",
+    "segment.jitter.ms": "0",
+    "min.cleanable.dirty.ratio": "0.0",
+    "max.compaction.lag.ms": "100",
+    "delete.retention.ms": "0",
+    "file.delete.delay.ms": "0",
+}
 _COMPACTED_LEFT = [0, 300, 597, 598, 599, 600]
 _HOUR_MS = 3_600_000
 # What a client calls a missing connection depends on when it looks.
@@ -49,9 +55,12 @@ _NO_CONNECTION = re.compile(
 _ADDRESS = re.compile(r"(?:ipv4#)?(?:127\.0\.0\.1|localhost):\d+")
 _REASON = re.compile(r"(no answer from Kafka at HOST:PORT for \d+ ms) \(.*\)$", re.DOTALL)
 _FINDING = {
-    KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR,
-}  # fmt: skip
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
 
 
 class Stage:
@@ -187,9 +196,14 @@ class Stage:
 
         def is_so() -> bool:
             group_now = self._description(group)
-            states = (ConsumerGroupState.STABLE,) if count else (
-                ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD,
-            )  # fmt: skip
+            states = (
+                (ConsumerGroupState.STABLE,)
+                if count
+                else (
+                    ConsumerGroupState.EMPTY,
+                    ConsumerGroupState.DEAD,
+                )
+            )
             return group_now.state in states and len(group_now.members) == count
 
         wait_for(is_so, f"group {group} to have {count} members")
@@ -229,8 +243,9 @@ class Stage:
         self.produce(name, ["600"], ["9"], timestamps=[begin + _HOUR_MS])
         wait_for(
             lambda: [m.offset() for m in self.messages(name)] == _COMPACTED_LEFT,
-            f"topic {name} to be compacted", 120,
-        )  # fmt: skip
+            f"topic {name} to be compacted",
+            120,
+        )
         return name
 
     def _answers(self, topic: str, partitions: int) -> bool:

@@ -17,9 +17,12 @@ def command(script: str, *options: object) -> list[str]:
 def run(script: str, *options: object) -> subprocess.CompletedProcess[str]:
     """Run a script to its end."""
     return subprocess.run(
-        command(script, *options), capture_output=True, text=True, timeout=DEADLINE_S,
+        command(script, *options),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def error_line(done: subprocess.CompletedProcess[str], script: str) -> str:

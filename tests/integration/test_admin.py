@@ -27,7 +27,7 @@ TOPIC_COMMAND = {
 GROUP_COMMAND = {
     OLD_TOOLS: "kafka.admin.ConsumerGroupCommand",
     NEW_TOOLS: "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -48,10 +48,15 @@ def fill(servers: str, topic: str, *counts: int) -> None:
 @contextmanager
 def member(servers: str, topic: str, group: str) -> Iterator[Consumer]:
     """A consumer that is the group's only member and has all partitions."""
-    consumer = Consumer({
-        "bootstrap.servers": servers, "group.id": group, "client.id": "the-member",
-        "auto.offset.reset": "earliest", "enable.auto.commit": False,
-    })  # fmt: skip
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": group,
+            "client.id": "the-member",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
     try:
         consumer.subscribe([topic])
         wait_for(lambda: consumer.poll(0.1) is None and consumer.assignment(), "an assignment")
@@ -69,9 +74,17 @@ def output_of(version: str, main: str, servers: str, *arguments: str) -> str:
     """What a command-line tool of Kafka prints, run from its locked jars."""
     classpath = f"{jars.fetch(jars.read_lock(version), progress=False)}/*"
     command = [
-        java_executable(), "-Xmx128M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-        "-cp", classpath, main, "--bootstrap-server", servers, *arguments,
-    ]  # fmt: skip
+        java_executable(),
+        "-Xmx128M",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        classpath,
+        main,
+        "--bootstrap-server",
+        servers,
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -203,9 +216,7 @@ def test_topic_is_printed_as_the_tool_of_the_tutorials_kafka_prints_it(kafka, ad
     assert format_topic(admin.describe_topic(topic)).splitlines() == printed
 
 
-def test_topic_is_printed_as_the_newer_tool_prints_it_but_for_new_fields(
-    kafka, admin, make_topic
-):  # fmt: skip
+def test_topic_is_printed_as_the_newer_tool_prints_it_but_for_new_fields(kafka, admin, make_topic):
     topic = make_topic(partitions=3, settings={"cleanup.policy": "compact"})
     printed = describe_topic(NEW_TOOLS, kafka.bootstrap_servers, topic)
     ours = format_topic(admin.describe_topic(topic)).splitlines()

@@ -137,8 +137,12 @@ def test_broker_that_ends_while_starting_shows_its_log(broker: ComposeBroker):
     recipe = f"FROM {base}\nCMD echo this broker ends at once; exit 3\n"
     subprocess.run(
         ["docker", "build", "-q", "-t", image, "-"],
-        input=recipe, text=True, check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+        input=recipe,
+        text=True,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     try:
         with pytest.raises(BrokerError, match=r"(?s)exited; .*:\n  this broker ends at once"):
             compose.start(image, project)

@@ -20,10 +20,23 @@ ROWS, EPOCHS = 2000, 2
 def options(folder, version: str) -> list[object]:
     port, zookeeper_port = free_ports(2)
     return [
-        "--kafka-version", version, "--port", port, "--zookeeper-port", zookeeper_port,
-        "--rows", ROWS, "--epochs", EPOCHS, "--susy", "synthetic", "--artifacts", folder,
-        "--reports", folder / "reports",
-    ]  # fmt: skip
+        "--kafka-version",
+        version,
+        "--port",
+        port,
+        "--zookeeper-port",
+        zookeeper_port,
+        "--rows",
+        ROWS,
+        "--epochs",
+        EPOCHS,
+        "--susy",
+        "synthetic",
+        "--artifacts",
+        folder,
+        "--reports",
+        folder / "reports",
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +66,14 @@ def test_observes_what_few_rows_allow(tutorial):
     verdicts = judge(json.loads((folder / "observations.json").read_text()))
     assert [v.claim.id for v in verdicts if v.status == FAILS] == []
     assert {v.claim.id for v in verdicts if v.status == HOLDS} >= {
-        "topics.partitions", "topics.leaders", "model.total_parameters", "group.lag",
-        "group.member", "group.second_read", "predict.same_as_live",
-    }  # fmt: skip
+        "topics.partitions",
+        "topics.leaders",
+        "model.total_parameters",
+        "group.lag",
+        "group.member",
+        "group.second_read",
+        "predict.same_as_live",
+    }
     unseen = {v.claim.id for v in verdicts if v.observed is None}
     assert unseen <= {c.id for c in read_claims() if c.test or c.needs == "zookeeper"}
 
@@ -97,8 +115,11 @@ def test_ctrl_c_leaves_no_process(tmp_path, pytestconfig):
     """SIGINT in the middle of the run, to all of it, as a terminal sends it."""
     process = subprocess.Popen(
         command("run_tutorial.py", *options(tmp_path, pytestconfig.getoption("--kafka-version"))),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     try:
         wait_for(lambda: (tmp_path / "SUSY.csv").exists(), "the rows to be loaded", 90)
         assert java_of(tmp_path)

@@ -15,9 +15,14 @@ from tfkafka.testing.brokers.processes import free_ports
 
 ROWS = 1500
 NEED_KAFKA = [
-    "03_create_topics.py", "05_write_to_kafka.py", "06_train.py", "07_evaluate.py",
-    "08_describe_group.py", "09_train_online.py", "10_predict.py",
-]  # fmt: skip
+    "03_create_topics.py",
+    "05_write_to_kafka.py",
+    "06_train.py",
+    "07_evaluate.py",
+    "08_describe_group.py",
+    "09_train_online.py",
+    "10_predict.py",
+]
 
 
 @pytest.fixture(scope="module")
@@ -155,12 +160,17 @@ def test_numbers_that_cannot_be(script: str, flag: str, value: int, least: int, 
 
 def test_a_reader_that_is_not_installed():
     """As with STACK=latest, which comes without tensorflow-io."""
-    code = "import sys; sys.modules['tensorflow_io'] = None; sys.argv[0] = '06_train.py'; " \
-           "import _common; _common.import_reader('tfio')"  # fmt: skip
+    code = (
+        "import sys; sys.modules['tensorflow_io'] = None; sys.argv[0] = '06_train.py'; "
+        "import _common; _common.import_reader('tfio')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=ROOT / "scripts", capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=ROOT / "scripts",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert "--reader tfkafka" in error_line(done, "06_train.py")
 
 
@@ -179,8 +189,10 @@ def test_a_full_disk_costs_nothing_that_was_there(artifacts):
     )
     done = subprocess.run(
         ["bash", "-c", 'ulimit -f 500; exec "$@"', "bash", *script],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert "SUSY.csv: cannot be written: File too large" in error_line(done, "04_load_susy.py")
     assert (artifacts / "SUSY.csv").read_bytes() == before
     assert list(artifacts.glob(".new-*")) == []
@@ -219,9 +231,11 @@ def test_ctrl_c_while_writing(no_topics: str, tmp_path):
     susy = ("--susy", "synthetic", "--rows", 100_000)
     assert run("04_load_susy.py", *susy, "--artifacts", tmp_path).returncode == 0
     done = interrupt(
-        "05_write_to_kafka.py", where,
-        lambda: Admin(no_topics).record_count("susy-train") > 0, "records in susy-train",
-    )  # fmt: skip
+        "05_write_to_kafka.py",
+        where,
+        lambda: Admin(no_topics).record_count("susy-train") > 0,
+        "records in susy-train",
+    )
     assert "interrupted" in done
     line = error_line(run("05_write_to_kafka.py", *where), "05_write_to_kafka.py")
     assert "--recreate" in line
@@ -233,9 +247,12 @@ def test_ctrl_c_while_training(no_topics: str, artifacts):
     assert run("05_write_to_kafka.py", *where).returncode == 0
     log = artifacts / "log"
     done = interrupt(
-        "06_train.py", (*where, "--epochs", 1000), lambda: "Epoch 2/" in log.read_text(),
-        "the second epoch", log,
-    )  # fmt: skip
+        "06_train.py",
+        (*where, "--epochs", 1000),
+        lambda: "Epoch 2/" in log.read_text(),
+        "the second epoch",
+        log,
+    )
     assert "interrupted" in done
     assert not (artifacts / "susy.keras").exists()
 

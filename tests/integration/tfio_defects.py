@@ -86,9 +86,11 @@ def send(servers: str, topic: str, numbers: Iterable[int], partition: int = 0) -
     producer = Producer({"bootstrap.servers": servers})
     for number in numbers:
         producer.produce(
-            topic, str(number), partition=partition,
+            topic,
+            str(number),
+            partition=partition,
             on_delivery=lambda error, _: failed.append(error) if error else None,
-        )  # fmt: skip
+        )
     if producer.flush(30) or failed:
         raise AssertionError(f"not all records for {topic} were acknowledged: {failed[:3]}")
 
@@ -135,9 +137,10 @@ def read_with_late_records(
     # Committed in the background: waited for, and whatever is there in the end is the fact.
     with contextlib.suppress(TfkafkaError):
         wait_for(
-            lambda: _committed(servers, group) == late.stop, "all to be committed",
+            lambda: _committed(servers, group) == late.stop,
+            "all to be committed",
             2 * AUTO_COMMIT_S,
-        )  # fmt: skip
+        )
     [row] = Admin(servers).describe_group(group)
     return Late(delivered, row.committed, row.lag)
 
@@ -151,9 +154,10 @@ def die_after_auto_commit(reader: str, servers: str, topic: str, group: str, led
     # A reader that commits no more than was seen gets three chances to do otherwise.
     with contextlib.suppress(TfkafkaError):
         wait_for(
-            lambda: (_committed(servers, group) or 0) > 1, "a commit beyond what was seen",
+            lambda: (_committed(servers, group) or 0) > 1,
+            "a commit beyond what was seen",
             3 * AUTO_COMMIT_S,
-        )  # fmt: skip
+        )
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -213,9 +217,12 @@ def _partition(reader: str, servers: str, topic: str, **options):
 def _group(reader: str, servers: str, topic: str, group: str, configuration=(), **options):
     options.setdefault("stream_timeout", STREAM_TIMEOUT_MS)
     return importlib.import_module(reader).experimental.streaming.KafkaGroupIODataset(
-        topics=[topic], group_id=group, servers=servers,
-        configuration=[*GROUP_CONFIGURATION, *configuration], **options,
-    )  # fmt: skip
+        topics=[topic],
+        group_id=group,
+        servers=servers,
+        configuration=[*GROUP_CONFIGURATION, *configuration],
+        **options,
+    )
 
 
 def _numbers(dataset) -> list[int]:

@@ -9,9 +9,14 @@ from tfkafka.client.fill import PythonFiller
 def message(value=b"v", key=None, partition=0, offset=0, topic="t", headers=None, kind=Message):
     """A message, or one of a subclass; its time is 1,700,000,000,000 ms + its offset."""
     return kind(
-        topic=topic, partition=partition, offset=offset, key=key, value=value, headers=headers,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=key,
+        value=value,
+        headers=headers,
         timestamp=(1, 1_700_000_000_000 + offset),
-    )  # fmt: skip
+    )
 
 
 def fault(code, partition=0, offset=0, topic="t") -> Message:

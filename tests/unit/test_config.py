@@ -60,10 +60,15 @@ def test_a_refused_value_is_told_unless_it_is_a_secret():
 
 def test_what_says_how_to_connect_goes_to_the_other_clients_too():
     connection = {
-        "bootstrap.servers": "h:1", "client.id": "c", "security.protocol": "ssl",
-        "enable.ssl.certificate.verification": "false", "https.ca.location": "probe",
-        "sasl.mechanism": "PLAIN", "oauth_cb": print, "broker.address.family": "v4",
-    }  # fmt: skip
+        "bootstrap.servers": "h:1",
+        "client.id": "c",
+        "security.protocol": "ssl",
+        "enable.ssl.certificate.verification": "false",
+        "https.ca.location": "probe",
+        "sasl.mechanism": "PLAIN",
+        "oauth_cb": print,
+        "broker.address.family": "v4",
+    }
     others = {"group.id": "g", "enable.partition.eof": True, "session.timeout.ms": 7000}
     assert config.connection_settings({**connection, **others}) == connection
 
@@ -76,10 +81,13 @@ def test_the_address_may_have_librdkafkas_other_name():
 
 def test_secrets_are_masked_in_every_text_of_the_settings():
     secrets = {
-        "sasl.password": "hush", "ssl.key.password": "hush", "ssl.keystore.password": "hush",
-        "ssl.key.pem": "hush", "sasl.oauthbearer.client.secret": "hush",
+        "sasl.password": "hush",
+        "ssl.key.password": "hush",
+        "ssl.keystore.password": "hush",
+        "ssl.key.pem": "hush",
+        "sasl.oauthbearer.client.secret": "hush",
         "sasl.oauthbearer.assertion.private.key.passphrase": "hush",
-    }  # fmt: skip
+    }
     settings = config.parse({**secrets, "client.id": "me"})
     for text in (repr(settings), str(settings), f"{settings}"):
         assert "hush" not in text

@@ -38,9 +38,7 @@ def test_summary(pytester: pytest.Pytester):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_claimed=CASES)
     reports = pytester.mkdir("reports")
-    done = pytester.runpytest_inprocess(
-        "-p", "no:randomly", f"--junitxml={reports / 'tests.xml'}"
-    )  # fmt: skip
+    done = pytester.runpytest_inprocess("-p", "no:randomly", f"--junitxml={reports / 'tests.xml'}")
     done.assert_outcomes(passed=4, failed=1)
     done.stdout.fnmatch_lines(
         [

@@ -327,9 +327,16 @@ def format_topic(topic: Topic) -> str:
 
 
 GROUP_COLUMNS = (
-    "GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET", "LAG", "CONSUMER-ID",
-    "HOST", "CLIENT-ID",
-)  # fmt: skip
+    "GROUP",
+    "TOPIC",
+    "PARTITION",
+    "CURRENT-OFFSET",
+    "LOG-END-OFFSET",
+    "LAG",
+    "CONSUMER-ID",
+    "HOST",
+    "CLIENT-ID",
+)
 
 
 def format_group(rows: list[GroupPartition]) -> str:
@@ -337,9 +344,16 @@ def format_group(rows: list[GroupPartition]) -> str:
     table = [GROUP_COLUMNS]
     for row in rows:
         cells = (
-            row.group, row.topic, row.partition, row.committed, row.end, row.lag,
-            row.consumer_id, row.host, row.client_id,
-        )  # fmt: skip
+            row.group,
+            row.topic,
+            row.partition,
+            row.committed,
+            row.end,
+            row.lag,
+            row.consumer_id,
+            row.host,
+            row.client_id,
+        )
         table.append(tuple("-" if cell is None else str(cell) for cell in cells))
     widths = [max(len(line[column]) for line in table) for column in range(len(GROUP_COLUMNS))]
     return "\n".join(

@@ -138,9 +138,11 @@ def wait_until_settled(settings: config.Settings, topic: str) -> None:
         return committed == all_records
 
     wait_for(
-        is_settled, f"the end of a transaction on {topic}; is a worker running?", SETTLED_S,
+        is_settled,
+        f"the end of a transaction on {topic}; is a worker running?",
+        SETTLED_S,
         PredictionsError,
-    )  # fmt: skip
+    )
 
 
 def _inputs(

@@ -252,9 +252,10 @@ class _Learner:
         begun = time.monotonic()
         progress = self.progress
         header = {
-            **self._identity(), "records": progress.records,
+            **self._identity(),
+            "records": progress.records,
             "positions": list(progress.positions.items()),
-        }  # fmt: skip
+        }
         arrays = {f"{i:05}": variable.numpy() for i, variable in enumerate(self._variables())}
         save(self._states.path(progress.mini_datasets), header, arrays)
         self._states.forget_before(progress.mini_datasets - self._keep + 1)
@@ -286,9 +287,11 @@ class _Learner:
         """What must not change between processes."""
         shapes = [f"{v.dtype}{list(v.shape)}" for v in self._variables()]
         return {
-            "topic": self._stream.topic, "mini_dataset": self._stream.mini_dataset,
-            "seed": self._seed, "model": " ".join(shapes),
-        }  # fmt: skip
+            "topic": self._stream.topic,
+            "mini_dataset": self._stream.mini_dataset,
+            "seed": self._seed,
+            "model": " ".join(shapes),
+        }
 
 
 @contextmanager

@@ -168,9 +168,12 @@ class KafkaOutputSequence:
         while self._written + len(items) in self._waiting:
             items.append(self._waiting[self._written + len(items)])
         write(
-            str(self._settings["bootstrap.servers"]), self._place.topic, items,
-            partition=self._place.partition, configuration=self._settings,
-        )  # fmt: skip
+            str(self._settings["bootstrap.servers"]),
+            self._place.topic,
+            items,
+            partition=self._place.partition,
+            configuration=self._settings,
+        )
         for index in range(self._written, self._written + len(items)):
             del self._waiting[index]
         self._written += len(items)

@@ -34,9 +34,15 @@ def _density(axis, frame, name, value, edges, colour, title, points) -> None:
     if points:
         middle = (edges[1:] + edges[:-1]) / 2
         axis.errorbar(
-            middle, count / unit, np.sqrt(square) / unit, fmt=".", ms=2, lw=0.6, color=colour,
+            middle,
+            count / unit,
+            np.sqrt(square) / unit,
+            fmt=".",
+            ms=2,
+            lw=0.6,
+            color=colour,
             label=f"{title}, real",
-        )  # fmt: skip
+        )
     else:
         axis.stairs(count / unit, edges, color=colour, lw=0.9, label=f"{title}, synthetic")
 
@@ -78,9 +84,13 @@ def roc_curves(figure: Figure, trainings: dict[str, dict]) -> None:
             style = "-" if test == "real" else "--"
             for axis in (whole, corner):
                 axis.plot(
-                    score["false_positive"], score["true_positive"], style, color=colour, lw=1,
+                    score["false_positive"],
+                    score["true_positive"],
+                    style,
+                    color=colour,
+                    lw=1,
                     label=label,
-                )  # fmt: skip
+                )
     whole.legend(title="trained on (rows) -> tested on: AUC", fontsize=6)
     corner.set_xlim(0, 0.4)
     corner.set_ylim(0.5, 1)

@@ -63,9 +63,14 @@ def tfkafka(use: str, servers: str, topic: str, records: int, group: str) -> Rou
 
     def made(number: int) -> tf.data.Dataset:
         return KafkaGroupDataset(
-            topic, f"{group}-tfkafka-{number}", servers, 0, EARLIEST,
-            decode=DECODER, batch_size=BATCH_SIZE,
-        )  # fmt: skip
+            topic,
+            f"{group}-tfkafka-{number}",
+            servers,
+            0,
+            EARLIEST,
+            decode=DECODER,
+            batch_size=BATCH_SIZE,
+        )
 
     return _rounds(use, records, made)
 
@@ -111,9 +116,13 @@ def online_tfkafka(
 
     def once(number: int) -> Sample:
         online = KafkaMiniBatchDataset(
-            topic, f"{group}-tfkafka-{number}", servers, STREAM_TIMEOUT_MS, EARLIEST,
+            topic,
+            f"{group}-tfkafka-{number}",
+            servers,
+            STREAM_TIMEOUT_MS,
+            EARLIEST,
             decode=DECODER,
-        )  # fmt: skip
+        )
         return _second_mini_dataset(model, online, _shuffled)
 
     return once
@@ -128,9 +137,12 @@ def online_tutorial(
 
     def once(number: int) -> Sample:
         online = streaming.KafkaBatchIODataset(
-            topics=[topic], group_id=f"{group}-{reader}-{number}", servers=servers,
-            stream_timeout=STREAM_TIMEOUT_MS, configuration=PATIENT_GROUP_CONFIGURATION,
-        )  # fmt: skip
+            topics=[topic],
+            group_id=f"{group}-{reader}-{number}",
+            servers=servers,
+            stream_timeout=STREAM_TIMEOUT_MS,
+            configuration=PATIENT_GROUP_CONFIGURATION,
+        )
         return _second_mini_dataset(
             model, online, lambda rows: rows.shuffle(32).map(decode).batch(ONLINE_BATCH_SIZE)
         )

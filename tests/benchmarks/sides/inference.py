@@ -90,9 +90,12 @@ def _rounds(
         window = Window(records // per_transaction)
         job = InferenceJob(predict, CsvDecoder(COLUMNS), [topic], predictions, f"{group}-{number}")
         worker = ExactlyOnceInference(
-            job, servers, transaction_records=per_transaction, stream_timeout=0,
+            job,
+            servers,
+            transaction_records=per_transaction,
+            stream_timeout=0,
             on_commit=lambda _counts: window.count(),
-        )  # fmt: skip
+        )
         counts = worker.run()
         assert counts.used == records and worker.restarts == 0
         assert window.sample is not None, "there were more or fewer transactions"

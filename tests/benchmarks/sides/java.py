@@ -34,9 +34,20 @@ def find(version: str) -> dict[str, str]:
 def consumer(servers: str, topic: str, records: int, java: str, classpath: str) -> Round:
     """ConsumerPerformance over the first records of a topic; its own fetch time counts."""
     command = [
-        java, "-Xmx512M", "-cp", classpath, CONSUMER, "--bootstrap-server", servers,
-        "--topic", topic, "--messages", str(records), "--timeout", "60000",
-    ]  # fmt: skip
+        java,
+        "-Xmx512M",
+        "-cp",
+        classpath,
+        CONSUMER,
+        "--bootstrap-server",
+        servers,
+        "--topic",
+        topic,
+        "--messages",
+        str(records),
+        "--timeout",
+        "60000",
+    ]
 
     def once(_number: int) -> Sample:
         text, sample = _run(command)
@@ -57,10 +68,21 @@ def producer(servers: str, topic: str, values: list[bytes], java: str, classpath
     payloads = Path(folder.name, "payloads")
     payloads.write_bytes(b"\n".join(values))
     command = [
-        java, "-Xmx512M", "-cp", classpath, PRODUCER, "--num-records", str(len(values)),
-        "--payload-file", str(payloads), "--throughput", "-1",
-        "--producer-props", f"bootstrap.servers={servers}", "acks=all",
-    ]  # fmt: skip
+        java,
+        "-Xmx512M",
+        "-cp",
+        classpath,
+        PRODUCER,
+        "--num-records",
+        str(len(values)),
+        "--payload-file",
+        str(payloads),
+        "--throughput",
+        "-1",
+        "--producer-props",
+        f"bootstrap.servers={servers}",
+        "acks=all",
+    ]
 
     def once_into(name: str) -> Sample:
         assert folder.name  # keeps the folder as long as the rounds

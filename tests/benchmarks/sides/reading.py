@@ -19,9 +19,13 @@ def tfkafka_raw(servers: str, topic: str, records: int) -> Round:
 
 
 def tfkafka_decoded(
-    servers: str, topic: str, records: int, batch_size: int | None = None,
-    partitions: int = 1, delay_s: float = 0.0,
-) -> Round:  # fmt: skip
+    servers: str,
+    topic: str,
+    records: int,
+    batch_size: int | None = None,
+    partitions: int = 1,
+    delay_s: float = 0.0,
+) -> Round:
     """tfkafka's whole chunks, or batches, of (features, label).
 
     `records` of each partition. `delay_s` slows the reader on purpose: for each 1,000 records.
@@ -31,9 +35,13 @@ def tfkafka_decoded(
     if delay_s:
         _slow_down(delay_s)
     dataset = KafkaDataset(
-        topic, list(range(partitions)), stop=records, servers=servers, batch_size=batch_size,
+        topic,
+        list(range(partitions)),
+        stop=records,
+        servers=servers,
+        batch_size=batch_size,
         decode=CsvDecoder(COLUMNS, label="key"),
-    )  # fmt: skip
+    )
     return _counting(dataset.chunks() if batch_size is None else dataset, records * partitions)
 
 
@@ -80,10 +88,12 @@ def bare_loop(
     def work() -> None:
         consumer = Consumer(
             {
-                "bootstrap.servers": servers, "group.id": "bare", "enable.auto.commit": False,
+                "bootstrap.servers": servers,
+                "group.id": "bare",
+                "enable.auto.commit": False,
                 **(settings or {}),
             }
-        )  # fmt: skip
+        )
         consumer.assign([TopicPartition(topic, 0, 0)])
         left = records
         while left:
@@ -125,9 +135,11 @@ def over_kafka_python(servers: str, topic: str, records: int) -> Round:
 
     def generate() -> Iterator[tuple[bytes, bytes]]:
         consumer = KafkaConsumer(
-            topic, bootstrap_servers=servers, auto_offset_reset="earliest",
+            topic,
+            bootstrap_servers=servers,
+            auto_offset_reset="earliest",
             enable_auto_commit=False,
-        )  # fmt: skip
+        )
         for count, message in enumerate(consumer, 1):
             yield message.value, message.key
             if count == records:

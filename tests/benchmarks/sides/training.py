@@ -14,9 +14,12 @@ STEPS = 200
 
 
 def memory(
-    features: np.ndarray, labels: np.ndarray, steps_per_execution: int = 1, shuffle: bool = False,
+    features: np.ndarray,
+    labels: np.ndarray,
+    steps_per_execution: int = 1,
+    shuffle: bool = False,
     records: int | None = None,
-) -> Round:  # fmt: skip
+) -> Round:
     """An epoch over decoded tensors in memory; shuffled as the tutorial does, or not at all.
 
     `records`: this many, the same rows over and over; None: each row once.

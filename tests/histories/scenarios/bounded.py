@@ -109,11 +109,13 @@ def bounded_metadata(stage: Stage, story: Story) -> None:
     producer.flush(30)
     dataset = KafkaDataset(topic, servers=stage.servers, metadata=True)
     for message, key, where in dataset.as_numpy_iterator():
-        story.deliver([
-            f"{where.topic.decode()}:{where.partition}:{where.offset} {message!r} {key!r} "
-            f"at {where.timestamp} null {bool(where.null_message)} {bool(where.null_key)} "
-            f"headers {headers_of(where.headers)}"
-        ])  # fmt: skip
+        story.deliver(
+            [
+                f"{where.topic.decode()}:{where.partition}:{where.offset} {message!r} {key!r} "
+                f"at {where.timestamp} null {bool(where.null_message)} {bool(where.null_key)} "
+                f"headers {headers_of(where.headers)}"
+            ]
+        )
 
 
 @scenario()
@@ -122,8 +124,9 @@ def bounded_batches(stage: Stage, story: Story) -> None:
     topic = stage.topic()
     stage.produce(topic, [f"{n},{n / 2}" for n in range(100)], [str(n % 2) for n in range(100)])
     batches = KafkaDataset(topic, servers=stage.servers, batch_size=30)
-    story.deliver(f"{len(message)} records, the first {message[0].numpy()}"
-                  for message, _ in batches)  # fmt: skip
+    story.deliver(
+        f"{len(message)} records, the first {message[0].numpy()}" for message, _ in batches
+    )
     for label in ("key", None):
         decoded = KafkaDataset(
             topic, servers=stage.servers, decode=CsvDecoder(2, label=label), batch_size=40

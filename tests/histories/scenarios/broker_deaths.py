@@ -97,9 +97,14 @@ def mini_batch_broker_returns(stage: Stage, story: Story) -> None:
     """The broker dies in the second mini dataset, and returns."""
     numbers = _filled(stage, story, 4 * MINI)
     dataset = KafkaBatchDataset(
-        numbers.topic, numbers.group, stage.servers, 0, [*mini_size(MINI), FETCH],
-        metadata=True, **AHEAD,
-    )  # fmt: skip
+        numbers.topic,
+        numbers.group,
+        stage.servers,
+        0,
+        [*mini_size(MINI), FETCH],
+        metadata=True,
+        **AHEAD,
+    )
     for number, mini in enumerate(dataset, 1):
         numbers.note_commits(f"in mini dataset {number}")
         story.step(f"mini dataset {number} of {len(mini)}")

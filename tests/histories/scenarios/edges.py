@@ -27,9 +27,9 @@ def write_records(stage: Stage, story: Story) -> None:
     count += write(stage.servers, topic, ["", None, b"\xff"], partition=2)
     story.step(f"{count} written")
     for message in stage.messages(topic, 3):
-        story.deliver([
-            f"{message.partition()}:{message.offset()} {message.key()!r} {message.value()!r}"
-        ])  # fmt: skip
+        story.deliver(
+            [f"{message.partition()}:{message.offset()} {message.key()!r} {message.value()!r}"]
+        )
     refused = [
         lambda: write(stage.servers, topic, ["x" * 5000], partition=0),
         lambda: write(stage.servers, topic, ["1", "2"], ["1"]),

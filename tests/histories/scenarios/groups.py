@@ -41,15 +41,23 @@ class Numbers:
 
     def dataset(self, stream_timeout: int = 0, configuration=EARLIEST, **options):
         return KafkaGroupDataset(
-            self.topic, self.group, self.stage.servers, stream_timeout, configuration,
+            self.topic,
+            self.group,
+            self.stage.servers,
+            stream_timeout,
+            configuration,
             **{"metadata": True, **options},
-        )  # fmt: skip
+        )
 
     def mini_datasets(self, stream_timeout: int = 0, records: int = 100, **options):
         return KafkaBatchDataset(
-            self.topic, self.group, self.stage.servers, stream_timeout, mini_size(records),
+            self.topic,
+            self.group,
+            self.stage.servers,
+            stream_timeout,
+            mini_size(records),
             **{"metadata": True, **options},
-        )  # fmt: skip
+        )
 
     def note_commits(self, when: str) -> None:
         self.story.commit(when, self.stage.committed(self.group, self.topic))
@@ -236,8 +244,10 @@ def group_several_topics(stage: Stage, story: Story) -> None:
     stage.numbers(topics[0], 50)
     stage.numbers(topics[1], 50, 1)
     dataset = KafkaGroupDataset(topics, group, stage.servers, 0, EARLIEST, metadata=True)
-    story.deliver(f"{where.topic.decode()}/{place(message, where)}"
-                  for message, _, where in dataset.as_numpy_iterator())  # fmt: skip
+    story.deliver(
+        f"{where.topic.decode()}/{place(message, where)}"
+        for message, _, where in dataset.as_numpy_iterator()
+    )
     for topic in topics:
         story.commit(stage.normalise(topic), stage.committed(group, topic))
     missing = KafkaGroupDataset(stage.name("missing"), group, stage.servers, 1000)

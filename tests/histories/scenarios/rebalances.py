@@ -244,9 +244,14 @@ def _read_and(elements: Iterator[str], count: int, then: Callable[[], None]) -> 
 
 def _quick_minis(numbers: Numbers):
     return KafkaBatchDataset(
-        numbers.topic, numbers.group, numbers.stage.servers, 0,
-        [*mini_size(100), *QUICK], metadata=True, **AHEAD,
-    )  # fmt: skip
+        numbers.topic,
+        numbers.group,
+        numbers.stage.servers,
+        0,
+        [*mini_size(100), *QUICK],
+        metadata=True,
+        **AHEAD,
+    )
 
 
 def _visit(numbers: Numbers | Worker, count: int) -> list[str]:
@@ -268,11 +273,16 @@ def _visit(numbers: Numbers | Worker, count: int) -> list[str]:
 @contextmanager
 def _member(numbers: Numbers | Worker) -> Iterator[Consumer]:
     """A member that is not the product's, with a partition of its own."""
-    consumer = Consumer({
-        "bootstrap.servers": numbers.stage.servers, "group.id": numbers.group,
-        "auto.offset.reset": "earliest", "enable.auto.commit": False,
-        "heartbeat.interval.ms": 500, **QUIET,
-    })  # fmt: skip
+    consumer = Consumer(
+        {
+            "bootstrap.servers": numbers.stage.servers,
+            "group.id": numbers.group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "heartbeat.interval.ms": 500,
+            **QUIET,
+        }
+    )
     # Nothing is fetched before the script asks for a record.
     consumer.subscribe([numbers.topic], on_assign=lambda c, p: (c.assign(p), c.pause(p)))
     try:

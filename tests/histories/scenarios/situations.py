@@ -88,6 +88,9 @@ SITUATIONS = [
 for _kind, _make in READERS.items():
     for _situation, _order in SITUATIONS:
         registry.add(
-            f"{_kind}_{_situation.__name__}", functools.partial(_situation, _make), _order,
-            kills=False, online=_make.online,
-        )  # fmt: skip
+            f"{_kind}_{_situation.__name__}",
+            functools.partial(_situation, _make),
+            _order,
+            kills=False,
+            online=_make.online,
+        )

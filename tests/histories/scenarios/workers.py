@@ -69,9 +69,10 @@ def exactly_once_late_records(stage: Stage, story: Story) -> None:
     worker = Worker(stage, story, topic)
     committed: list[int] = []
     running = worker.make(
-        stream_timeout=SILENCE_MS, transaction_wait=50,
+        stream_timeout=SILENCE_MS,
+        transaction_wait=50,
         on_commit=lambda counts: committed.append(counts.read),
-    )  # fmt: skip
+    )
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     wait_for(lambda: committed and committed[-1] == 130, "the first records to be committed")
@@ -90,9 +91,11 @@ def exactly_once_stop(stage: Stage, story: Story) -> None:
     worker = Worker(stage, story, topic)
     committed: list[int] = []
     running = worker.make(
-        keras_predict(_identity()), stream_timeout=-1, transaction_wait=50,
+        keras_predict(_identity()),
+        stream_timeout=-1,
+        transaction_wait=50,
         on_commit=lambda counts: committed.append(counts.read),
-    )  # fmt: skip
+    )
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     wait_for(lambda: committed and committed[-1] == 130, "all records to be committed")
@@ -166,10 +169,11 @@ def online_tells_a_group(stage: Stage, story: Story) -> None:
     def wait_until_told(number: int) -> None:
         expected = 100 * (number - 1)
         wait_for(
-            lambda: len(told := stage.committed(group, topic)) == 2
-            and sum(told.values()) == expected,
+            lambda: (
+                len(told := stage.committed(group, topic)) == 2 and sum(told.values()) == expected
+            ),
             f"group {group} to be told of {expected} records",
-        )  # fmt: skip
+        )
         story.commit(f"in mini dataset {number}", stage.committed(group, topic))
 
     learner.read(wait_until_told, group_id=group)

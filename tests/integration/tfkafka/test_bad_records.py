@@ -46,9 +46,12 @@ def test_skip_counts(kafka, bad_topic):
 def test_dead_letter_keeps_the_record_and_the_reason_once(kafka, bad_topic, make_topic):
     servers, dead_letter_topic = kafka.bootstrap_servers, make_topic()
     dataset = KafkaDataset(
-        bad_topic, servers=servers, decode=DECODE, on_bad_record="dead_letter",
+        bad_topic,
+        servers=servers,
+        decode=DECODE,
+        on_bad_record="dead_letter",
         dead_letter_topic=dead_letter_topic,
-    )  # fmt: skip
+    )
     for _ in range(2):
         assert len(list(dataset)) == 2
         assert dataset.counts == Counts(read=6, used=2, dead_lettered=4)
@@ -67,9 +70,12 @@ def test_a_large_record_is_the_brokers_to_judge(kafka, make_topic):
 
     def reading(dead_letter_topic: str) -> KafkaDataset:
         return KafkaDataset(
-            topic, servers=servers, decode=DECODE, on_bad_record="dead_letter",
+            topic,
+            servers=servers,
+            decode=DECODE,
+            on_bad_record="dead_letter",
             dead_letter_topic=dead_letter_topic,
-        )  # fmt: skip
+        )
 
     dataset = reading(large)
     assert list(dataset) == []

@@ -204,11 +204,15 @@ def test_an_open_transaction_is_the_end(servers, topic):
 def test_a_compacted_topic_ends_where_it_ends(servers, make_topic, admin):
     topic = make_topic(
         settings={
-            "cleanup.policy": "compact", "segment.bytes": "1048576", "segment.ms": "100",
-            "min.cleanable.dirty.ratio": "0.0", "max.compaction.lag.ms": "100",
-            "delete.retention.ms": "0", "file.delete.delay.ms": "0",
+            "cleanup.policy": "compact",
+            "segment.bytes": "1048576",
+            "segment.ms": "100",
+            "min.cleanable.dirty.ratio": "0.0",
+            "max.compaction.lag.ms": "100",
+            "delete.retention.ms": "0",
+            "file.delete.delay.ms": "0",
         }
-    )  # fmt: skip
+    )
     write(servers, topic, [f"{n}" for n in range(600)], [f"{n % 3}" for n in range(600)])
 
     def compacted() -> bool:

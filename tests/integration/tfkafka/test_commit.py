@@ -154,9 +154,13 @@ def test_steps_of_the_validation_are_not_of_the_stream(kafka, filled, group, com
     commits, batches = _ways(dataset)
     others = np.zeros((1000, 2)), np.zeros(1000)
     model.fit(
-        batches, callbacks=[commits], steps_per_epoch=20, validation_data=others,
-        validation_batch_size=10, verbose=0,
-    )  # fmt: skip
+        batches,
+        callbacks=[commits],
+        steps_per_epoch=20,
+        validation_data=others,
+        validation_batch_size=10,
+        verbose=0,
+    )
     assert committed() == {0: 200}
     model.evaluate(batches, callbacks=[commits], verbose=0)
     assert committed() == {0: 1000}

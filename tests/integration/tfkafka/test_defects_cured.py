@@ -28,9 +28,13 @@ def facts(kafka, admin: Admin, topic_prefix: str) -> Iterator[Facts]:
     names = ("one", "odd", "many", "few", "others", "pair")
     topics = Topics(**{name: f"{topic_prefix}cured-{name}-{mark}" for name in names})
     filled = {
-        topics.one: range(1), topics.odd: range(1025), topics.many: range(8192),
-        topics.few: range(10), topics.others: range(100, 110), topics.pair: range(10),
-    }  # fmt: skip
+        topics.one: range(1),
+        topics.odd: range(1025),
+        topics.many: range(8192),
+        topics.few: range(10),
+        topics.others: range(100, 110),
+        topics.pair: range(10),
+    }
     try:
         for name, numbers in filled.items():
             admin.create_topic(name, 2 if name == topics.pair else 1)

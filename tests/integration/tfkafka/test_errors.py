@@ -146,9 +146,12 @@ def test_ctrl_c_ends_a_silent_stream_and_the_group_is_left(kafka, admin, topic, 
     numbers(kafka.bootstrap_servers, topic, 3)
     command = [sys.executable, "-c", WAITING.format(pipeline=pipeline)]
     waiting = subprocess.Popen(
-        [*command, kafka.bootstrap_servers, topic, group], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [*command, kafka.bootstrap_servers, topic, group],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     alarm = threading.Timer(90, waiting.kill)
     alarm.start()
     try:

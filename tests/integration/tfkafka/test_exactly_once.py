@@ -40,8 +40,11 @@ def place(kafka, make_topic, group):
 
 def worker(place, predict=first_column, **options) -> ExactlyOnceInference:
     servers, source, target, group = place
-    of_job = {name: options.pop(name) for name in ("on_bad_record", "dead_letter_topic", "model_id")
-              if name in options}  # fmt: skip
+    of_job = {
+        name: options.pop(name)
+        for name in ("on_bad_record", "dead_letter_topic", "model_id")
+        if name in options
+    }
     job = InferenceJob(predict, DECODER, [source], target, group, **of_job)
     return ExactlyOnceInference(job, servers, **{"transaction_records": 30, **options})
 
@@ -216,9 +219,11 @@ def test_late_records_and_the_end_after_silence(place):
     servers, source, target, _ = place
     committed = []
     running = worker(
-        place, stream_timeout=4_000, transaction_wait=50,
+        place,
+        stream_timeout=4_000,
+        transaction_wait=50,
         on_commit=lambda counts: committed.append(counts.read),
-    )  # fmt: skip
+    )
     thread = threading.Thread(target=running.run)
     thread.start()
     wait_for(lambda: committed and committed[-1] == 100, "the first records")

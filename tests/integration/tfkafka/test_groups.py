@@ -225,9 +225,15 @@ def test_commit_after_a_loop_was_broken_off(servers, topic, group, committed, ad
 def test_bad_records_that_are_skipped_are_committed_too(servers, topic, group, committed):
     write(servers, topic, ["1,2", "text", "3,4", "text"], ["0"] * 4)
     dataset = KafkaGroupDataset(
-        topic, group, servers, 0, SETTINGS, decode=CsvDecoder(2, "key"), on_bad_record="skip",
+        topic,
+        group,
+        servers,
+        0,
+        SETTINGS,
+        decode=CsvDecoder(2, "key"),
+        on_bad_record="skip",
         auto_commit=False,
-    )  # fmt: skip
+    )
     assert len(list(dataset)) == 2
     dataset.commit(1)
     assert committed() == {0: 2}

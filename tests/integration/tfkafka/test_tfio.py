@@ -82,9 +82,12 @@ def test_stream_ends_at_the_end_of_the_partition(servers, ten):
 def test_group_resumes_with_new_records(servers, ten, group):
     def read():
         dataset = streaming.KafkaGroupIODataset(
-            topics=[ten], group_id=group, servers=servers, message_poll_timeout=1000,
+            topics=[ten],
+            group_id=group,
+            servers=servers,
+            message_poll_timeout=1000,
             configuration=EARLIEST,
-        )  # fmt: skip
+        )
         return sorted(message.numpy() for message, _ in dataset)
 
     assert read() == D
@@ -98,9 +101,12 @@ def test_group_resumes_with_new_records(servers, ten, group):
 def test_auto_offset_reset_of_the_client_and_of_the_topic(servers, ten, group, reset):
     for value, expected in (("earliest", D), ("latest", [])):
         dataset = streaming.KafkaGroupIODataset(
-            [ten], f"{group}-{value}", servers, message_poll_timeout=1000,
+            [ten],
+            f"{group}-{value}",
+            servers,
+            message_poll_timeout=1000,
             configuration=[*SETTINGS, f"{reset}={value}"],
-        )  # fmt: skip
+        )
         assert sorted(message.numpy() for message, _ in dataset) == expected
 
 
@@ -114,9 +120,13 @@ def test_invalid_stream_timeout(kind):
 def test_stream_timeout_waits_for_late_records(servers, ten, group):
     late = threading.Timer(2.0, numbers, (servers, ten, 5))
     dataset = streaming.KafkaGroupIODataset(
-        [ten], group, servers, stream_timeout=5000, message_poll_timeout=1000,
+        [ten],
+        group,
+        servers,
+        stream_timeout=5000,
+        message_poll_timeout=1000,
         configuration=EARLIEST,
-    )  # fmt: skip
+    )
     late.start()
     assert len([message for message, _ in dataset]) == 15
 
@@ -124,9 +134,13 @@ def test_stream_timeout_waits_for_late_records(servers, ten, group):
 def test_mini_datasets_have_the_size_that_the_settings_say(servers, topic, group):
     numbers(servers, topic, 250)
     dataset = streaming.KafkaBatchIODataset(
-        [topic], group, servers, stream_timeout=1000, message_poll_timeout=1000,
+        [topic],
+        group,
+        servers,
+        stream_timeout=1000,
+        message_poll_timeout=1000,
         configuration=[*EARLIEST, "batch.num.messages=100"],
-    )  # fmt: skip
+    )
     assert isinstance(dataset, tf.data.Dataset)
     minis = list(dataset)
     assert [len(mini) for mini in minis] == [100, 100, 50]
@@ -145,9 +159,12 @@ def test_mini_datasets_have_the_size_that_the_settings_say(servers, topic, group
 )
 def test_subscriptions(servers, ten, entries, expected):
     dataset = kafka_io.KafkaDataset(
-        [entry.format(ten) for entry in entries], servers=servers, group="test", eof=True,
+        [entry.format(ten) for entry in entries],
+        servers=servers,
+        group="test",
+        eof=True,
         config_topic=["auto.offset.reset=earliest"],
-    )  # fmt: skip
+    )
     assert [message.numpy() for message in dataset.repeat(2)] == expected * 2
 
 

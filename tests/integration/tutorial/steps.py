@@ -77,9 +77,13 @@ def read_partition(reader: str, servers: str, topic: str, configuration: list[st
 
 
 def train(
-    reader: str, servers: str, topic: str, configuration: list[str], path: Path,
+    reader: str,
+    servers: str,
+    topic: str,
+    configuration: list[str],
+    path: Path,
     epochs: int = EPOCHS,
-) -> TrainedModel:  # fmt: skip
+) -> TrainedModel:
     """Train the tutorial's model and save it at `path`."""
     import tensorflow as tf
 
@@ -141,17 +145,26 @@ def predict_group(
 
 
 def train_online(
-    reader: str, servers: str, topic: str, group: str, path: Path,
-    late: Messages | None = None, **options: Any,
-) -> OnlineTraining:  # fmt: skip
+    reader: str,
+    servers: str,
+    topic: str,
+    group: str,
+    path: Path,
+    late: Messages | None = None,
+    **options: Any,
+) -> OnlineTraining:
     """Train a saved model on mini datasets; `late` messages are sent after the first of them."""
     import tensorflow as tf
 
     model = tf.keras.models.load_model(path)
     online_train_ds = _streaming(reader).KafkaBatchIODataset(
-        topics=[topic], group_id=group, servers=servers, stream_timeout=STREAM_TIMEOUT_MS,
-        configuration=PATIENT_GROUP_CONFIGURATION, **options,
-    )  # fmt: skip
+        topics=[topic],
+        group_id=group,
+        servers=servers,
+        stream_timeout=STREAM_TIMEOUT_MS,
+        configuration=PATIENT_GROUP_CONFIGURATION,
+        **options,
+    )
     done = OnlineTraining([], [], [])
     for mini_ds in online_train_ds:
         done.rows.append(len(mini_ds))
@@ -175,9 +188,12 @@ def partition_dataset(reader: str, servers: str, topic: str, configuration: list
 
 def group_dataset(reader: str, servers: str, topic: str, group: str):
     return _streaming(reader).KafkaGroupIODataset(
-        topics=[topic], group_id=group, servers=servers, stream_timeout=STREAM_TIMEOUT_MS,
+        topics=[topic],
+        group_id=group,
+        servers=servers,
+        stream_timeout=STREAM_TIMEOUT_MS,
         configuration=GROUP_CONFIGURATION,
-    )  # fmt: skip
+    )
 
 
 def _streaming(reader: str):

@@ -51,7 +51,11 @@ def test_a_new_group_gets_each_record_once(where, susy_test_topic: SusyTopic):
 def test_predict_on_nothing_raises(reader: str, kafka, make_topic, group: str, trained_model):
     """Where evaluate gives an empty result, predict fails: a caller has to handle both."""
     predicted = isolated.run(
-        steps.predict_group, reader, kafka.bootstrap_servers, make_topic(2), group,
+        steps.predict_group,
+        reader,
+        kafka.bootstrap_servers,
+        make_topic(2),
+        group,
         trained_model.path,
-    )  # fmt: skip
+    )
     assert isinstance(predicted, Exception), predicted

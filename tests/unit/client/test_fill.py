@@ -51,9 +51,10 @@ def test_records_and_events_come_once_in_their_order(plan, at_most):
     codes = {"end": END, "error": KafkaError._TRANSPORT}
     messages = [
         message(b"%d" % n, partition=partition, offset=n)
-        if kind == "record" else fault(codes[kind], partition, n)
+        if kind == "record"
+        else fault(codes[kind], partition, n)
         for n, (partition, kind) in enumerate(plan)
-    ]  # fmt: skip
+    ]
     consumer = Messages(messages)
     filler = PythonFiller(consumer, metadata=True)
     records, events = [], []

@@ -135,8 +135,15 @@ def test_partitions_of_different_lengths_end_together():
     assert not len(merge.take(99)) and merge.awaited() == wanted[1].source
     arrive(merge, [(1, offset) for offset in range(10, 16)], {1: 16}, wanted)
     assert taken([merge.take(99)]) == [
-        (1, 10), (0, 0), (1, 11), (1, 12), (1, 13), (0, 1), (1, 14), (1, 15)
-    ]  # fmt: skip
+        (1, 10),
+        (0, 0),
+        (1, 11),
+        (1, 12),
+        (1, 13),
+        (0, 1),
+        (1, 14),
+        (1, 15),
+    ]
 
 
 def test_where_places_are_equal_the_order_of_the_ranges_decides():

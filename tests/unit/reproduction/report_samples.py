@@ -45,9 +45,13 @@ def side(kind: str, records_per_s: float, **more: float) -> dict[str, Any]:
 def ratio(to: str, median: float, floor: float, verdict: str) -> dict[str, Any]:
     rounds = [median * 0.9, median, median * 1.1]
     return {
-        "of": "tfkafka", "to": to, "median": median, "rounds": rounds, "floor": floor,
+        "of": "tfkafka",
+        "to": to,
+        "median": median,
+        "rounds": rounds,
+        "floor": floor,
         "verdict": verdict,
-    }  # fmt: skip
+    }
 
 
 def benchmark(**extra: Any) -> dict[str, Any]:
@@ -65,43 +69,72 @@ BENCHMARKS: dict[str, Any] = {
     "commit_info": {"id": "abc", "dirty": True},
     "benchmarks": [
         benchmark(
-            step="read", title=f"Read {ODD}", records=1000, bytes=300_000,
+            step="read",
+            title=f"Read {ODD}",
+            records=1000,
+            bytes=300_000,
             sides={
                 "tfkafka": side("subject", 800.0, peak_mib=400.0, share_of_ceiling=0.8),
                 ODD: side("alternative", 10.0),
                 "bare loop": side("ceiling", 1000.0),
             },
             ratios=[
-                ratio("bare loop", 0.8, 0.5, "holds"), ratio(ODD, 80.0, 90.0, "below"),
+                ratio("bare loop", 0.8, 0.5, "holds"),
+                ratio(ODD, 80.0, 90.0, "below"),
                 ratio("x", 1.0, 0.9, "unknown"),
             ],
-            apart={"first rebalance": 3.0}, disturbed_rounds=2, load=1.5,
-            ceiling="bare loop", is_undisturbed=False, stolen_s=3.5,
-            limits=[{
-                "what": "seconds to the first", "unit": "s", "median": 1.0, "rounds": [1.0],
-                "most": 2.0, "verdict": "holds", "goal": 0.5,
-            }],
+            apart={"first rebalance": 3.0},
+            disturbed_rounds=2,
+            load=1.5,
+            ceiling="bare loop",
+            is_undisturbed=False,
+            stolen_s=3.5,
+            limits=[
+                {
+                    "what": "seconds to the first",
+                    "unit": "s",
+                    "median": 1.0,
+                    "rounds": [1.0],
+                    "most": 2.0,
+                    "verdict": "holds",
+                    "goal": 0.5,
+                }
+            ],
         ),
         benchmark(
-            step="memory", title="Memory", records=1000, ratios=[],
+            step="memory",
+            title="Memory",
+            records=1000,
+            ratios=[],
             sides={"tfkafka": {"kind": "subject", "peak_mib": 1.0}},
         ),
         benchmark(
-            step="start-up", title="Import", records=0, ratios=[], sides={},
+            step="start-up",
+            title="Import",
+            records=0,
+            ratios=[],
+            sides={},
             apart={"start-up, tfkafka": 0.25},
         ),
         benchmark(
-            scaling="records", step="read", title="Read",
+            scaling="records",
+            step="read",
+            title="Read",
             points=[{"x": 600, "wall_s": 2.0, "peak_mib": 5.0}, {"x": 60, "wall_s": 0.2}],
         ),
         benchmark(scaling="batch", step="read", title="Read", points=[{"x": 1, "wall_s": 1.0}]),
         benchmark(),
     ],
-}  # fmt: skip
+}
 
 FAULT = {
-    "what": ODD, "faults": 7, "proof": "by id", "lost": 0, "duplicated": None, "verdict": "holds",
-}  # fmt: skip
+    "what": ODD,
+    "faults": 7,
+    "proof": "by id",
+    "lost": 0,
+    "duplicated": None,
+    "verdict": "holds",
+}
 
 
 def seen_by_a_test(claim: str, observed: Any, **facts: Any) -> dict[str, Any]:

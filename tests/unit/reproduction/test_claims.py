@@ -15,7 +15,7 @@ from reproduction.claims import (
     format_verdicts,
     judge,
     read_claims,
-)  # fmt: skip
+)
 
 ROOT = Path(__file__).parents[3]
 SEEN_BY_SCRIPTS = {"online.late_records"}

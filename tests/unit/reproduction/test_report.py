@@ -101,8 +101,10 @@ def test_json_has_all_of_it(full):
 def test_files_are_written_whole(full):
     names = {"index.html", "report.md", "report.json"}
     assert {path.name for path in full.iterdir()} == names | {
-        "benchmarks.json", "tests-faults.xml", "tests.xml",
-    }  # fmt: skip
+        "benchmarks.json",
+        "tests-faults.xml",
+        "tests.xml",
+    }
 
 
 def test_evidence_joins_the_run_and_the_tests():
@@ -175,8 +177,11 @@ def test_command_says_where_the_report_is_or_what_is_wrong(tmp_path):
     assert str(reports / "index.html") in done.stdout
     done = subprocess.run(
         [*command, "--reports", str(artifacts / "observations.json")],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert str(artifacts / "observations.json") in done.stderr
 

@@ -26,9 +26,18 @@ from tfkafka.testing.checker.operations import (
 from tfkafka.testing.checker.verdict import ANOMALIES, LISTED, Finding, Verdict
 
 __all__ = [
-    "ANOMALIES", "LISTED", "UNKNOWN", "Finding", "Kind", "OperationsError", "Outcome", "Recorder",
-    "Verdict", "is_in_kafka", "judge",
-]  # fmt: skip
+    "ANOMALIES",
+    "LISTED",
+    "UNKNOWN",
+    "Finding",
+    "Kind",
+    "OperationsError",
+    "Outcome",
+    "Recorder",
+    "Verdict",
+    "is_in_kafka",
+    "judge",
+]
 
 
 def judge(
@@ -80,8 +89,10 @@ def judge(
 def is_in_kafka(finding: Finding, servers: str, configuration: Mapping[str, object]) -> bool:
     """Whether the broker has this record, committed or not."""
     settings = {
-        **configuration, "bootstrap.servers": servers, "isolation.level": "read_uncommitted",
-    }  # fmt: skip
+        **configuration,
+        "bootstrap.servers": servers,
+        "isolation.level": "read_uncommitted",
+    }
     place = (finding.topic, [finding.partition], finding.offset, finding.offset + 1)
     try:
         return any(map(len, read(resolve(settings, Limits(), *place), settings, Limits())))

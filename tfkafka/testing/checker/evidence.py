@@ -13,14 +13,22 @@ from tfkafka.testing.checker.verdict import LISTED, Finding, Verdict
 NEVER = np.iinfo(np.int64).max
 # A row for each number that a record calls itself; partition and offset of its first place.
 _NUMBERS = {
-    "sent": np.int32(0), "failed": np.int32(0), "unplaced": False,
-    "partition": np.int32(UNKNOWN), "offset": UNKNOWN,
-}  # fmt: skip
+    "sent": np.int32(0),
+    "failed": np.int32(0),
+    "unplaced": False,
+    "partition": np.int32(UNKNOWN),
+    "offset": UNKNOWN,
+}
 # A row for each offset of a partition; first_use in ns of the monotonic clock.
 _RECORDS = {
-    "acknowledged": False, "number": UNKNOWN, "uses": np.int32(0), "first_use": NEVER,
-    "copy": False, "late": False, "phantom": np.uint8(0),
-}  # fmt: skip
+    "acknowledged": False,
+    "number": UNKNOWN,
+    "uses": np.int32(0),
+    "first_use": NEVER,
+    "copy": False,
+    "late": False,
+    "phantom": np.uint8(0),
+}
 NEVER_SENT, IN_VAIN, ANOTHER, UNEXPLAINED = 1, 2, 3, 4
 _PHANTOMS = {
     NEVER_SENT: "was never sent",
@@ -94,11 +102,14 @@ class Evidence:
             self._unanswered -= int(np.sum(rows["unplaced"] & ~wrong))
             findings = [
                 Finding(
-                    self.topic, UNKNOWN, UNKNOWN, first + row,
+                    self.topic,
+                    UNKNOWN,
+                    UNKNOWN,
+                    first + row,
                     _PHANTOMS[IN_VAIN if failed[row] else NEVER_SENT],
                 )
                 for row in found[:LISTED].tolist()
-            ]  # fmt: skip
+            ]
             verdict.add("phantom", findings, len(found))
         verdict.unanswered += self._unanswered
 

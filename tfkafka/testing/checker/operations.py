@@ -24,10 +24,15 @@ CHUNK_OPERATIONS = 1 << 17
 # `time` is the machine's monotonic clock in ns, which all its processes share.
 ENTRY = np.dtype(
     [
-        ("kind", "u1"), ("outcome", "u1"), ("unused", "u2"), ("partition", "<i4"),
-        ("offset", "<i8"), ("number", "<i8"), ("time", "<i8"),
+        ("kind", "u1"),
+        ("outcome", "u1"),
+        ("unused", "u2"),
+        ("partition", "<i4"),
+        ("offset", "<i8"),
+        ("number", "<i8"),
+        ("time", "<i8"),
     ]
-)  # fmt: skip
+)
 
 
 class Kind(IntEnum):

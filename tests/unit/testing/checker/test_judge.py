@@ -177,8 +177,10 @@ def test_a_reader_that_tells_no_positions_is_judged_by_numbers(tmp_path):
     send(tmp_path, count=10)
     deliver(tmp_path, [-1] * 10, partition=-1, numbers=[0, 1, 3, 2, 4, 5, 5, 6, 7, 8])
     assert found(judge(tmp_path)) == {
-        "lost": [(0, 9)], "duplicated": [(0, 5)], "reordered": [(0, 2)],
-    }  # fmt: skip
+        "lost": [(0, 9)],
+        "duplicated": [(0, 5)],
+        "reordered": [(0, 2)],
+    }
 
 
 def test_predictions_can_be_what_counts(tmp_path):
@@ -190,8 +192,10 @@ def test_predictions_can_be_what_counts(tmp_path):
         reader.predicted(0, [0, 1, 2, 3, 4, 5, 6, 7, 7])
     verdict = judge(tmp_path, Kind.PREDICTED)
     assert found(verdict) == {
-        "lost": [(0, 8), (0, 9)], "skipped": [(0, 8)], "duplicated": [(0, 7)],
-    }  # fmt: skip
+        "lost": [(0, 8), (0, 9)],
+        "skipped": [(0, 8)],
+        "duplicated": [(0, 7)],
+    }
 
 
 def test_topics_are_told_apart(tmp_path):
