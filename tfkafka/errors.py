@@ -1,5 +1,7 @@
 """Exceptions that tfkafka raises; the text of each is one line: what, where, what to do.
 
+Each has `topic`, `partition` and `offset` as data, None where it is not about one of these.
+
 TfkafkaError
 ├── BrokerError           a broker could not be started, reached or stopped
 ├── TopicError            a topic is missing, exists already, or has another shape
@@ -8,7 +10,7 @@ TfkafkaError
 │   └── OffsetError       an offset is outside its partition, or records are gone
 ├── WriteError            a record was not acknowledged
 ├── CommitError           offsets of a group were refused
-├── BadRecordError   a record could not be decoded
+├── BadRecordError       a record could not be decoded
 ├── PredictionsError      predictions are not one for each input
 ├── CheckpointError       a checkpoint could not be saved or read
 └── TransactionError      a transaction failed, and another attempt will not change that
@@ -21,7 +23,26 @@ from __future__ import annotations
 
 
 class TfkafkaError(Exception):
-    """Base of all errors that tfkafka raises on purpose."""
+    """Base of all errors that tfkafka raises on purpose.
+
+    Attributes:
+        topic: the name of the topic that the error is about; None where it is about none, or
+            about several.
+        partition: its number; None where the error is about no single partition.
+        offset: of the record that the error is about, or that was asked for; None where there is
+            none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        topic: str | None = None,
+        partition: int | None = None,
+        offset: int | None = None,
+    ):
+        super().__init__(message)
+        self.topic, self.partition, self.offset = topic, partition, offset
 
 
 class BrokerError(TfkafkaError):

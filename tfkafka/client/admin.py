@@ -116,7 +116,8 @@ class Admin:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 raise self._exists(name) from None
-            raise TopicError(f"cannot create topic {name}: {error.args[0].str()}") from error
+            reason = f"cannot create topic {name}: {error.args[0].str()}"
+            raise TopicError(reason, topic=name) from error
         wait_for(
             lambda: self._leaders(name) == partitions,
             f"leaders of the new topic {name}",
@@ -130,7 +131,8 @@ class Admin:
         except KafkaException as error:
             if error.args[0].code() in codes.MISSING:
                 raise self._cluster.missing(name) from None
-            raise TopicError(f"cannot delete topic {name}: {error.args[0].str()}") from error
+            reason = f"cannot delete topic {name}: {error.args[0].str()}"
+            raise TopicError(reason, topic=name) from error
         wait_for(lambda: name not in self.topics(), f"topic {name} to be gone", error=TopicError)
 
     def describe_topic(self, name: str) -> Topic:
@@ -272,7 +274,8 @@ class Admin:
         return TopicError(
             f"topic {name} exists already on {self.bootstrap_servers}, with "
             f"{len(self.describe_topic(name).partitions)} partitions and "
-            f"{self.record_count(name):,} records"
+            f"{self.record_count(name):,} records",
+            topic=name,
         )
 
 

@@ -120,7 +120,7 @@ class Cluster:
                 if topic is not None and code in codes.MISSING - passing:
                     raise self.missing(topic) from None
                 if code not in passing:
-                    raise self._error(f"{what}: {reason.str()}") from failure
+                    raise self._error(f"{what}: {reason.str()}", topic=topic) from failure
                 if time.monotonic() + _AGAIN_S > deadline:
                     raise self._unreachable(what, self._why(reason)) from failure
             time.sleep(_AGAIN_S)
@@ -166,7 +166,7 @@ class Cluster:
 
 def missing_topic(topic: str, servers: object) -> TopicError:
     """Return the error to raise where there is no such topic."""
-    return TopicError(f"there is no topic {topic} on {servers}: create it first")
+    return TopicError(f"there is no topic {topic} on {servers}: create it first", topic=topic)
 
 
 def is_deleted(client: confluent_kafka.Consumer, topic: str, timeout_s: float) -> bool:

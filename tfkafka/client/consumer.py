@@ -11,7 +11,7 @@ import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException
 
 from tfkafka import config
-from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
+from tfkafka.chunk import Chunk, OffsetRange, Position, Positions, TopicPartition
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import is_deleted
 from tfkafka.client.fill import Event, PythonFiller
@@ -145,7 +145,8 @@ class Consumer:
         def assigned(_consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
             failed = [p for p in partitions if p.error is not None]
             if failed:
-                raise TopicError(f"topic {failed[0].topic}: {failed[0].error.str()}")
+                topic, reason = failed[0].topic, failed[0].error.str()
+                raise TopicError(f"topic {topic}: {reason}", topic=topic)
             on_assign(_sources(partitions))
 
         with self._explained():
@@ -232,7 +233,8 @@ class Consumer:
         """Return the error to raise where there was silence for too long."""
         return ReadError(
             f"{what}: no answer from Kafka at {self.servers} for "
-            f"{self._limits.broker_timeout} ms ({self._reason})"
+            f"{self._limits.broker_timeout} ms ({self._reason})",
+            topic=self._only_topic(),
         )
 
     def _unheard_s(self) -> float:
@@ -247,7 +249,7 @@ class Consumer:
                 self._probe(topic)
         if self._fatal is not None:
             reason = f"topic {self._names()}: {self._fatal.str()}"
-            raise ReadError(reason) from KafkaException(self._fatal)
+            raise ReadError(reason, topic=self._only_topic()) from KafkaException(self._fatal)
         if self._unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 
@@ -256,29 +258,34 @@ class Consumer:
             deleted = is_deleted(self._consumer, topic, self._probe_timeout_s)
         except KafkaException as error:
             if error.args[0].code() not in codes.TRANSIENT:
-                raise ReadError(f"topic {topic}: {error.args[0].str()}") from error
+                reason = f"topic {topic}: {error.args[0].str()}"
+                raise ReadError(reason, topic=topic) from error
             self._reason = error.args[0].str()
             return
         self._heard = time.monotonic()
         if deleted:
-            raise ReadError(f"topic {topic} is not there any more: it was deleted while reading")
+            raise ReadError(
+                f"topic {topic} is not there any more: it was deleted while reading", topic=topic
+            )
 
     def _judge(self, event: Event) -> bool:
         """Whether this is the end of a partition; a passing error is noted, another one raised."""
         code, reason = event.error.code(), event.error.str()
         if code == KafkaError._PARTITION_EOF:
             return True
-        where = f"{event.source}, offset {event.offset}"
+        where = Position(*event.source, event.offset)
         if code in codes.OUT_OF_RANGE:
             raise OffsetError(
-                f"{where}: the broker has no such record, it was deleted since ({reason})"
+                f"{where}: the broker has no such record, it was deleted since ({reason})",
+                **where._asdict(),
             )
         if code in codes.TRANSIENT:
             self._reason = reason
             return False
         if code in codes.MISSING:
-            raise ReadError(f"{where}: topic or partition is not there ({reason})")
-        raise ReadError(f"{where}: {reason}") from KafkaException(event.error)
+            missing = f"{where}: topic or partition is not there ({reason})"
+            raise ReadError(missing, **where._asdict())
+        raise ReadError(f"{where}: {reason}", **where._asdict()) from KafkaException(event.error)
 
     def _note(self, error: KafkaError) -> None:
         self._reason = error.str()
@@ -300,10 +307,14 @@ class Consumer:
         try:
             yield
         except KafkaException as error:
-            raise ReadError(f"topic {self._names()}: {error.args[0].str()}") from error
+            reason = f"topic {self._names()}: {error.args[0].str()}"
+            raise ReadError(reason, topic=self._only_topic()) from error
 
     def _names(self) -> str:
         return ", ".join(self._topics)
+
+    def _only_topic(self) -> str | None:
+        return self._topics[0] if len(self._topics) == 1 else None
 
 
 def is_fenced(error: BaseException) -> bool:
@@ -335,7 +346,9 @@ def _answer(
         if reason.code() not in codes.LOST_MEMBERSHIP:
             failure = CommitError(
                 f"{_source(partition)}: offset {partition.offset} could not be committed: "
-                f"{reason.str()}"
+                f"{reason.str()}",
+                **_source(partition)._asdict(),
+                offset=partition.offset,
             )
             return failure, {}
     return None, {} if error else {_source(p): p.offset for p in partitions if p.error is None}

@@ -88,7 +88,8 @@ class RecordWriter:
                 if self._timeout_s is not None and time.monotonic() - since > self._timeout_s:
                     raise WriteError(
                         f"topic {topic}: no acknowledgement for {self._timeout_s:.0f} s, and the "
-                        f"queue of records to be sent is full"
+                        f"queue of records to be sent is full",
+                        topic=topic,
                     ) from None
 
 
@@ -121,9 +122,9 @@ class Producer:
             # Asked for all topics: a question for one could create it, where brokers are set so.
             found = self._producer.list_topics(timeout=self._timeout_s).topics.get(topic)
         except KafkaException as error:
-            raise WriteError(f"topic {topic}: {error.args[0].str()}") from error
+            raise WriteError(f"topic {topic}: {error.args[0].str()}", topic=topic) from error
         if found is None:
-            raise WriteError(str(missing_topic(topic, self._servers)))
+            raise WriteError(str(missing_topic(topic, self._servers)), topic=topic)
 
     def send(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
         """Write (value, key, headers) of records; return their number once all are acknowledged.
@@ -138,7 +139,8 @@ class Producer:
         except KafkaException as error:
             raise WriteError(
                 f"topic {topic}: record {getattr(error, 'number', 0)} (from 0) was refused before "
-                f"it was sent: {error.args[0].str()}"
+                f"it was sent: {error.args[0].str()}",
+                topic=topic,
             ) from error
         finally:
             if unacknowledged:
@@ -162,12 +164,14 @@ class Producer:
             )
             raise WriteError(
                 f"topic {topic}: {len(self._failed):,} of {count:,} records were not written: "
-                f"{named}"
+                f"{named}",
+                topic=topic,
             )
         if unacknowledged:
             raise WriteError(
                 f"topic {topic}: {unacknowledged:,} of {count:,} records were not acknowledged "
-                f"within {self._timeout_s:.0f} s ({self._reason})"
+                f"within {self._timeout_s:.0f} s ({self._reason})",
+                topic=topic,
             )
 
 
@@ -199,7 +203,8 @@ class DeadLetterWriter:
             self._producer = None
             raise WriteError(
                 f"cannot write bad records, the first of them from "
-                f"{chunk.position(fresh[0].index)}: {error}"
+                f"{chunk.position(fresh[0].index)}: {error}",
+                **chunk.position(fresh[0].index)._asdict(),
             ) from error
         self._done.update(chunk.position(fault.index) for fault in fresh)
 

@@ -71,4 +71,5 @@ def check_policy(policy: str, topic: str | None) -> None:
 def refuse(policy: str, chunk: Chunk, faults: Sequence[Fault]) -> None:
     """Raise BadRecordError where the policy is "error" and there is a fault."""
     if faults and policy == "error":
-        raise BadRecordError(f"{chunk.position(faults[0].index)}: {faults[0].reason}")
+        where = chunk.position(faults[0].index)
+        raise BadRecordError(f"{where}: {faults[0].reason}", **where._asdict())

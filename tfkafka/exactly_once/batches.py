@@ -188,7 +188,9 @@ class BatchReader:
             if offset < ends[source] and self._silence_s >= 2 * PROGRESS_S:
                 raise UnusableError(
                     f"{source}: nothing for {self._silence_s:.0f} s, although it has records "
-                    f"{offset} to {ends[source]}"
+                    f"{offset} to {ends[source]}",
+                    **source._asdict(),
+                    offset=offset,
                 )
         self._checked_s = time.monotonic()
 
@@ -200,5 +202,5 @@ def _fencing_explained() -> Iterator[None]:
         yield
     except ReadError as error:
         if is_fenced(error):
-            raise FencedError(f"reading: {error}") from error
+            raise FencedError(f"reading: {error}", topic=error.topic) from error
         raise

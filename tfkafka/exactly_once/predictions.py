@@ -77,7 +77,8 @@ def read_predictions(
     for chunk in read(ranges, settings, Limits(), metadata=True):
         probabilities, bad = parse_rows(chunk.values.entries, 1)
         if bad:
-            raise PredictionsError(f"{chunk.position(bad[0])}: the value is not a probability")
+            where = chunk.position(bad[0])
+            raise PredictionsError(f"{where}: the value is not a probability", **where._asdict())
         inputs = [_input(chunk, index) for index in range(len(chunk))]
         for source in {each.source for each in inputs}:
             mine = [index for index, each in enumerate(inputs) if each.source == source]
@@ -123,7 +124,9 @@ def checked_predictions(
     truth = np.concatenate(labels)
     is_known = ~np.isnan(truth)
     if not is_known.any():
-        raise PredictionsError(f"group {group_id} has read no record of topic {topic} with a label")
+        raise PredictionsError(
+            f"group {group_id} has read no record of topic {topic} with a label", topic=topic
+        )
     return truth[is_known], np.concatenate(probabilities)[is_known]
 
 
@@ -169,7 +172,8 @@ def _input(chunk: Chunk, index: int) -> Position:
     except (KeyError, ValueError, AttributeError, TypeError):
         raise PredictionsError(
             f"{chunk.position(index)}: no prediction: its headers do not say topic, partition and "
-            f"offset of an input"
+            f"offset of an input",
+            **chunk.position(index)._asdict(),
         ) from None
 
 
@@ -191,4 +195,9 @@ def _refuse_wrong(
     for what, offsets in wrong.items():
         if len(offsets):
             named = "; ".join(str(Position(topic, partition, o)) for o in offsets[:NAMED_RECORDS])
-            raise PredictionsError(f"{where}: {len(offsets):,} records {what}: {named}")
+            raise PredictionsError(
+                f"{where}: {len(offsets):,} records {what}: {named}",
+                topic=topic,
+                partition=partition,
+                offset=int(offsets[0]),
+            )

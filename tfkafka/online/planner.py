@@ -66,7 +66,8 @@ class TopicEnds:
         if (now - self._failing_since) * 1000 > self._broker_timeout:
             raise ReadError(
                 f"topic {self.topic}: no answer from Kafka at {self._cluster.servers} for "
-                f"{self._broker_timeout} ms ({reason})"
+                f"{self._broker_timeout} ms ({reason})",
+                topic=self.topic,
             )
 
 
@@ -132,6 +133,9 @@ def _available(topic: str, positions: Mapping[int, int], ends: Mapping[int, int]
         if positions.get(partition, 0) > end:
             raise OffsetError(
                 f"topic {topic}, partition {partition}: offset {positions[partition]} comes next, "
-                f"but the partition ends at {end}: records were lost, or the topic was made again"
+                f"but the partition ends at {end}: records were lost, or the topic was made again",
+                topic=topic,
+                partition=partition,
+                offset=positions[partition],
             )
     return {partition: end - positions.get(partition, 0) for partition, end in ends.items()}

@@ -100,7 +100,8 @@ class GroupMember:
                 if self._buffer.is_closing:
                     raise ReadError(
                         f"topic {', '.join(self._topics)}: the group was left while it was being "
-                        f"read: the dataset was closed, or iterated again"
+                        f"read: the dataset was closed, or iterated again",
+                        topic=self._topics[0] if len(self._topics) == 1 else None,
                     )
                 if self._group.is_over(self._silence()):
                     return None

@@ -228,7 +228,8 @@ class _Reading:
             for source in self._left
         )
         return OffsetError(
-            f"{what}: {found}, and nothing came for {self._limits.broker_timeout} ms"
+            f"{what}: {found}, and nothing came for {self._limits.broker_timeout} ms",
+            **next(iter(self._left))._asdict(),
         )
 
 
@@ -263,7 +264,9 @@ def _existing(cluster: Cluster, topic: str, partitions: Sequence[int] | None) ->
         if partition not in there:
             raise TopicError(
                 f"topic {topic} on {cluster.servers} has no partition {partition}, "
-                f"it has 0 to {len(there) - 1}"
+                f"it has 0 to {len(there) - 1}",
+                topic=topic,
+                partition=partition,
             )
     return there if partitions is None else partitions
 
@@ -303,17 +306,27 @@ def _offset(
             f'{name} is {bound!r}, must be an offset, "earliest", "latest" or a datetime'
         )
     if bound < 0:
-        raise OffsetError(f'{name} is {bound}: offsets begin at 0; the end is "latest"')
+        raise OffsetError(
+            f'{name} is {bound}: offsets begin at 0; the end is "latest"',
+            **source._asdict(),
+            offset=int(bound),
+        )
     return int(bound)
 
 
 def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) -> OffsetRange:
     if start < first:
         raise OffsetError(
-            f"{source}: offset {start} was asked for, but all before {first} have been deleted"
+            f"{source}: offset {start} was asked for, but all before {first} have been deleted",
+            **source._asdict(),
+            offset=start,
         )
     if not start <= stop <= end:
-        raise OffsetError(f"{source}: offsets {start}:{stop} are not within {first}:{end}")
+        raise OffsetError(
+            f"{source}: offsets {start}:{stop} are not within {first}:{end}",
+            **source._asdict(),
+            offset=start if start > end else stop,
+        )
     return OffsetRange(*source, start, stop)
 
 

@@ -54,8 +54,10 @@ def test_start_stop_and_max_records(servers, topic, arguments, expected):
 @pytest.mark.parametrize("arguments", [{"start": 101}, {"stop": 101}, {"start": 5, "stop": 4}])
 def test_offsets_that_are_not_there_are_refused(servers, topic, arguments):
     numbers(servers, topic, 100)
-    with pytest.raises(OffsetError, match=rf"{topic}, partition 0: .*not within 0:100"):
+    with pytest.raises(OffsetError, match=rf"{topic}, partition 0: .*not within 0:100") as refusal:
         KafkaDataset(topic, servers=servers, **arguments)
+    assert (refusal.value.topic, refusal.value.partition) == (topic, 0)
+    assert refusal.value.offset in arguments.values()
 
 
 def test_a_negative_number_of_records_is_refused(servers, topic):

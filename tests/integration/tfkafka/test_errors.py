@@ -86,6 +86,7 @@ def test_records_deleted_since_are_an_error(kafka, topic):
     with pytest.raises(tf.errors.OpError, match=rf"topic {topic}, partition 0"):
         list(whole)
     assert isinstance(whole.error, OffsetError)
+    assert (whole.error.topic, whole.error.partition, whole.error.offset) == (topic, 0, 0)
     with pytest.raises(OffsetError, match="all before 40 have been deleted"):
         KafkaDataset(topic, start=10, servers=servers)
     assert len(list(KafkaDataset(topic, servers=servers))) == 60
