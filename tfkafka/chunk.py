@@ -63,6 +63,10 @@ class OffsetRange:
     def __len__(self) -> int:
         return max(0, self.stop - self.start)
 
+    def since(self, offset: int) -> OffsetRange:
+        """Return what is left of the range from `offset` on."""
+        return replace(self, start=min(max(self.start, offset), self.stop))
+
     def __str__(self) -> str:
         return f"{self.source}, offsets {self.start}:{self.stop}"
 

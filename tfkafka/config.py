@@ -202,6 +202,11 @@ def is_cooperative(settings: Mapping[str, object]) -> bool:
     return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
 
 
+def isolation_level(settings: Mapping[str, object]) -> str:
+    """Return "read_committed", which is librdkafka's default, or "read_uncommitted"."""
+    return str(settings.get("isolation.level", "read_committed"))
+
+
 def begins_at_end(settings: Mapping[str, object]) -> bool:
     """Whether a group without a committed offset begins at the end of a partition."""
     reset = settings.get("auto.offset.reset", "latest")

@@ -12,6 +12,7 @@ TfkafkaError
 ├── CommitError           offsets of a group were refused
 ├── BadRecordError       a record could not be decoded
 ├── PredictionsError      predictions are not one for each input
+├── ManifestError         a manifest cannot be read, or is of other records
 ├── CheckpointError       a checkpoint could not be saved or read
 └── TransactionError      a transaction failed, and another attempt will not change that
     ├── AbortedError      it was aborted: the producer can begin another
@@ -79,6 +80,10 @@ class BadRecordError(TfkafkaError):
 
 class PredictionsError(TfkafkaError):
     """Committed predictions are not exactly one for each input."""
+
+
+class ManifestError(TfkafkaError, ValueError):
+    """A manifest or a state cannot be read, or is not of what it is used for."""
 
 
 class CheckpointError(TfkafkaError):

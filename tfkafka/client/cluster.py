@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TypeVar
 
 import confluent_kafka
@@ -29,6 +30,20 @@ Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # Beyond the time-out of a request, for librdkafka to say that it is over.
 _GRACE_S = 1.0
+
+
+@dataclass(frozen=True)
+class TopicDescription:
+    """A topic as the cluster knows it.
+
+    Attributes:
+        identity: differs between a topic and one of the same name that was created after it was
+            deleted; None from a broker before Kafka 2.8.
+        partitions: their numbers, ascending.
+    """
+
+    identity: str | None
+    partitions: list[int]
 
 
 class Cluster:
@@ -58,22 +73,39 @@ class Cluster:
         chosen = config.ADMIN_DEFAULTS | config.connection_settings(settings)
         self.servers = str(chosen["bootstrap.servers"])
         self.client = create.make_client(AdminClient, {**chosen, "error_cb": self._note})
-        committed = settings.get("isolation.level", "read_committed") == "read_committed"
+        committed = config.isolation_level(settings) == "read_committed"
         self._isolation = (
             IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         )
         self._timeout_s = timeout_ms / 1000
         self._reason = ""
 
-    def partitions(self, topic: str) -> list[int]:
-        """Return the numbers of a topic's partitions, ascending."""
+    def describe(self, topic: str) -> TopicDescription:
+        """Return a topic's identity and partitions."""
 
-        def question(timeout_s: float) -> list[int]:
+        def question(timeout_s: float) -> TopicDescription:
             wanted = TopicCollection([topic])
             [answer] = self.client.describe_topics(wanted, request_timeout=timeout_s).values()
-            return sorted(p.id for p in self.result(answer, timeout_s).partitions)
+            found = self.result(answer, timeout_s)
+            # From a broker without topic ids (before Kafka 2.8) the id is all zeros.
+            bits = found.topic_id.get_most_significant_bits()
+            identity = str(found.topic_id) if bits else None
+            return TopicDescription(identity, sorted(p.id for p in found.partitions))
 
         return self.ask(f"topic {topic}", question, topic)
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the numbers of a topic's partitions, ascending."""
+        return self.describe(topic).partitions
+
+    def cluster_id(self) -> str:
+        """Return the cluster's id."""
+
+        def question(timeout_s: float) -> str:
+            answer = self.client.describe_cluster(request_timeout=timeout_s)
+            return self.result(answer, timeout_s).cluster_id
+
+        return self.ask("the cluster", question)
 
     def first_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the first offset of each of these partitions."""

@@ -3,118 +3,33 @@ record in every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import tensorflow as tf
 
 from tfkafka import config
-from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk, OffsetRange
 from tfkafka.client import create
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
+from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
+from tfkafka.data.counted import count_taken
 from tfkafka.data.elements import Elements
-from tfkafka.decoding.bad_records import BadRecords, Counts
+from tfkafka.decoding.bad_records import Counts
 from tfkafka.decoding.base import Decoder
+from tfkafka.errors import ManifestError
 from tfkafka.reading.dead_letters import bad_records_policy
+from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
+from tfkafka.reading.order import ORDER
 from tfkafka.reading.prefetch import Prepared, read_ahead
-from tfkafka.reading.ranges import Bounds, Last, read, resolve
+from tfkafka.reading.progress import Place, ReadLog
+from tfkafka.reading.ranges import Bounds, Last, identify, read, resolve
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed chunks may be large: they cost less a record.
 CHUNK_RECORDS = 16_384
 CHUNK_BYTES = 8 << 20
-
-
-class ChunkedDataset(tf.data.Dataset):
-    """A dataset over a Python generator of chunks; base of all datasets here.
-
-    Attributes:
-        error: the exception that ended the last iteration, or None. TensorFlow raises a
-            `tf.errors.OpError` with its text in its place.
-        counts: records of the last iteration: read, used, skipped, dead_lettered.
-    """
-
-    def __init__(self, pipeline: tf.data.Dataset):
-        self._pipeline = pipeline
-        super().__init__(pipeline._variant_tensor)
-
-    def _inputs(self) -> list[tf.data.Dataset]:
-        return [self._pipeline]
-
-    @property
-    def element_spec(self):
-        return self._pipeline.element_spec
-
-
-class Source:
-    """Makes the chunks of a dataset into tensors, and remembers what went wrong.
-
-    Args:
-        chunks: begins an iteration.
-        delivered: called with each chunk, and with those of its records that are elements, just
-            before it is given to TensorFlow.
-    """
-
-    def __init__(
-        self,
-        elements: Elements,
-        bad_records: BadRecords,
-        chunks: Callable[[], Iterator[Prepared]],
-        delivered: Callable[[Chunk, Chunk], None] = lambda _chunk, _kept: None,
-    ):
-        self.elements = elements
-        self.bad_records = bad_records
-        self.error: Exception | None = None
-        self._chunks = chunks
-        self._delivered = delivered
-
-    def dataset(self) -> tf.data.Dataset:
-        """Return a dataset of whole chunks; some are empty."""
-        interrupts.watch()
-        return tf.data.Dataset.from_generator(
-            self.columns, output_signature=self.elements.signature()
-        )
-
-    def columns(self) -> Iterator[tuple]:
-        """Yield the columns of one chunk after the other."""
-        self.error = None
-        self.bad_records.counts = Counts()
-        try:
-            # Closed here: what keeps an error keeps its frames too, and so an open consumer.
-            with closing(self._chunks()) as chunks:
-                for prepared in chunks:
-                    columns, kept = self.elements.columns(prepared, self.bad_records)
-                    self._delivered(prepared.chunk, kept)
-                    yield columns
-        except Exception as error:
-            self.error = error
-            raise
-
-
-def shaped(
-    chunks: tf.data.Dataset, elements: Elements, batch_size: int | None, whole: bool
-) -> tf.data.Dataset:
-    """Chunks as they are, cut into batches, or into single records."""
-    if whole:
-        chunks = chunks.filter(lambda *columns: tf.size(tf.nest.flatten(columns)[-1]) > 0)
-    elif batch_size is None:
-        chunks = chunks.unbatch()
-    else:
-        chunks = chunks.rebatch(batch_size)
-    return chunks.map(lambda column: column) if len(elements.signature()) == 1 else chunks
-
-
-def source_options() -> tf.data.Options:
-    """Options for a source that may be silent for long; they hold for all that is built on it."""
-    options = tf.data.Options()
-    # Asking ahead would commit what is not used yet.
-    options.experimental_optimization.inject_prefetch = False
-    # The end of an iterator waits for the thread that tunes, in about half of the cases, and that
-    # sleeps 5.12 s after an iterator of 3.4 s, 20 s after one of 10 s (seen with TensorFlow 2.16).
-    # And tuning makes maps parallel, which then wait for a record that nobody wants any more.
-    options.autotune.enabled = False
-    return options
 
 
 class KafkaDataset(ChunkedDataset):
@@ -154,6 +69,9 @@ class KafkaDataset(ChunkedDataset):
         OffsetError: start or stop are outside of what the partition has. ReadError: no broker.
         Iteration raises `tf.errors.OpError` whose text names topic, partition, offset and reason;
         the original exception is then at `error`.
+
+    Attributes:
+        ranges: the pinned offsets of each partition.
     """
 
     def __init__(
@@ -184,42 +102,209 @@ class KafkaDataset(ChunkedDataset):
             raise ValueError(f"max_records is {max_records}, must be at least 0")
         create.check(settings)
         bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
-        self._pin = lambda: resolve(settings, limits, topic, chosen, start, stop)
-        self._batch_size = batch_size
-        self.ranges: list[OffsetRange] = self._pin()
-        elements = Elements(decode, metadata)
-        has_metadata = metadata or dead_letter_topic is not None
-
-        def chunks() -> Iterator[Chunk]:
-            return read(self.ranges, settings, limits, max_records, metadata=has_metadata)
-
-        self._source = Source(
-            elements,
+        self._settings, self._limits = settings, limits
+        self._resolve = lambda: resolve(settings, limits, topic, chosen, start, stop)
+        self._max_records, self._batch_size = max_records, batch_size
+        self._has_metadata = metadata or dead_letter_topic is not None
+        self._identity = identify(settings, limits, topic)
+        self.ranges: list[OffsetRange] = self._resolve()
+        self._begin, self._expected = Place(), None
+        self._log = ReadLog(self._begin)
+        self._taken = 0
+        self._stream = ChunkStream(
+            Elements(decode, metadata),
             bad_records,
-            # Decoded by who takes it: so records are read and decoded at the same time.
-            lambda: read_ahead(chunks, limits.buffer_bytes),
+            self._read,
+            lambda chunk, kept: self._log.deliver(chunk, kept),
         )
         super().__init__(self._shaped(whole=False))
 
     @property
     def error(self) -> Exception | None:
-        return self._source.error
+        return self._stream.error
 
     @property
     def counts(self) -> Counts:
-        return self._source.bad_records.counts
+        return self._stream.bad_records.counts
 
     def refresh(self) -> None:
         """Pin both ends again: later iterations see the records of now."""
-        self.ranges = self._pin()
+        self._identity = identify(self._settings, self._limits, self._identity.topic)
+        self.ranges = self._resolve()
 
     def chunks(self) -> tf.data.Dataset:
         """The same with whole chunks as elements: a first axis of any length but 0."""
         return self._shaped(whole=True)
 
+    def manifest(self) -> dict[str, Any]:
+        """Return which records these are, for `json.dump`; `from_manifest` reads them again.
+
+        Cluster, topic and their ids, ranges, order, isolation level, decoder and versions; the
+        counts of the last iteration, if it came to its end.
+
+        Example:
+            dataset = tfkafka.KafkaDataset("clicks", servers="localhost:9092")
+            Path("clicks.json").write_text(json.dumps(dataset.manifest()))
+            same = tfkafka.KafkaDataset.from_manifest("clicks.json")
+        """
+        return self._manifest().to_json()
+
+    def state(self, records: int | None = None) -> dict[str, Any]:
+        """Return how far the last iteration is, for `json.dump`; `from_state` reads on from there.
+
+        Args:
+            records: how many records of this iteration are used, those left out that could not be
+                decoded; None: as many as a Python loop over this dataset itself has taken. Where
+                Keras or another dataset iterates, only the caller knows.
+
+        Raises:
+            ValueError: more than were delivered; or None where no Python loop has taken anything.
+
+        Example:
+            for step, (features, label) in enumerate(dataset):
+                train(features, label)
+                if step % 100 == 99:
+                    Path("state.json").write_text(json.dumps(dataset.state()))
+        """
+        if records is None:
+            if not self._taken:
+                raise ValueError(
+                    "no Python loop over this dataset has taken a record: give the number of "
+                    "records that are used as records="
+                )
+            records = min(self._taken * (self._batch_size or 1), self._log.elements)
+        return replace(self._manifest(), place=self._log.after(records)).to_json()
+
+    @classmethod
+    def from_manifest(
+        cls,
+        manifest: Saved,
+        *,
+        servers: str | Sequence[str] | None = None,
+        configuration: config.Configuration = None,
+        decode: Decoder | None = None,
+    ) -> KafkaDataset:
+        """Return a dataset of the same records, in the same order and equal to the bit.
+
+        Bad records are skipped where they were written to a dead letter topic.
+
+        Args:
+            manifest: a file, or what `manifest()` has returned.
+            servers: None: as in the manifest.
+            configuration: librdkafka's settings; a manifest has none.
+            decode: the decoder, where it is not one of this library.
+
+        Raises:
+            ManifestError: it cannot be read, or the decoder is another.
+            TopicError: the topic is gone, or was created again. OffsetError: records are gone.
+            ReadError: no broker. Where records within the ranges are gone, by compaction for
+            example, iteration raises at its end.
+        """
+        return cls._of(Manifest.of(manifest), servers, configuration, decode)
+
+    @classmethod
+    def from_state(
+        cls,
+        state: Saved,
+        *,
+        servers: str | Sequence[str] | None = None,
+        configuration: config.Configuration = None,
+        decode: Decoder | None = None,
+    ) -> KafkaDataset:
+        """Return a dataset of the records that follow, in the order of the whole iteration.
+
+        Each iteration over it gives these. Arguments and errors: see `from_manifest`.
+        """
+        saved = Manifest.of(state)
+        if saved.place is None:
+            raise ManifestError(
+                f"topic {saved.topic}: this is a manifest, not a state: give from_manifest"
+            )
+        return cls._of(saved, servers, configuration, decode)
+
+    @classmethod
+    def _of(
+        cls,
+        saved: Manifest,
+        servers: str | Sequence[str] | None,
+        configuration: config.Configuration,
+        decode: Decoder | None,
+    ) -> KafkaDataset:
+        place = saved.place or Place()
+        chosen = {**config.parse(configuration), "isolation.level": saved.isolation_level}
+        servers = servers or saved.servers
+        settings = config.consumer_settings(servers, chosen)
+        saved.refuse_another_topic(identify(settings, Limits(), saved.topic))
+        left = [
+            each.since(place.next_offsets.get(each.source, each.start)) for each in saved.ranges
+        ]
+        dataset = cls(
+            saved.topic,
+            [each.partition for each in left],
+            start={each.partition: each.start for each in left},
+            stop={each.partition: each.stop for each in left},
+            max_records=saved.max_records,
+            servers=servers,
+            configuration=chosen,
+            decode=saved.decode(decode),
+            batch_size=saved.batch_size,
+            metadata=saved.metadata,
+            on_bad_record="error" if saved.on_bad_record == "error" else "skip",
+        )
+        dataset._begin_at(place, saved)
+        return dataset
+
+    def _begin_at(self, place: Place, saved: Manifest) -> None:
+        self._resolve = lambda: list(saved.ranges)
+        self.ranges = self._resolve()
+        self._begin, self._stream.skip = place, place.skip
+        self._log = ReadLog(place)
+        self._expected = saved.counts and saved.counts["read"]
+
+    def __iter__(self) -> Iterator[Any]:
+        self._taken = 0
+        return count_taken(super().__iter__(), self._take)
+
+    def _take(self) -> None:
+        self._taken += 1
+
+    def _read(self) -> Iterator[Prepared]:
+        """Begin an iteration."""
+        log = self._log = ReadLog(self._begin)
+        # Decoded by who takes it: so records are read and decoded at the same time.
+        yield from read_ahead(self._chunks, self._limits.buffer_bytes)
+        log.end(self._expected, self._identity.topic)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        wanted = self._max_records
+        return read(
+            self.ranges,
+            self._settings,
+            self._limits,
+            None if wanted is None else wanted - self._begin.read,
+            metadata=self._has_metadata,
+            reached=self._begin.next_offsets,
+        )
+
+    def _manifest(self) -> Manifest:
+        elements, bad_records = self._stream.elements, self._stream.bad_records
+        return Manifest(
+            servers=str(self._settings["bootstrap.servers"]),
+            identity=self._identity,
+            ranges=tuple(self.ranges),
+            order=ORDER,
+            isolation_level=config.isolation_level(self._settings),
+            max_records=self._max_records,
+            batch_size=self._batch_size,
+            metadata=elements.metadata,
+            on_bad_record=bad_records.policy,
+            decoder=describe_decoder(elements.decode),
+            counts=asdict(self.counts) if self._log.is_whole else None,
+        )
+
     def _shaped(self, whole: bool) -> tf.data.Dataset:
-        chunks = self._source.dataset().prefetch(CHUNKS_AHEAD)
-        chunks = shaped(chunks, self._source.elements, self._batch_size, whole)
+        chunks = self._stream.dataset().prefetch(CHUNKS_AHEAD)
+        chunks = shaped(chunks, self._stream.elements, self._batch_size, whole)
         return chunks.with_options(source_options())
 
 

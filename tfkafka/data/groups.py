@@ -11,9 +11,9 @@ from tfkafka import config
 from tfkafka.chunk import Chunk, TopicPartition, concat, split
 from tfkafka.client import create
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, PREFETCH_BYTES, Limits
-from tfkafka.data.datasets import (
+from tfkafka.data.chunked import (
     ChunkedDataset,
-    Source,
+    ChunkStream,
     shaped,
     source_options,
 )
@@ -164,15 +164,15 @@ class _GroupDataset(ChunkedDataset):
     """What KafkaGroupDataset and KafkaMiniBatchDataset have in common."""
 
     _membership: Membership
-    _source: Source
+    _source: ChunkStream
 
     @property
     def error(self) -> Exception | None:
-        return self._source.error
+        return self._stream.error
 
     @property
     def counts(self) -> Counts:
-        return self._source.bad_records.counts
+        return self._stream.bad_records.counts
 
     def close(self) -> None:
         """Leave the group now; what is not committed comes again."""
@@ -238,7 +238,7 @@ class KafkaGroupDataset(_GroupDataset):
             topics, settings, limits, stream_timeout, True, has_metadata, elements.prepare
         )
         self._membership.auto_commit = auto_commit
-        self._source = Source(elements, bad_records, self._membership.chunks, self._delivered)
+        self._stream = ChunkStream(elements, bad_records, self._membership.chunks, self._delivered)
         self.batch_size = batch_size
         super().__init__(self._shaped(batch_size, whole=False))
 
@@ -247,7 +247,7 @@ class KafkaGroupDataset(_GroupDataset):
         return self._shaped(None, whole=True)
 
     def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset:
-        chunks = shaped(self._source.dataset(), self._source.elements, batch_size, whole)
+        chunks = shaped(self._stream.dataset(), self._stream.elements, batch_size, whole)
         return chunks.with_options(source_options())
 
     def commit(self, records: int | None = None) -> None:
@@ -309,19 +309,19 @@ class KafkaMiniBatchDataset(_GroupDataset):
         has_metadata = metadata or dead_letter_topic is not None
         self._membership = Membership(topics, settings, limits, stream_timeout, False, has_metadata)
         self._membership.auto_commit = auto_commit
-        self._source = Source(
+        self._stream = ChunkStream(
             Elements(decode, metadata),
             bad_records,
             lambda: self._membership.mini_datasets(records),
             self._delivered,
         )
-        chunks = shaped(self._source.dataset(), self._source.elements, None, True)
+        chunks = shaped(self._stream.dataset(), self._stream.elements, None, True)
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))
 
     def __iter__(self) -> Iterator[tf.data.Dataset]:
         """In Python, one mini dataset at a time, with nothing asked ahead."""
-        for columns in self._source.columns():
-            dataset = tf.data.Dataset.from_tensor_slices(self._source.elements.tensors(columns))
+        for columns in self._stream.columns():
+            dataset = tf.data.Dataset.from_tensor_slices(self._stream.elements.tensors(columns))
             if len(dataset):
                 yield dataset
 

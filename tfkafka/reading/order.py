@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
-from tfkafka.chunk import Chunk, OffsetRange, TopicPartition, concat, empty
+from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, concat, empty
+
+NOWHERE: Positions = MappingProxyType({})
+# What a manifest calls the order that `Merge` makes.
+ORDER = "partitions interleaved in proportion to the lengths of their ranges"
 
 
 class Merge:
@@ -19,13 +24,16 @@ class Merge:
 
     Args:
         ranges: none is empty.
+        reached: for each partition the next offset; one that is not there begins at its start.
     """
 
-    def __init__(self, ranges: Sequence[OffsetRange]):
+    def __init__(self, ranges: Sequence[OffsetRange], reached: Positions = NOWHERE):
         self._lanes = [_Lane(each) for each in ranges]
         self._number = {each.source: number for number, each in enumerate(ranges)}
         self._is_sorted = len(ranges) == 1
         self._ready: list[Chunk] = []
+        for source, offset in reached.items():
+            self._lanes[self._number[source]].reach(offset)
 
     def __len__(self) -> int:
         """Return how many records wait."""

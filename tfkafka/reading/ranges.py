@@ -16,12 +16,12 @@ from typing import Literal
 
 from tfkafka import config
 from tfkafka._util.interrupts import Interrupts
-from tfkafka.chunk import Chunk, OffsetRange, TopicPartition, empty
+from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.consumer import Consumer
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
-from tfkafka.reading.order import Merge
+from tfkafka.reading.order import NOWHERE, Merge
 
 POLL_S = 0.05
 SMALL_CHUNK_BYTES = 1 << 20
@@ -39,6 +39,28 @@ class Last:
 # Where a range begins or ends.
 Bound = int | Literal["earliest", "latest"] | datetime | Last
 Bounds = Bound | Mapping[int, Bound]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which topic this is, whatever its name.
+
+    Attributes:
+        topic: its name.
+        cluster_id: of the cluster.
+        topic_id: differs between a topic and one of the same name that was created after it was
+            deleted; None from a broker before Kafka 2.8.
+    """
+
+    topic: str
+    cluster_id: str
+    topic_id: str | None
+
+
+def identify(settings: Mapping[str, object], limits: Limits, topic: str) -> Identity:
+    """Return which topic this is now. Raises TopicError: no such topic. ReadError: no broker."""
+    cluster = Cluster(settings, limits.broker_timeout)
+    return Identity(topic, cluster.cluster_id(), cluster.describe(topic).identity)
 
 
 def resolve(
@@ -90,6 +112,7 @@ def read(
     *,
     waits: bool = False,
     metadata: bool = False,
+    reached: Positions = NOWHERE,
 ) -> Iterator[Chunk]:
     """Yield the records of these ranges of one topic, in an order that only the ranges decide.
 
@@ -100,24 +123,27 @@ def read(
         max_records: stop after so many; None: after all.
         waits: records may be written only later.
         metadata: whether chunks have timestamps and headers.
+        reached: for each partition the offset from which on it is read, in the order that the
+            whole ranges have; a partition that is not there is read from its start on.
 
     Raises:
         ReadError: no broker answers within `limits.broker_timeout`, it refuses, or the topic was
             deleted. OffsetError: records of a range have been deleted.
     """
     ranges = [each for each in ranges if len(each)]
-    if not ranges or max_records == 0:
+    left = [each.since(reached.get(each.source, each.start)) for each in ranges]
+    if not any(map(len, left)) or max_records == 0:
         return
-    reading = _Reading(ranges, settings, limits, waits, metadata)
-    left = math.inf if max_records is None else max_records
+    reading = _Reading(ranges, left, settings, limits, waits, metadata)
+    wanted = math.inf if max_records is None else max_records
     try:
         while not reading.is_done():
             chunk = reading.next_chunk(max_records)
-            if len(chunk) > left:
-                chunk = chunk[: int(left)]
-            left -= len(chunk)
+            if len(chunk) > wanted:
+                chunk = chunk[: int(wanted)]
+            wanted -= len(chunk)
             yield chunk
-            if not left:
+            if not wanted:
                 return
             if len(chunk):
                 # The caller's time is no silence of the broker.
@@ -127,11 +153,17 @@ def read(
 
 
 class _Reading:
-    """Ranges that are being read, and how far."""
+    """Ranges that are being read, and how far.
+
+    Args:
+        ranges: decide the order.
+        left: of each of them what is to be read.
+    """
 
     def __init__(
         self,
         ranges: Sequence[OffsetRange],
+        left: Sequence[OffsetRange],
         settings: Mapping[str, object],
         limits: Limits,
         waits: bool,
@@ -139,9 +171,9 @@ class _Reading:
     ):
         self._limits = limits
         self._waits = waits
-        self._left = {each.source: each for each in ranges}
+        self._left = {each.source: each for each in left if len(each)}
         self._ends: dict[TopicPartition, int] = {}
-        self._merge = Merge(ranges)
+        self._merge = Merge(ranges, {each.source: each.start for each in left})
         self._paused: set[TopicPartition] = set()
         self._consumer = Consumer(
             config.RANGES_DEFAULTS | dict(settings) | config.RANGES_FIXED,
@@ -151,7 +183,7 @@ class _Reading:
             alone=ranges[0].source if len(ranges) == 1 else None,
         )
         self._interrupts = Interrupts()
-        self._consumer.assign(ranges)
+        self._consumer.assign(self._left.values())
         self._progress_s = time.monotonic()
 
     def is_done(self) -> bool:

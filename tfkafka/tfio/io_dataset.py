@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfkafka import config
 from tfkafka.client import create
-from tfkafka.data.datasets import ChunkedDataset, KafkaDataset, Source, shaped
+from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped
+from tfkafka.data.datasets import KafkaDataset
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.reading.prefetch import Prepared
@@ -50,14 +51,14 @@ class KafkaStreamIODataset(ChunkedDataset):
             ranges = resolve(settings, limits, topic, [partition], bound(offset))
             return (Prepared(chunk) for chunk in read(ranges, settings, limits))
 
-        self._source = Source(Elements(), BadRecords(), chunks)
+        self._stream = ChunkStream(Elements(), BadRecords(), chunks)
         super().__init__(
-            shaped(self._source.dataset(), self._source.elements, None, False).map(Record)
+            shaped(self._stream.dataset(), self._stream.elements, None, False).map(Record)
         )
 
     @property
     def error(self) -> Exception | None:
-        return self._source.error
+        return self._stream.error
 
 
 class StreamIODataset:

@@ -13,7 +13,7 @@ from tfkafka.chunk import Chunk, OffsetRange
 from tfkafka.client import create
 from tfkafka.client.producer import Producer, write
 from tfkafka.config import Limits
-from tfkafka.data.datasets import ChunkedDataset, Source, shaped, source_options
+from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
 from tfkafka.data.elements import Elements, Metadata
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.errors import OffsetError
@@ -93,12 +93,12 @@ class KafkaDataset(ChunkedDataset):
         settings = config.consumer_settings(servers, config_global) | config.parse(config_topic)
         settings |= {"group.id": group} if group else {}
         create.check(settings)
-        self._source = Source(
+        self._stream = ChunkStream(
             Elements(metadata=True),
             BadRecords(),
             lambda: (Prepared(chunk) for chunk in _all(subscriptions, settings, eof)),
         )
-        records = shaped(self._source.dataset(), self._source.elements, None, False)
+        records = shaped(self._stream.dataset(), self._stream.elements, None, False)
 
         def chosen(message: tf.Tensor, key: tf.Tensor, where: Metadata):
             place = tf.strings.join(
@@ -111,7 +111,7 @@ class KafkaDataset(ChunkedDataset):
 
     @property
     def error(self) -> Exception | None:
-        return self._source.error
+        return self._stream.error
 
 
 def _all(

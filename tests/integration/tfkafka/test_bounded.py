@@ -216,6 +216,8 @@ def test_a_compacted_topic_ends_where_it_ends(servers, make_topic, admin):
         }
     )
     write(servers, topic, [f"{n}" for n in range(600)], [f"{n % 3}" for n in range(600)])
+    before = KafkaDataset(topic, servers=servers)
+    assert len(ints(before)) == 600
 
     def compacted() -> bool:
         # A new record closes the active segment, which is never compacted.
@@ -228,6 +230,11 @@ def test_a_compacted_topic_ends_where_it_ends(servers, make_topic, admin):
     assert offsets == sorted(offsets)
     assert offsets[-1] == dataset.ranges[0].stop - 1
     assert len(offsets) < dataset.ranges[0].stop
+    # A manifest tells at the end that records within its ranges are gone.
+    again = KafkaDataset.from_manifest(before.manifest())
+    with pytest.raises(tf.errors.OpError, match=r"had 600 records and have \d+ now"):
+        ints(again)
+    assert isinstance(again.error, OffsetError)
 
 
 def test_any_bytes_null_and_empty(servers, make_topic):

@@ -192,3 +192,16 @@ def test_offsets_that_a_float_cannot_tell_apart_keep_their_order():
     for partition in (0, 1):
         mine = [offset for p, offset in found if p == partition]
         assert mine == sorted(mine)
+
+
+@few
+@given(wanted=ranges(), data=st.data())
+def test_the_order_goes_on_from_any_place(wanted, data):
+    offsets = {each.partition: offsets_with_gaps(data.draw, each) for each in wanted}
+    expected = ordered(wanted, offsets)
+    used = data.draw(st.integers(0, len(expected)))
+    sources = {each.partition: each.source for each in wanted}
+    reached = {sources[partition]: offset + 1 for partition, offset in expected[:used]}
+    merge = Merge(wanted, reached)
+    arrive(merge, sorted(expected[used:]), {each.partition: each.stop for each in wanted}, wanted)
+    assert taken(take_all(merge, data.draw)) == expected[used:]

@@ -1,0 +1,108 @@
+"""Manifests: written as JSON, read again, and refused in one line where they are wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tfkafka.chunk import OffsetRange, TopicPartition
+from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.errors import ManifestError, TopicError
+from tfkafka.reading.manifest import FORMAT, Manifest, describe_decoder
+from tfkafka.reading.progress import Place
+from tfkafka.reading.ranges import Identity
+
+WHICH = Identity("t", "cluster", "topic-id")
+MANIFEST = Manifest(
+    servers="h:1",
+    identity=WHICH,
+    ranges=(OffsetRange("t", 1, 5, 9), OffsetRange("t", 0, 0, 2)),
+    order="some order",
+    isolation_level="read_committed",
+    decoder=describe_decoder(CsvDecoder(2, "key")),
+    counts={"read": 6, "used": 6, "skipped": 0, "dead_lettered": 0},
+)
+STATE = Place({TopicPartition("t", 1): 7}, read=2, skip=1)
+
+
+@pytest.mark.parametrize("place", [None, STATE])
+def test_what_is_read_is_what_was_written(tmp_path, place):
+    manifest = Manifest(**{**vars(MANIFEST), "place": place})
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(manifest.to_json()))
+    assert Manifest.of(path) == manifest
+    assert Manifest.of(str(path)) == manifest
+    assert Manifest.of(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ("{}", "its format is None, must be 'tfkafka manifest 1'"),
+        (json.dumps({"format": FORMAT}), "it has no 'topic'"),
+        (json.dumps({**MANIFEST.to_json(), "ranges": [{}]}), "it has no 'partition'"),
+        (json.dumps({**MANIFEST.to_json(), "ranges": 7}), "not iterable"),
+        (json.dumps({**MANIFEST.to_json(), "more": 7}), "unexpected keyword argument 'more'"),
+        (json.dumps({**MANIFEST.to_json(), "place": {}}), "it has no 'next_offsets'"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(tmp_path, text, reason):
+    path = tmp_path / "wrong.json"
+    path.write_text(text)
+    with pytest.raises(ManifestError, match=reason) as refusal:
+        Manifest.of(path)
+    assert str(refusal.value).startswith(f"{path}: is no manifest: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ManifestError, match=r"none\.json: cannot be read: No such file"):
+        Manifest.of(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("found", "named"),
+    [
+        (Identity("t", "cluster", "new"), r"the topic is another .*topic_id new, was topic-id"),
+        (Identity("t", "other", "topic-id"), r"the cluster is another .*cluster_id other"),
+    ],
+)
+def test_another_topic_of_the_same_name_is_refused(found, named):
+    with pytest.raises(TopicError, match=named) as refusal:
+        MANIFEST.refuse_another_topic(found)
+    assert refusal.value.topic == "t"
+
+
+@pytest.mark.parametrize("topic_id", ["topic-id", None])
+def test_the_same_topic_is_not_refused(topic_id):
+    """A broker before Kafka 2.8 gives topics no id."""
+    MANIFEST.refuse_another_topic(Identity("t", "cluster", topic_id))
+
+
+def test_a_decoder_of_this_library_is_made_again():
+    assert MANIFEST.decode(None) == CsvDecoder(2, "key")
+    assert MANIFEST.decode(CsvDecoder(2, "key")) == CsvDecoder(2, "key")
+    assert Manifest(**{**vars(MANIFEST), "decoder": None}).decode(None) is None
+
+
+@pytest.mark.parametrize(
+    ("decoder", "reason"),
+    [
+        ({"name": "os.system", "arguments": {"command": "true"}}, "give that decoder as decode="),
+        ({"name": "tfkafka.decoding.csv.None", "arguments": {}}, "cannot be made again"),
+        ({"name": "tfkafka.decoding.no.Decoder", "arguments": {}}, "cannot be made again"),
+        ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"a": 1}}, "cannot be made"),
+        ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"columns": 0}}, "at least 1"),
+    ],
+)
+def test_no_other_decoder_is_made(decoder, reason):
+    with pytest.raises(ManifestError, match=reason):
+        Manifest(**{**vars(MANIFEST), "decoder": decoder}).decode(None)
+
+
+def test_another_decoder_is_refused():
+    with pytest.raises(ManifestError, match=r"topic t: decode is .*were decoded by"):
+        MANIFEST.decode(CsvDecoder(3, "key"))

@@ -1,0 +1,193 @@
+"""Which records a dataset has, as JSON, so that they can be read again."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tfkafka.chunk import OffsetRange
+from tfkafka.decoding.base import Decoder
+from tfkafka.errors import ManifestError, TopicError
+from tfkafka.reading.progress import Place
+from tfkafka.reading.ranges import Identity
+
+FORMAT = "tfkafka manifest 1"
+# What decides the bits of a decoded record, or how it is read.
+PACKAGES = ("tfkafka", "confluent-kafka", "numpy", "polars", "tensorflow")
+OWN_DECODERS = "tfkafka.decoding."
+
+# Where a manifest is: a file, or what `KafkaDataset.manifest()` has returned.
+Saved = str | Path | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The records of one topic that were read, and how.
+
+    Attributes:
+        servers: where they were read, `HOST:PORT[,HOST:PORT]`.
+        identity: of cluster and topic.
+        ranges: which offsets.
+        order: in which order the records come.
+        isolation_level: "read_committed" or "read_uncommitted".
+        max_records: how many of them at most; None: all.
+        batch_size, metadata, on_bad_record: of the dataset.
+        decoder: see `describe_decoder`.
+        counts: records of a whole iteration: read, used, skipped, dead_lettered; None where none
+            was whole.
+        versions: of Python and of packages.
+        place: how far an iteration was; None: a manifest of all records.
+    """
+
+    servers: str
+    identity: Identity
+    ranges: tuple[OffsetRange, ...]
+    order: str
+    isolation_level: str
+    max_records: int | None = None
+    batch_size: int | None = None
+    metadata: bool = False
+    on_bad_record: str = "error"
+    decoder: Mapping[str, Any] | None = None
+    counts: Mapping[str, int] | None = None
+    versions: Mapping[str, str] = field(default_factory=lambda: versions())
+    place: Place | None = None
+
+    @property
+    def topic(self) -> str:
+        return self.identity.topic
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `json.dump` takes and `of` reads."""
+        content = {"format": FORMAT, **asdict(self)}
+        content |= content.pop("identity")
+        content["ranges"] = [
+            {"partition": each.partition, "start": each.start, "stop": each.stop}
+            for each in self.ranges
+        ]
+        place = content.pop("place")
+        return content if place is None else content | {"place": self.place.to_json()}
+
+    @classmethod
+    def of(cls, saved: Saved) -> Manifest:
+        """Read a manifest. Raises ManifestError where it is none, or cannot be read."""
+        where, content = _content(saved)
+        if content.get("format") != FORMAT:
+            raise ManifestError(
+                f"{where}: is no manifest: its format is {content.get('format')!r}, "
+                f"must be {FORMAT!r}"
+            )
+        try:
+            return _parsed(content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestError(f"{where}: is no manifest: {_reason(error)}") from error
+
+    def refuse_another_topic(self, found: Identity) -> None:
+        """Raise TopicError where a topic of this name is not the one whose records were read."""
+        names = {"cluster_id": "the cluster", "topic_id": "the topic"}
+        for name, what in names.items():
+            before, now = getattr(self.identity, name), getattr(found, name)
+            # A broker before Kafka 2.8 gives topics no id.
+            if before != now and None not in (before, now):
+                raise TopicError(
+                    f"topic {self.topic} on {self.servers}: {what} is another one than in the "
+                    f"manifest ({name} {now}, was {before}): the records that were read are gone",
+                    topic=self.topic,
+                )
+
+    def decode(self, given: Decoder | None) -> Decoder | None:
+        """Return the decoder: the given one, else the one that the manifest describes.
+
+        Raises ManifestError where the given one is another, or none is given and it is not one of
+        this library.
+        """
+        if given is not None:
+            if describe_decoder(given) != self.decoder:
+                raise ManifestError(
+                    f"topic {self.topic}: decode is {describe_decoder(given)}, and the records "
+                    f"of the manifest were decoded by {self.decoder}"
+                )
+            return given
+        if self.decoder is None:
+            return None
+        name, arguments = self.decoder["name"], self.decoder["arguments"]
+        if not name.startswith(OWN_DECODERS) or not isinstance(arguments, Mapping):
+            raise ManifestError(
+                f"topic {self.topic}: the records of the manifest were decoded by {name}: "
+                f"give that decoder as decode="
+            )
+        module, _, kind = name.rpartition(".")
+        try:
+            return getattr(importlib.import_module(module), kind)(**arguments)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise ManifestError(
+                f"topic {self.topic}: {name} cannot be made again ({error}): "
+                f"give the decoder as decode="
+            ) from error
+
+
+def describe_decoder(decoder: Decoder | None) -> dict[str, Any] | None:
+    """Return name and arguments of a decoder as JSON has them.
+
+    The arguments of one that is no dataclass are not known: None.
+    """
+    if decoder is None:
+        return None
+    kind = type(decoder)
+    arguments = None
+    if is_dataclass(decoder):
+        # As JSON has them, so that what is read is equal to what was written.
+        arguments = json.loads(json.dumps(asdict(decoder), default=repr))
+    return {"name": f"{kind.__module__}.{kind.__qualname__}", "arguments": arguments}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that read and decode."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            # Not installed as a package: a checkout, or tensorflow under another name.
+            continue
+    return found
+
+
+def _content(saved: Saved) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(saved, Mapping):
+        return "manifest", saved
+    try:
+        content = json.loads(Path(saved).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(f"{saved}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ManifestError(f"{saved}: is no manifest: not JSON ({error})") from error
+    if not isinstance(content, Mapping):
+        raise ManifestError(f"{saved}: is no manifest: not a JSON object")
+    return str(saved), content
+
+
+def _parsed(content: Mapping[str, Any]) -> Manifest:
+    rest = {name: value for name, value in content.items() if name != "format"}
+    identity = Identity(*(rest.pop(name) for name in ("topic", "cluster_id", "topic_id")))
+    ranges = tuple(
+        OffsetRange(identity.topic, each["partition"], each["start"], each["stop"])
+        for each in rest.pop("ranges")
+    )
+    place = rest.pop("place", None)
+    return Manifest(
+        identity=identity,
+        ranges=ranges,
+        place=None if place is None else Place.of(identity.topic, place),
+        **rest,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,106 @@
+"""How far an iteration over ranges is: which offsets come next after so many of its elements."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfkafka.chunk import Chunk, Positions, TopicPartition
+from tfkafka.errors import OffsetError
+
+# Elements between two places that are kept: after resuming so many are read again at most, and an
+# iteration of millions keeps some dozens.
+SPACING = 65_536
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place within the records of a dataset.
+
+    Attributes:
+        next_offsets: for each partition the offset that comes next; a partition that is not there
+            is at the start of its range.
+        read: how many records come before these offsets.
+        skip: how many elements after these offsets were used already.
+    """
+
+    next_offsets: Positions = field(default_factory=dict)
+    read: int = 0
+    skip: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `json.dump` takes and `of` reads."""
+        offsets = [
+            {"partition": source.partition, "offset": offset}
+            for source, offset in self.next_offsets.items()
+        ]
+        return {"next_offsets": offsets, "read": self.read, "skip": self.skip}
+
+    @classmethod
+    def of(cls, topic: str, content: Mapping[str, Any]) -> Place:
+        """Read what `to_json` has returned. Raises KeyError or TypeError where it is none."""
+        offsets = {
+            TopicPartition(topic, each["partition"]): each["offset"]
+            for each in content["next_offsets"]
+        }
+        return cls(offsets, content["read"], content["skip"])
+
+
+class ReadLog:
+    """The places that one iteration has passed.
+
+    One thread delivers while another one asks.
+
+    Args:
+        begin: where the iteration begins.
+    """
+
+    def __init__(self, begin: Place):
+        self._begin = begin
+        self._elements = 0
+        self._read = begin.read
+        self._next_offsets = dict(begin.next_offsets)
+        self._marks = [(0, Place(dict(begin.next_offsets), begin.read))]
+        self.is_whole = False
+
+    @property
+    def elements(self) -> int:
+        """How many elements were delivered, without those that the place of the begin skips."""
+        return max(0, self._elements - self._begin.skip)
+
+    def deliver(self, chunk: Chunk, kept: Chunk) -> None:
+        """Note that a chunk is delivered; `kept` are those of its records that are elements."""
+        self._elements += len(kept)
+        self._read += len(chunk)
+        self._next_offsets |= chunk.next_offsets
+        if self._elements - self._marks[-1][0] >= SPACING:
+            self._marks.append((self._elements, Place(dict(self._next_offsets), self._read)))
+
+    def end(self, expected: int | None, topic: str) -> None:
+        """Note that the iteration came to its end.
+
+        Raises OffsetError where `expected` records were read before, and now it is another number.
+        """
+        if expected not in (None, self._read):
+            raise OffsetError(
+                f"topic {topic}: the ranges of the manifest had {expected:,} records and have "
+                f"{self._read:,} now: some were deleted by compaction, or the topic is another",
+                topic=topic,
+            )
+        self.is_whole = True
+
+    def after(self, elements: int) -> Place:
+        """Return the place after so many elements of the iteration.
+
+        Raises ValueError where so many were not delivered.
+        """
+        if not 0 <= elements <= self.elements:
+            raise ValueError(
+                f"records is {elements:,}, and {self.elements:,} were delivered in this iteration"
+            )
+        wanted = self._begin.skip + elements
+        number = bisect_right(self._marks, wanted, key=lambda mark: mark[0]) - 1
+        before, place = self._marks[number]
+        return Place(place.next_offsets, place.read, wanted - before)
