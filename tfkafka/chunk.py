@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 NO_TIMESTAMP = -1
 # Of a bytes object beside its content (sys.getsizeof(b"") in CPython), and of the pointer to it.
 BYTES_OBJECT_SIZE = 33 + 8
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+# Of a column: its buffer, offsets and nulls.
+ArrowLayout = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]
 
 
 class TopicPartition(NamedTuple):
@@ -78,22 +83,20 @@ class Column:
     when that is first asked for. Treat what it returns as read-only.
     """
 
-    def __init__(
-        self,
-        entries: np.ndarray | None = None,
-        layout: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
-    ):
-        self._entries = entries
-        self._layout = layout
-        self._is_of_buffer = layout is not None
+    def __init__(self, made_of: NDArray[np.object_] | ArrowLayout):
+        self._is_of_buffer = isinstance(made_of, tuple)
+        self._entries = None if isinstance(made_of, tuple) else made_of
+        self._layout = made_of if isinstance(made_of, tuple) else None
 
     @classmethod
     def of(cls, entries: Iterable[bytes | None], count: int) -> Column:
         """Return a column of `count` byte strings; None is null."""
-        return cls(entries=np.fromiter(entries, object, count))
+        return cls(np.fromiter(entries, object, count))
 
     @classmethod
-    def of_buffer(cls, buffer: np.ndarray, offsets: np.ndarray, nulls: np.ndarray) -> Column:
+    def of_buffer(
+        cls, buffer: NDArray[np.uint8], offsets: NDArray[np.int64], nulls: NDArray[np.bool_]
+    ) -> Column:
         """Return a column whose entry i is `buffer[offsets[i]:offsets[i + 1]]`.
 
         Args:
@@ -101,27 +104,27 @@ class Column:
             offsets: int64 [n + 1], ascending.
             nulls: bool [n]; the entry of a null is empty.
         """
-        return cls(layout=(buffer, offsets, nulls))
+        return cls((buffer, offsets, nulls))
 
     @property
-    def entries(self) -> np.ndarray:
+    def entries(self) -> NDArray[np.object_]:
         """Object [n]: bytes, None where an entry is null."""
         if self._entries is None:
-            self._entries = _entries(*self._layout)
+            self._entries = _entries(*self._arrow)
         return self._entries
 
     @property
-    def buffer(self) -> np.ndarray:
+    def buffer(self) -> NDArray[np.uint8]:
         """uint8: the bytes of all entries, one after another, at `offsets`."""
         return self._arrow[0]
 
     @property
-    def offsets(self) -> np.ndarray:
+    def offsets(self) -> NDArray[np.int64]:
         """int64 [n + 1]: where in `buffer` each entry begins, and where the last one ends."""
         return self._arrow[1]
 
     @property
-    def nulls(self) -> np.ndarray:
+    def nulls(self) -> NDArray[np.bool_]:
         """bool [n]: whether an entry is null."""
         return self._arrow[2]
 
@@ -129,55 +132,57 @@ class Column:
     def has_nulls(self) -> bool:
         """Whether any entry is null."""
         if self._layout is None:
-            return None in self._entries.tolist()
+            return None in self.entries.tolist()
         return bool(self.nulls.any())
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the column takes, in the form in which it was made."""
         if not self._is_of_buffer:
-            return _content_size(self._entries.tolist()) + BYTES_OBJECT_SIZE * len(self)
-        _, offsets, nulls = self._layout
+            return _content_size(self.entries.tolist()) + BYTES_OBJECT_SIZE * len(self)
+        _, offsets, nulls = self._arrow
         return int(offsets[-1] - offsets[0]) + offsets.nbytes + nulls.nbytes
 
     def __len__(self) -> int:
-        return len(self._layout[2] if self._entries is None else self._entries)
+        return len(self._arrow[2] if self._entries is None else self._entries)
 
     def __getitem__(self, index: slice) -> Column:
         """Return consecutive entries as a view: nothing is copied where the step is 1."""
         if self._entries is not None:
-            return Column(entries=self._entries[index])
-        buffer, offsets, nulls = self._layout
+            return Column(self._entries[index])
+        buffer, offsets, nulls = self._arrow
         start, stop, step = index.indices(len(nulls))
         if step != 1:
             return self.take(np.arange(start, stop, step))
         stop = max(start, stop)
-        return Column(layout=(buffer, offsets[start : stop + 1], nulls[start:stop]))
+        return Column((buffer, offsets[start : stop + 1], nulls[start:stop]))
 
-    def take(self, indices: np.ndarray) -> Column:
+    def take(self, indices: NDArray[np.int64]) -> Column:
         """Return the entries at these indices, in this order."""
-        return Column(entries=self.entries[indices])
+        return Column(self.entries[indices])
 
     @property
-    def _arrow(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _arrow(self) -> ArrowLayout:
         if self._layout is None:
-            self._layout = _layout(self._entries)
+            self._layout = _layout(self.entries)
         return self._layout
 
 
 def _content_size(entries: list[bytes | None]) -> int:
     try:
-        return sum(map(len, entries))
+        return sum(map(len, entries))  # type: ignore[arg-type]  # None is caught
     except TypeError:  # one is None
         return sum(map(len, filter(None, entries)))
 
 
 def concat_columns(columns: Sequence[Column]) -> Column:
     """Return one column of the entries of several, one after another."""
-    return Column(entries=np.concatenate([column.entries for column in columns]))
+    return Column(np.concatenate([column.entries for column in columns]))
 
 
-def _entries(buffer: np.ndarray, offsets: np.ndarray, nulls: np.ndarray) -> np.ndarray:
+def _entries(
+    buffer: NDArray[np.uint8], offsets: NDArray[np.int64], nulls: NDArray[np.bool_]
+) -> NDArray[np.object_]:
     data, bounds = buffer.data, offsets.tolist()
     cut = (
         None if null else bytes(data[start:stop])
@@ -186,7 +191,7 @@ def _entries(buffer: np.ndarray, offsets: np.ndarray, nulls: np.ndarray) -> np.n
     return np.fromiter(cut, object, len(nulls))
 
 
-def _layout(entries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _layout(entries: NDArray[np.object_]) -> ArrowLayout:
     nulls = np.fromiter((entry is None for entry in entries), np.bool_, len(entries))
     filled = [entry or b"" for entry in entries]
     offsets = np.zeros(len(entries) + 1, np.int64)
@@ -214,10 +219,10 @@ class Chunk:
     values: Column
     keys: Column
     sources: tuple[TopicPartition, ...]
-    source: np.ndarray
-    offsets: np.ndarray
-    timestamps: np.ndarray | None = None
-    headers: np.ndarray | None = None
+    source: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64] | None = None
+    headers: NDArray[np.object_] | None = None
     generation: int = 0
 
     def __len__(self) -> int:
@@ -227,15 +232,17 @@ class Chunk:
         """Return consecutive records; nothing is copied."""
         return self._part(self.values[index], self.keys[index], index)
 
-    def select(self, indices: np.ndarray) -> Chunk:
+    def select(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Chunk:
         """Return the records at these indices (int64) or where this mask (bool [n]) is true."""
-        if indices.dtype == np.bool_:
-            if indices.all():
-                return self
-            indices = np.flatnonzero(indices)
+        if chosen.dtype != np.bool_:
+            indices = np.asarray(chosen, np.int64)
+        elif chosen.all():
+            return self
+        else:
+            indices = np.flatnonzero(chosen)
         return self._part(self.values.take(indices), self.keys.take(indices), indices)
 
-    def _part(self, values: Column, keys: Column, index: slice | np.ndarray) -> Chunk:
+    def _part(self, values: Column, keys: Column, index: slice | NDArray[np.int64]) -> Chunk:
         return Chunk(
             values,
             keys,
@@ -258,14 +265,21 @@ class Chunk:
         return self if self.generation == generation else replace(self, generation=generation)
 
     @cached_property
-    def partitions(self) -> np.ndarray:
+    def partitions(self) -> NDArray[np.int32]:
         """int32 [n]: the number of each record's partition."""
         return np.array([s.partition for s in self.sources], np.int32)[self.source]
 
     @cached_property
-    def topics(self) -> np.ndarray:
+    def topics(self) -> NDArray[np.object_]:
         """Object [n]: the name of each record's topic."""
         return np.array([s.topic for s in self.sources], object)[self.source]
+
+    @property
+    def metadata(self) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+        """Timestamps and headers. Raises ValueError where they were not asked for."""
+        if self.timestamps is None or self.headers is None:
+            raise ValueError("the chunk was read without timestamps and headers")
+        return self.timestamps, self.headers
 
     @cached_property
     def next_offsets(self) -> dict[TopicPartition, int]:
@@ -282,7 +296,7 @@ class Chunk:
     @cached_property
     def nbytes(self) -> int:
         """Bytes of memory that the records take."""
-        arrays = [self.source, self.offsets, self.timestamps]
+        arrays: list[NDArray[np.generic] | None] = [self.source, self.offsets, self.timestamps]
         headers = 0 if self.headers is None else sum(map(_headers_size, self.headers))
         return (
             self.values.nbytes
@@ -293,7 +307,8 @@ class Chunk:
 
     def position(self, index: int) -> Position:
         """Return where the record at `index` is."""
-        return Position(*self.sources[self.source[index]], int(self.offsets[index]))
+        topic, partition = self.sources[int(self.source[index])]
+        return Position(topic, partition, int(self.offsets[index]))
 
 
 def empty(generation: int = 0) -> Chunk:
@@ -345,7 +360,7 @@ def split(chunks: Sequence[Chunk], records: int) -> tuple[list[Chunk], list[Chun
     return first, rest
 
 
-def _concat_if_all(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+def _concat_if_all(arrays: Sequence[NDArray[Scalar] | None]) -> NDArray[Scalar] | None:
     there = [array for array in arrays if array is not None]
     return np.concatenate(there) if len(there) == len(arrays) else None
 

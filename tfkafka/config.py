@@ -180,6 +180,11 @@ def consumer_settings(
     return settings
 
 
+def whole_number(settings: Mapping[str, object], name: str, default: int) -> int:
+    """Return a setting that is a whole number, given as such or as text."""
+    return int(str(settings.get(name, default)))
+
+
 def connection_settings(settings: Mapping[str, object]) -> Settings:
     """Those of them that say where a cluster is and who asks: for a producer beside a consumer."""
     kept = (name for name in settings if _CONNECTION.match(name))

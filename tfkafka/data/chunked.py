@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 
 import tensorflow as tf
 
 from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk
-from tfkafka.data.elements import Elements
+from tfkafka.data.elements import Columns, Elements, ElementSpec
 from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.reading.prefetch import Prepared
 
 
-class ChunkedDataset(tf.data.Dataset):
+class ChunkedDataset(tf.data.Dataset):  # type: ignore[misc]  # TensorFlow has no types
     """A dataset over a Python generator of chunks; base of all datasets here.
 
     Attributes:
@@ -31,7 +31,7 @@ class ChunkedDataset(tf.data.Dataset):
         return [self._pipeline]
 
     @property
-    def element_spec(self):
+    def element_spec(self) -> ElementSpec:
         return self._pipeline.element_spec
 
 
@@ -51,7 +51,7 @@ class ChunkStream:
         self,
         elements: Elements,
         bad_records: BadRecords,
-        chunks: Callable[[], Iterator[Prepared]],
+        chunks: Callable[[], Generator[Prepared, None, None]],
         delivered: Callable[[Chunk, Chunk], None] = lambda _chunk, _kept: None,
     ):
         self.skip = 0
@@ -68,7 +68,7 @@ class ChunkStream:
             self.columns, output_signature=self.elements.signature()
         )
 
-    def columns(self) -> Iterator[tuple]:
+    def columns(self) -> Generator[Columns, None, None]:
         """Yield the columns of one chunk after the other."""
         self.error = None
         self.bad_records.counts = Counts()
@@ -86,8 +86,9 @@ class ChunkStream:
             raise
 
 
-def _without_first(count: int, columns: tuple) -> tuple:
-    return tf.nest.map_structure(lambda column: column[count:], columns)
+def _without_first(count: int, columns: Columns) -> Columns:
+    left: Columns = tf.nest.map_structure(lambda column: column[count:], columns)
+    return left
 
 
 def shaped(

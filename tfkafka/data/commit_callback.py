@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfkafka.data.elements import Metadata
 from tfkafka.data.groups import KafkaGroupDataset
 from tfkafka.reading.commits import OffsetTracker
 
 COMMIT_EVERY_S = 1.0
+Logs = Mapping[str, object] | None
+# Of a batch that left the pipeline: the iteration that it is of; topics, partitions and offsets.
+_Batch = tuple[OffsetTracker, NDArray[np.str_], NDArray[np.int32], NDArray[np.int64]]
 
 
-class CommitCallback(keras.callbacks.Callback):
+class CommitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Commits the records of a group dataset that finished steps of a model have used.
 
     For `fit`, `evaluate` and `predict`. A crash repeats records, and loses none. The dataset no
@@ -48,8 +52,8 @@ class CommitCallback(keras.callbacks.Callback):
         super().__init__()
         self._dataset = dataset
         self._batch_size = batch_size or dataset.batch_size
-        # Of each batch that left the pipeline: the iteration that it is of, and its records.
-        self._watched: deque[tuple[OffsetTracker, np.ndarray, np.ndarray, np.ndarray]] | None = None
+        self._watches = False
+        self._watched: deque[_Batch] = deque()
         self._tracker: OffsetTracker | None = None
         # Steps of this iteration, in all and before this epoch: with steps_per_epoch Keras has
         # several epochs of one iteration.
@@ -61,14 +65,17 @@ class CommitCallback(keras.callbacks.Callback):
     def watch(self, pipeline: tf.data.Dataset) -> tf.data.Dataset:
         """The same without the metadata, remembering which records each batch holds."""
         _refuse_without_metadata("watch", pipeline)
+        self._watches = True
         self._watched = deque()
 
-        def note(topics, partitions, offsets) -> np.bool_:
+        def note(
+            topics: NDArray[np.object_], partitions: NDArray[np.int32], offsets: NDArray[np.int64]
+        ) -> np.bool_:
             tracker = self._dataset._membership.tracker
-            self._watched.append((tracker, topics.astype(str), partitions, offsets))
+            self._watched.append((tracker, topics.astype(np.str_), partitions, offsets))
             return np.True_
 
-        def strip(*element):
+        def strip(*element: tf.Tensor | Metadata) -> tf.Tensor | tuple[tf.Tensor, ...]:
             *rest, where = element
             noted = tf.numpy_function(
                 note, [where.topic, where.partition, where.offset], tf.bool, stateful=True
@@ -85,12 +92,13 @@ class CommitCallback(keras.callbacks.Callback):
         """`pipeline.filter(predicate)` of single records; those left out count as used."""
         _refuse_without_metadata("filter", pipeline)
 
-        def use(topic, partition, offset) -> np.bool_:
-            place = np.array([topic]).astype(str), np.array([partition]), np.array([offset])
-            self._dataset._membership.tracker.acknowledge(*place)
+        def use(topic: bytes, partition: np.int32, offset: np.int64) -> np.bool_:
+            self._dataset._membership.tracker.acknowledge(
+                [topic.decode()], np.array([partition]), np.array([offset])
+            )
             return np.False_
 
-        def keep(*element):
+        def keep(*element: tf.Tensor | Metadata) -> tf.Tensor:
             where = element[-1]
             kept = tf.cond(
                 predicate(*element),
@@ -103,49 +111,50 @@ class CommitCallback(keras.callbacks.Callback):
 
         return pipeline.filter(keep)
 
-    def set_params(self, params):
+    def set_params(self, params: Mapping[str, object] | None) -> None:
         # The first that `fit`, `evaluate` and `predict` say; `fit`'s own validation does not.
         super().set_params(params)
         self._is_training = False
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._is_training = True
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._before = self._steps
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self._finished(batch + 1)
 
     on_predict_batch_end = on_train_batch_end
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
         if not self._is_training:
             self._finished(batch + 1)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._end()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         self._end()
 
     on_predict_end = on_train_end
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: Logs = None) -> None:
         if not self._is_training:
             self._end()
 
     def _finished(self, steps: int) -> None:
         membership = self._dataset._membership
-        if self._tracker is not membership.tracker:
-            self._tracker, self._steps, self._before = membership.tracker, 0, 0
+        tracker = membership.tracker
+        if self._tracker is not tracker:
+            self._tracker, self._steps, self._before = tracker, 0, 0
         steps += self._before
-        if self._watched is not None:
+        if self._watches:
             self._use_watched(steps)
         elif self._batch_size is None:
             raise ValueError("CommitCallback: say batch_size, or end the pipeline with watch()")
         else:
-            self._tracker.acknowledge_first(steps * self._batch_size)
+            tracker.acknowledge_first(steps * self._batch_size)
             self._steps = steps
         if time.monotonic() - self._sent > COMMIT_EVERY_S:
             self._sent = time.monotonic()
@@ -154,9 +163,9 @@ class CommitCallback(keras.callbacks.Callback):
     def _use_watched(self, steps: int) -> None:
         """Of this iteration so many batches are used; what is left of an earlier one is not."""
         while self._steps < steps and self._watched:
-            tracker, *records = self._watched.popleft()
+            tracker, topics, partitions, offsets = self._watched.popleft()
             if tracker is self._tracker:
-                tracker.acknowledge(*records)
+                tracker.acknowledge(topics, partitions, offsets)
                 self._steps += 1
 
     def _end(self) -> None:

@@ -3,7 +3,7 @@ record in every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
 from tfkafka.data.counted import count_taken
 from tfkafka.data.elements import Elements
-from tfkafka.decoding.bad_records import Counts
+from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import ManifestError
 from tfkafka.reading.dead_letters import bad_records_policy
@@ -88,7 +88,7 @@ class KafkaDataset(ChunkedDataset):
         decode: Decoder | None = None,
         batch_size: int | None = None,
         metadata: bool = False,
-        on_bad_record: str = "error",
+        on_bad_record: Policy = "error",
         dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
@@ -268,14 +268,14 @@ class KafkaDataset(ChunkedDataset):
     def _take(self) -> None:
         self._taken += 1
 
-    def _read(self) -> Iterator[Prepared]:
+    def _read(self) -> Generator[Prepared, None, None]:
         """Begin an iteration."""
         log = self._log = ReadLog(self._begin)
         # Decoded by who takes it: so records are read and decoded at the same time.
         yield from read_ahead(self._chunks, self._limits.buffer_bytes)
         log.end(self._expected, self._identity.topic)
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def _chunks(self) -> Generator[Chunk, None, None]:
         wanted = self._max_records
         return read(
             self.ranges,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk, Column
 from tfkafka.decoding.bad_records import BadRecords
@@ -41,6 +42,12 @@ class Metadata(NamedTuple):
 _METADATA_TYPES = Metadata(tf.string, tf.int32, tf.int64, tf.int64, tf.string, tf.bool, tf.bool)
 
 
+# Of a chunk: its arrays, each with a first axis of its records, the last may be its `Metadata`.
+Columns = tuple[NDArray[np.generic] | Metadata, ...]
+Signature = tuple[tf.TypeSpec | Metadata, ...]
+ElementSpec = tf.TypeSpec | Signature
+
+
 def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
     """A record's headers from the field `headers` of its metadata."""
     return [
@@ -61,7 +68,7 @@ class Elements:
     decode: Decoder | None = None
     metadata: bool = False
 
-    def signature(self) -> tuple:
+    def signature(self) -> Signature:
         """Return the specs of a whole chunk: each with a first axis of any length."""
         if self.decode is None:
             columns = (_vector(tf.string), _vector(tf.string))
@@ -72,7 +79,7 @@ class Elements:
             )
         return (*columns, Metadata(*map(_vector, _METADATA_TYPES))) if self.metadata else columns
 
-    def tensors(self, columns: tuple):
+    def tensors(self, columns: Columns) -> tf.Tensor | tuple[tf.Tensor | Metadata, ...]:
         """Return the columns as tensors; a single one is no tuple."""
         tensors = tf.nest.map_structure(tf.convert_to_tensor, columns)
         return tensors if len(tensors) > 1 else tensors[0]
@@ -81,9 +88,10 @@ class Elements:
         """Do for a chunk what takes long."""
         return None if self.decode is None else self.decode.decode(chunk)
 
-    def columns(self, prepared: Prepared, bad_records: BadRecords) -> tuple[tuple, Chunk]:
+    def columns(self, prepared: Prepared, bad_records: BadRecords) -> tuple[Columns, Chunk]:
         """Return the chunk's columns, as `signature` says, and the records that are in them."""
         chunk, decoded = prepared.chunk, prepared.result
+        columns: Columns
         if self.decode is None:
             bad_records.handle(chunk, ())
             columns = (_strings(chunk.values), _strings(chunk.keys))
@@ -98,19 +106,20 @@ def _vector(dtype: tf.DType) -> tf.TensorSpec:
     return tf.TensorSpec([None], dtype)
 
 
-def _strings(column: Column) -> np.ndarray:
+def _strings(column: Column) -> NDArray[np.object_]:
     """Object [n], b"" in place of null, as TensorFlow's strings know no null."""
     entries, nulls = column.entries, column.has_nulls
-    return np.array([entry or b"" for entry in entries], object) if nulls else entries
+    return np.array([entry or b"" for entry in entries], np.object_) if nulls else entries
 
 
 def _metadata(chunk: Chunk) -> Metadata:
-    texts = np.array([_headers_text(headers) for headers in chunk.headers], object)
+    timestamps, headers = chunk.metadata
+    texts = np.array([_headers_text(each) for each in headers], np.object_)
     return Metadata(
         chunk.topics,
         chunk.partitions,
         chunk.offsets,
-        chunk.timestamps,
+        timestamps,
         texts,
         chunk.values.nulls,
         chunk.keys.nulls,

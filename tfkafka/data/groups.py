@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -18,7 +18,7 @@ from tfkafka.data.chunked import (
     source_options,
 )
 from tfkafka.data.elements import Elements
-from tfkafka.decoding.bad_records import Counts
+from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import ConfigurationError
 from tfkafka.reading.commits import OffsetTracker
@@ -37,7 +37,7 @@ class Membership:
 
     def __init__(
         self,
-        topics: Sequence[str],
+        topics: str | Sequence[str],
         settings: config.Settings,
         limits: Limits,
         stream_timeout: int,
@@ -61,7 +61,7 @@ class Membership:
         self._metadata, self._prepare = metadata, prepare
         self._member: GroupMember | None = None
 
-    def chunks(self) -> Iterator[Prepared]:
+    def chunks(self) -> Generator[Prepared, None, None]:
         """Join, deliver chunks until the stream ends, and leave.
 
         A chunk counts as used when the next one is asked for; only then is it committed. So
@@ -86,7 +86,7 @@ class Membership:
                 member.close()
             member.unused.set()
 
-    def mini_datasets(self, records: int) -> Iterator[Prepared]:
+    def mini_datasets(self, records: int) -> Generator[Prepared, None, None]:
         """The same in chunks of exactly so many records, or fewer when the stream goes quiet."""
         self.leave()
         member = self._join()
@@ -222,7 +222,7 @@ class KafkaGroupDataset(_GroupDataset):
         decode: Decoder | None = None,
         batch_size: int | None = None,
         auto_commit: bool = True,
-        on_bad_record: str = "error",
+        on_bad_record: Policy = "error",
         dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
@@ -289,7 +289,7 @@ class KafkaMiniBatchDataset(_GroupDataset):
         metadata: bool = False,
         decode: Decoder | None = None,
         auto_commit: bool = True,
-        on_bad_record: str = "error",
+        on_bad_record: Policy = "error",
         dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
@@ -334,5 +334,5 @@ class KafkaMiniBatchDataset(_GroupDataset):
         self._membership.commit(wait=True)
 
 
-def _mini_dataset(*columns) -> tf.data.Dataset:
+def _mini_dataset(*columns: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(columns if len(columns) > 1 else columns[0])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Fault
 from tfkafka.errors import BadRecordError
 
-POLICIES = ("error", "skip", "dead_letter")
+Policy = Literal["error", "skip", "dead_letter"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 # Writes the records of a chunk that have a fault to where they are kept.
 DeadLetters = Callable[[Chunk, Sequence[Fault]], None]
@@ -24,7 +26,7 @@ class Counts:
     skipped: int = 0
     dead_lettered: int = 0
 
-    def add(self, read: int, faults: int, policy: str) -> None:
+    def add(self, read: int, faults: int, policy: Policy) -> None:
         """Count a chunk of so many records, of which `faults` could not be decoded."""
         self.read += read
         self.used += read - faults
@@ -43,7 +45,7 @@ class BadRecords:
             `dead_letters`.
     """
 
-    policy: str = "error"
+    policy: Policy = "error"
     dead_letters: DeadLetters | None = None
     counts: Counts = field(default_factory=Counts)
 
@@ -60,7 +62,7 @@ class BadRecords:
         self.counts.add(len(chunk), len(faults), self.policy)
 
 
-def check_policy(policy: str, topic: str | None) -> None:
+def check_policy(policy: Policy, topic: str | None) -> None:
     """Raise ValueError where the policy is unknown, or does not fit the dead letter topic."""
     if policy not in POLICIES:
         raise ValueError(f"on_bad_record is {policy!r}, must be one of {', '.join(POLICIES)}")
@@ -68,7 +70,7 @@ def check_policy(policy: str, topic: str | None) -> None:
         raise ValueError('on_bad_record="dead_letter" and dead_letter_topic go together')
 
 
-def refuse(policy: str, chunk: Chunk, faults: Sequence[Fault]) -> None:
+def refuse(policy: Policy, chunk: Chunk, faults: Sequence[Fault]) -> None:
     """Raise BadRecordError where the policy is "error" and there is a fault."""
     if faults and policy == "error":
         where = chunk.position(faults[0].index)

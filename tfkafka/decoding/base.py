@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk
 
@@ -20,7 +21,7 @@ class ArraySpec:
     """
 
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Decoded:
         faults: the other records.
     """
 
-    arrays: tuple[np.ndarray, ...]
-    kept: np.ndarray
+    arrays: tuple[NDArray[Any], ...]
+    kept: NDArray[np.int64]
     faults: tuple[Fault, ...] = ()
 
     def records(self, chunk: Chunk) -> Chunk:

@@ -8,12 +8,13 @@ which TensorFlow takes for 0.)
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars
+from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import ArraySpec, Decoded, Fault
@@ -51,7 +52,7 @@ class CsvDecoder:
         values = chunk.values.entries
         features, bad = parse_rows(values, self.columns)
         reasons = {index: explain(values[index], self.columns) for index in bad}
-        arrays: tuple[np.ndarray, ...] = (features,)
+        arrays: tuple[NDArray[np.float32], ...] = (features,)
         if self.label is not None:
             keys = chunk.keys.entries
             labels, bad_keys = parse_rows(keys, 1)
@@ -65,7 +66,7 @@ class CsvDecoder:
         return Decoded(tuple(array[kept] for array in arrays), kept, faults)
 
 
-def parse_rows(rows: Sequence[bytes | None], columns: int) -> tuple[np.ndarray, list[int]]:
+def parse_rows(rows: NDArray[np.object_], columns: int) -> tuple[NDArray[np.float32], list[int]]:
     """float32 [n, columns], and the indices of the rows that could not be parsed (left 0)."""
     matrix = _parse(rows, columns)
     if matrix is not None:
@@ -103,12 +104,12 @@ def explain(row: bytes | None, columns: int) -> str:
     return "is not comma-separated numbers"
 
 
-def _parse(rows: Sequence[bytes | None], columns: int) -> np.ndarray | None:
+def _parse(rows: Collection[bytes | None], columns: int) -> NDArray[np.float32] | None:
     """float32 [n, columns], or None if any row is not exactly that many numbers."""
     if not len(rows):
         return np.zeros((0, columns), np.float32)
     try:
-        text = b"\n".join(rows)
+        text = b"\n".join(rows)  # type: ignore[arg-type]  # None is caught
     except TypeError:
         return None
     # A line break inside a value would be taken for two records, and hide an empty one.

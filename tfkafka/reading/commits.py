@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk, Positions, TopicPartition
 from tfkafka.client.consumer import Consumer
@@ -28,16 +29,17 @@ class _Delivered:
 
     first: int
     sources: tuple[TopicPartition, ...]
-    source: np.ndarray
-    offsets: np.ndarray
+    source: NDArray[np.int32]
+    offsets: NDArray[np.int64]
     ends: dict[TopicPartition, int]
-    acknowledged: np.ndarray
+    acknowledged: NDArray[np.bool_]
 
-    def of(self, partition: TopicPartition) -> np.ndarray:
+    def of(self, partition: TopicPartition) -> NDArray[np.bool_]:
         """bool [n]: which elements are of this partition."""
         if partition not in self.sources:
             return np.zeros(len(self.source), np.bool_)
-        return self.source == self.sources.index(partition)
+        mine: NDArray[np.bool_] = self.source == self.sources.index(partition)
+        return mine
 
 
 class OffsetTracker:
@@ -82,15 +84,18 @@ class OffsetTracker:
                 each.acknowledged[: max(0, elements - each.first)] = True
 
     def acknowledge(
-        self, topics: Sequence[str], partitions: np.ndarray, offsets: np.ndarray
+        self,
+        topics: Sequence[str] | NDArray[np.str_],
+        partitions: NDArray[np.int32],
+        offsets: NDArray[np.int64],
     ) -> None:
         """Note that the records at these positions are used, whatever their order."""
-        topics = np.asarray(topics)
+        names = np.asarray(topics)
         with self._lock:
             for each in self._delivered:
                 for partition in each.ends:
                     wanted = offsets[
-                        (topics == partition.topic) & (partitions == partition.partition)
+                        (names == partition.topic) & (partitions == partition.partition)
                     ]
                     each.acknowledged |= each.of(partition) & np.isin(each.offsets, wanted)
 
@@ -99,7 +104,8 @@ class OffsetTracker:
         with self._lock:
             while self._delivered and self._delivered[0].acknowledged.all():
                 self._settled |= self._delivered.popleft().ends
-            positions, blocked = dict(self._settled), set()
+            positions = dict(self._settled)
+            blocked: set[TopicPartition] = set()
             for each in self._delivered:
                 for partition in each.ends.keys() - blocked:
                     missing = each.of(partition) & ~each.acknowledged

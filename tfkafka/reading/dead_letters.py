@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from tfkafka import config
 from tfkafka.client.producer import DeadLetterWriter
-from tfkafka.decoding.bad_records import BadRecords, check_policy
+from tfkafka.decoding.bad_records import BadRecords, Policy, check_policy
 
 
 def bad_records_policy(
-    policy: str, topic: str | None, settings: Mapping[str, object]
+    policy: Policy, topic: str | None, settings: Mapping[str, object]
 ) -> BadRecords:
     """Return what a reader with these settings does with records that cannot be decoded.
 

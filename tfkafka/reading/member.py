@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
+from tfkafka import config
 from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
 from tfkafka.client.consumer import commit_as_outsider
@@ -63,7 +64,9 @@ class GroupMember:
         self._settings = settings
         self._before_revoke = before_revoke
         self._prepare = prepare
-        interval_ms = int(settings.get("max.poll.interval.ms", DEFAULT_MAX_POLL_INTERVAL_MS))
+        interval_ms = config.whole_number(
+            settings, "max.poll.interval.ms", DEFAULT_MAX_POLL_INTERVAL_MS
+        )
         self._patience_s = min(1.0, interval_ms / 4000)
         self._committer = Committer()
         self._group = GroupConsumer(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, concat, empty
 
@@ -106,7 +108,7 @@ class _Lane:
     def __init__(self, each: OffsetRange):
         self.source = each.source
         self._start, self._stop = each.start, each.stop
-        self._waiting: list[tuple[Chunk, np.ndarray]] = []
+        self._waiting: list[tuple[Chunk, NDArray[np.float64]]] = []
         self.frontier = self._place(each.start)
 
     def __len__(self) -> int:
@@ -123,7 +125,7 @@ class _Lane:
         """All records before `offset` were added."""
         self.frontier = self._place(offset)
 
-    def take_before(self, limit: float, or_at: bool) -> list[tuple[Chunk, np.ndarray]]:
+    def take_before(self, limit: float, or_at: bool) -> list[tuple[Chunk, NDArray[np.float64]]]:
         """Take the records whose place is before `limit`, or at it."""
         taken = []
         while self._waiting:
@@ -137,5 +139,9 @@ class _Lane:
             taken.append(self._waiting.pop(0))
         return taken
 
-    def _place(self, offset):
+    @overload
+    def _place(self, offset: int) -> float: ...
+    @overload
+    def _place(self, offset: NDArray[np.int64]) -> NDArray[np.float64]: ...
+    def _place(self, offset: int | NDArray[np.int64]) -> float | NDArray[np.float64]:
         return (offset - self._start + 0.5) / (self._stop - self._start)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
 
 from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, empty
+from tfkafka.decoding.base import Decoded
 
 CLOSE_S = 15.0
 WAIT_S = 0.1
 
 # Done to each chunk in the thread that reads, beside the model.
-Prepare = Callable[[Chunk], Any]
+Prepare = Callable[[Chunk], Decoded | None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Prepared:
     """A chunk, and what `Prepare` has made of it."""
 
     chunk: Chunk
-    result: Any = None
+    result: Decoded | None = None
 
 
 class Prefetch:
@@ -121,7 +121,9 @@ class Prefetch:
         self._leave()
 
 
-def read_ahead(chunks: Callable[[], Iterator[Chunk]], capacity: int) -> Iterator[Prepared]:
+def read_ahead(
+    chunks: Callable[[], Generator[Chunk, None, None]], capacity: int
+) -> Generator[Prepared, None, None]:
     """Yield what `chunks` yields, read in a thread of its own.
 
     An empty chunk comes now and then while there are no records.

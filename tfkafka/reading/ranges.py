@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from numbers import Integral
 from typing import Literal
+
+import numpy as np
 
 from tfkafka import config
 from tfkafka._util.interrupts import Interrupts
@@ -113,7 +115,7 @@ def read(
     waits: bool = False,
     metadata: bool = False,
     reached: Positions = NOWHERE,
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, None]:
     """Yield the records of these ranges of one topic, in an order that only the ranges decide.
 
     See `order.Merge` for the order. While a broker is silent, an empty chunk comes now and then, so
@@ -282,10 +284,7 @@ def _inside(
     if all(s in left and reached[s] <= left[s].stop for s in chunk.next_offsets):
         return chunk
     stops = [left[source].stop if source in left else 0 for source in chunk.sources]
-    is_inside = [chunk.source == number for number in range(len(stops))]
-    return chunk.select(
-        sum(mine & (chunk.offsets < stop) for mine, stop in zip(is_inside, stops, strict=True)) > 0
-    )
+    return chunk.select(chunk.offsets < np.array(stops, np.int64)[chunk.source])
 
 
 def _existing(cluster: Cluster, topic: str, partitions: Sequence[int] | None) -> Sequence[int]:
