@@ -9,18 +9,32 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TypeVar, TypeVarTuple
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 
 class BackgroundThread:
     """One thread that does what it is given, in this order."""
 
     def __init__(self, name: str):
-        self._tasks: queue.SimpleQueue = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def submit(self, function: Callable, *arguments) -> Future:
-        future: Future = Future()
-        self._tasks.put((future, function, arguments))
+    def submit(
+        self, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Future[Result]:
+        future: Future[Result] = Future()
+
+        def task() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*arguments))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        self._tasks.put(task)
         return future
 
     def close(self) -> None:
@@ -29,16 +43,10 @@ class BackgroundThread:
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
-            future, function, arguments = task
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(function(*arguments))
-            except BaseException as error:
-                future.set_exception(error)
+            task()
 
 
-def in_background(function: Callable[[], object]) -> Future:
+def in_background(function: Callable[[], Result]) -> Future[Result]:
     """Run one function in a thread of its own."""
     thread = BackgroundThread(getattr(function, "__name__", "background"))
     future = thread.submit(function)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from tfkafka.errors import ReadError
@@ -78,23 +79,27 @@ def _guard_handler() -> None:
     about a "mismatch", or a crash. So the handler is called where that call ends.
     """
     handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or getattr(handler, "guards_cpp", False):
-        return
+    if callable(handler) and not isinstance(handler, _Guarded):
+        signal.signal(signal.SIGINT, _Guarded(handler))
 
-    def guarded(number: int, frame: FrameType | None) -> None:
+
+class _Guarded:
+    """A handler of SIGINT that is called only where it may raise."""
+
+    def __init__(self, handler: Callable[[int, FrameType | None], object]):
+        self._handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         caller = _caller_of_cpp(frame)
         if caller is None:
-            handler(number, frame)
+            self._handler(number, frame)
         else:
-            caller.f_trace = when_it_ends
+            caller.f_trace = self._when_it_ends
             sys.settrace(lambda *_: None)  # without a function here, no f_trace is called
 
-    def when_it_ends(frame: FrameType, _event: str, _argument: object) -> None:
+    def _when_it_ends(self, frame: FrameType, _event: str, _argument: object) -> None:
         sys.settrace(None)
-        handler(signal.SIGINT, frame)
-
-    guarded.guards_cpp = True
-    signal.signal(signal.SIGINT, guarded)
+        self._handler(signal.SIGINT, frame)
 
 
 def _caller_of_cpp(frame: FrameType | None) -> FrameType | None:

@@ -18,7 +18,14 @@ from confluent_kafka import (
     KafkaException,
 )
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import ConfigResource, ConfigSource, NewTopic
+from confluent_kafka.admin import (
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    ConsumerGroupDescription,
+    NewTopic,
+)
 
 from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import TopicPartition
@@ -197,7 +204,7 @@ class Admin:
         members = self._description(group).members
         return {m.member_id for m in members if m.group_instance_id == instance}
 
-    def _metadata(self):
+    def _metadata(self) -> ClusterMetadata:
         # Of all topics: a question for one could create it, where brokers are set so.
         return self._ask(lambda timeout_s: self._client.list_topics(timeout=timeout_s))
 
@@ -242,15 +249,18 @@ class Admin:
             for p in (member.assignment.topic_partitions if member.assignment else [])
         }
 
-    def _description(self, group: str):
+    def _description(self, group: str) -> ConsumerGroupDescription:
         """Once the group's coordinator has loaded it."""
-        return self._answer(lambda: self._client.describe_consumer_groups([group])[group])
+        description: ConsumerGroupDescription = self._answer(
+            lambda: self._client.describe_consumer_groups([group])[group]
+        )
+        return description
 
-    def _answer(self, request: Callable[[], Future]):
+    def _answer(self, request: Callable[[], Future[Answer]]) -> Answer:
         """What the future of a request brings; asked again while something passes."""
         return self._ask(lambda timeout_s: self._cluster.result(request(), timeout_s))
 
-    def _once(self, request: Callable[[], Future]) -> None:
+    def _once(self, request: Callable[[], Future[object]]) -> None:
         """The same for what is not to be asked twice. Raises KafkaException where it is refused."""
         try:
             request().result(REQUEST_TIMEOUT_MS / 1000)
@@ -289,7 +299,7 @@ class OffsetReport:
     def __init__(self, settings: Mapping[str, object], group: str, topic: str):
         self._client = Cluster(settings, REQUEST_TIMEOUT_MS).client
         self._group, self._topic = group, topic
-        self._answer: Future | None = None
+        self._answer: Future[ConsumerGroupTopicPartitions] | None = None
 
     def send(self, positions: Mapping[int, int]) -> None:
         """Set the group's offsets; does not wait, and leaves out what is too much."""
@@ -307,10 +317,12 @@ class OffsetReport:
         try:
             answer = self._answer.result(2 * REPORT_S)
         except KafkaException as error:
-            return error.args[0].str()
+            failure: KafkaError = error.args[0]
+            return failure.str()
         except TimeoutError:
             return "no answer"
-        refused = [p.error.str() for p in answer.topic_partitions if p.error is not None]
+        places = answer.topic_partitions or []
+        refused = [p.error.str() for p in places if p.error is not None]
         return refused[0] if refused else None
 
 
@@ -344,7 +356,7 @@ GROUP_COLUMNS = (
 
 def format_group(rows: list[GroupPartition]) -> str:
     """A group as `kafka-consumer-groups --describe` prints it."""
-    table = [GROUP_COLUMNS]
+    table: list[tuple[str, ...]] = [GROUP_COLUMNS]
     for row in rows:
         cells = (
             row.group,
@@ -365,8 +377,9 @@ def format_group(rows: list[GroupPartition]) -> str:
     )
 
 
-def _is_default(entry) -> bool:
-    return entry.is_default or entry.source == ConfigSource.DEFAULT_CONFIG.value
+def _is_default(entry: ConfigEntry) -> bool:
+    source: object = entry.source  # a number, whatever its type says in confluent-kafka 2.16
+    return entry.is_default or source == ConfigSource.DEFAULT_CONFIG.value
 
 
 def _join(brokers: tuple[int, ...]) -> str:

@@ -109,11 +109,11 @@ class Cluster:
 
     def first_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the first offset of each of these partitions."""
-        return self._offsets(topic, dict.fromkeys(partitions, OffsetSpec.earliest()))
+        return self._offsets(topic, partitions, OffsetSpec.earliest())
 
     def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return for each of these partitions the end: its last readable offset plus 1."""
-        return self._offsets(topic, dict.fromkeys(partitions, OffsetSpec.latest()))
+        return self._offsets(topic, partitions, OffsetSpec.latest())
 
     def offsets_at(self, topic: str, partitions: Iterable[int], time_ms: int) -> dict[int, int]:
         """Return the offset of the first record at or after a time; -1 where there is none.
@@ -121,7 +121,7 @@ class Cluster:
         Args:
             time_ms: since 1970 (UTC).
         """
-        return self._offsets(topic, dict.fromkeys(partitions, OffsetSpec.for_timestamp(time_ms)))
+        return self._offsets(topic, partitions, OffsetSpec.for_timestamp(time_ms))
 
     def missing(self, topic: str) -> TopicError:
         """Return the error to raise where there is no such topic."""
@@ -152,25 +152,24 @@ class Cluster:
                 if topic is not None and code in codes.MISSING - passing:
                     raise self.missing(topic) from None
                 if code not in passing:
-                    raise self._error(f"{what}: {reason.str()}", topic=topic) from failure
+                    raise self._error(f"{what}: {self._why(reason)}", topic=topic) from failure
                 if time.monotonic() + _AGAIN_S > deadline:
                     raise self._unreachable(what, self._why(reason)) from failure
             time.sleep(_AGAIN_S)
 
     @staticmethod
-    def result(future: Future, timeout_s: float):
+    def result(future: Future[Answer], timeout_s: float) -> Answer:
         """Return what a future of confluent-kafka's admin client brings."""
         return future.result(timeout_s + _GRACE_S)
 
-    def _offsets(self, topic: str, specs: Mapping[int, OffsetSpec]) -> dict[int, int]:
+    def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+        specs = {TopicPartition(topic, partition): spec for partition in partitions}
         if not specs:
             return {}
 
         def question(timeout_s: float) -> dict[int, int]:
             answers = self.client.list_offsets(
-                {TopicPartition(topic, partition): spec for partition, spec in specs.items()},
-                isolation_level=self._isolation,
-                request_timeout=timeout_s,
+                specs, isolation_level=self._isolation, request_timeout=timeout_s
             )
             return {
                 place.partition: self.result(answer, timeout_s).offset

@@ -11,7 +11,7 @@ import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException
 
 from tfkafka import config
-from tfkafka.chunk import Chunk, OffsetRange, Position, Positions, TopicPartition
+from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import is_deleted
 from tfkafka.client.fill import Event, PythonFiller
@@ -46,7 +46,7 @@ class Polled:
     """
 
     chunk: Chunk
-    ends: Mapping[TopicPartition, int] = field(default_factory=dict)
+    ends: dict[TopicPartition, int] = field(default_factory=dict)
 
 
 class Consumer:
@@ -78,7 +78,7 @@ class Consumer:
         self._topics = list(topics)
         self._limits = limits
         settings = config.with_read_ahead(config.CONSUMER_DEFAULTS | dict(settings), limits)
-        wait_ms = int(settings.get("fetch.wait.max.ms", FETCH_WAIT_MS))
+        wait_ms = config.whole_number(settings, "fetch.wait.max.ms", FETCH_WAIT_MS)
         self._probe_timeout_s = wait_ms / 1000 + PROBE_MARGIN_S
         # A broker that is frozen keeps connections open: give up on it before the caller does.
         patience_ms = max(limits.broker_timeout, 1000 * self._probe_timeout_s + 1000)
@@ -108,7 +108,11 @@ class Consumer:
         self._heard = self._probed = time.monotonic()
         if len(filled.chunk):
             self._adapt(filled.chunk)
-        ends = {event.source: event.offset for event in filled.events if self._judge(event)}
+        ends = {
+            event.source: event.offset
+            for event in filled.events
+            if self._judge(event) and event.source is not None and event.offset is not None
+        }
         # After an end more records may have come.
         read = filled.chunk.next_offsets
         return Polled(filled.chunk, {s: end for s, end in ends.items() if end >= read.get(s, 0)})
@@ -142,11 +146,13 @@ class Consumer:
     ) -> None:
         """Join the group. `on_revoke`: offsets can still be committed; `on_lost`: they cannot."""
 
-        def assigned(_consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
-            failed = [p for p in partitions if p.error is not None]
-            if failed:
-                topic, reason = failed[0].topic, failed[0].error.str()
-                raise TopicError(f"topic {topic}: {reason}", topic=topic)
+        def assigned(
+            _consumer: confluent_kafka.Consumer, partitions: list[confluent_kafka.TopicPartition]
+        ) -> None:
+            for each in partitions:
+                if each.error is not None:
+                    reason = f"topic {each.topic}: {each.error.str()}"
+                    raise TopicError(reason, topic=each.topic)
             on_assign(_sources(partitions))
 
         with self._explained():
@@ -208,7 +214,7 @@ class Consumer:
         if failure is not None:
             raise failure
 
-    def group_metadata(self):
+    def group_metadata(self) -> object:
         """Return what proves to a transaction that offsets come from the group's present member."""
         return self._consumer.consumer_group_metadata()
 
@@ -273,19 +279,22 @@ class Consumer:
         code, reason = event.error.code(), event.error.str()
         if code == KafkaError._PARTITION_EOF:
             return True
-        where = Position(*event.source, event.offset)
-        if code in codes.OUT_OF_RANGE:
-            raise OffsetError(
-                f"{where}: the broker has no such record, it was deleted since ({reason})",
-                **where._asdict(),
-            )
         if code in codes.TRANSIENT:
             self._reason = reason
             return False
-        if code in codes.MISSING:
-            missing = f"{where}: topic or partition is not there ({reason})"
-            raise ReadError(missing, **where._asdict())
-        raise ReadError(f"{where}: {reason}", **where._asdict()) from KafkaException(event.error)
+        kind: type[ReadError] = ReadError
+        if code in codes.OUT_OF_RANGE:
+            kind = OffsetError
+            reason = f"the broker has no such record, it was deleted since ({reason})"
+        elif code in codes.MISSING:
+            reason = f"topic or partition is not there ({reason})"
+        # An error of the whole client has neither.
+        topic, partition = event.source or (None, None)
+        where = str(event.source or f"topic {self._names()}")
+        if event.offset is not None:
+            where += f", offset {event.offset}"
+        error = kind(f"{where}: {reason}", topic=topic, partition=partition, offset=event.offset)
+        raise error from KafkaException(event.error)
 
     def _note(self, error: KafkaError) -> None:
         self._reason = error.str()
@@ -341,9 +350,9 @@ def _answer(
 
     A lost membership is no error: the records come again, to the member that has them now.
     """
-    refused = [(p, error or p.error) for p in partitions if error or p.error]
-    for partition, reason in refused:
-        if reason.code() not in codes.LOST_MEMBERSHIP:
+    for partition in partitions:
+        reason = error or partition.error
+        if reason and reason.code() not in codes.LOST_MEMBERSHIP:
             failure = CommitError(
                 f"{_source(partition)}: offset {partition.offset} could not be committed: "
                 f"{reason.str()}",

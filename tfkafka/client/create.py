@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaException
@@ -18,11 +19,13 @@ from confluent_kafka import KafkaException
 from tfkafka.config import is_secret
 from tfkafka.errors import ConfigurationError
 
+Client = TypeVar("Client")
+
 _UNKNOWN = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
 _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
 
 
-def make_client(kind: Callable, settings: Mapping[str, object], **arguments):
+def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str, object]) -> Client:
     """A confluent-kafka client (`Consumer`, `Producer`, ...) with these settings.
 
     Raises:
@@ -33,7 +36,7 @@ def make_client(kind: Callable, settings: Mapping[str, object], **arguments):
         # confluent-kafka 2.16 aborts the process.
         raise ConfigurationError("group.id is empty: give the consumer group a name")
     try:
-        return kind(dict(settings), **arguments)
+        return kind(dict(settings))
     except KafkaException as error:
         raise _explained(error.args[0].str()) from None
     except (TypeError, ValueError) as error:

@@ -12,6 +12,7 @@ from typing import Protocol
 import confluent_kafka
 import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message
+from numpy.typing import NDArray
 
 from tfkafka.chunk import NO_TIMESTAMP, Chunk, Column, TopicPartition, concat, empty
 
@@ -30,10 +31,10 @@ _ERROR, _VALUE, _KEY, _TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _HEADERS = map(
 
 @dataclass(frozen=True)
 class Event:
-    """What came from a partition in place of a record: its end, or an error."""
+    """What came in place of a record: the end of a partition, or an error, of it or of all."""
 
     error: KafkaError
-    source: TopicPartition
+    source: TopicPartition | None
     offset: int | None
 
 
@@ -97,10 +98,10 @@ class PythonFiller:
 
     def _add(self, messages: list[Message]) -> None:
         if any(map(_ERROR, messages)):
-            faults = [message for message in messages if message.error() is not None]
             self._events += [
-                Event(m.error(), TopicPartition(m.topic(), m.partition()), m.offset())
-                for m in faults
+                Event(error, _source_of(message), message.offset())
+                for message in messages
+                if (error := message.error()) is not None
             ]
             messages = [message for message in messages if message.error() is None]
         if messages:
@@ -119,13 +120,15 @@ class PythonFiller:
             _headers(messages) if self._metadata else None,
         )
 
-    def _offsets(self, messages: list[Message]) -> np.ndarray:
-        first, last = messages[0].offset(), messages[-1].offset()
+    def _offsets(self, messages: list[Message]) -> NDArray[np.int64]:
+        first, last = _OFFSET(messages[0]), _OFFSET(messages[-1])
         if self._alone is not None and last - first == len(messages) - 1:
-            return np.arange(first, last + 1)
+            return np.arange(first, last + 1, dtype=np.int64)
         return np.fromiter(map(_OFFSET, messages), np.int64, len(messages))
 
-    def _source(self, messages: list[Message]) -> tuple[tuple[TopicPartition, ...], np.ndarray]:
+    def _source(
+        self, messages: list[Message]
+    ) -> tuple[tuple[TopicPartition, ...], NDArray[np.int32]]:
         if self._alone is not None:
             return (self._alone,), np.zeros(len(messages), np.int32)
         pairs = list(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True))
@@ -135,7 +138,12 @@ class PythonFiller:
         return tuple(TopicPartition(*pair) for pair in self._sources), source
 
 
-def _timestamps(messages: list[Message]) -> np.ndarray:
+def _source_of(message: Message) -> TopicPartition | None:
+    topic, partition = message.topic(), message.partition()
+    return None if topic is None or partition is None else TopicPartition(topic, partition)
+
+
+def _timestamps(messages: list[Message]) -> NDArray[np.int64]:
     return np.array(
         [
             NO_TIMESTAMP if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds
@@ -145,7 +153,7 @@ def _timestamps(messages: list[Message]) -> np.ndarray:
     )
 
 
-def _headers(messages: list[Message]) -> np.ndarray:
+def _headers(messages: list[Message]) -> NDArray[np.object_]:
     return np.fromiter(
         (headers or [] for headers in map(_HEADERS, messages)), object, len(messages)
     )

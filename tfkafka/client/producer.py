@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import confluent_kafka
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from tfkafka import config
 from tfkafka.chunk import Chunk, Position
@@ -23,8 +23,9 @@ POLL_EVERY = 4096
 ROOM_S = 0.1
 
 Text = bytes | str | None
-Headers = Sequence[tuple[str, Text]] | None
+Headers = list[tuple[str, Text]] | None
 Record = tuple[Text, Text, Headers]
+OnDelivery = Callable[[KafkaError | None, Message], None]
 
 
 class _Fault(Protocol):
@@ -34,6 +35,21 @@ class _Fault(Protocol):
     def index(self) -> int: ...
     @property
     def reason(self) -> str: ...
+
+
+class _Refused(KafkaException):
+    """A record was refused before it was sent: the one of this number, from 0."""
+
+    def __init__(self, reason: KafkaError, number: int):
+        super().__init__(reason)
+        self.number = number
+
+
+class _Options(TypedDict, total=False):
+    """Further arguments of `confluent_kafka.Producer.produce`."""
+
+    on_delivery: OnDelivery
+    partition: int
 
 
 class RecordWriter:
@@ -49,11 +65,11 @@ class RecordWriter:
         self,
         producer: confluent_kafka.Producer,
         timeout_s: float | None = None,
-        on_delivery: Callable | None = None,
+        on_delivery: OnDelivery | None = None,
     ):
         self._producer = producer
         self._timeout_s = timeout_s
-        self._options = {} if on_delivery is None else {"on_delivery": on_delivery}
+        self._options: _Options = {} if on_delivery is None else {"on_delivery": on_delivery}
 
     def put(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
         """Put (value, key, headers) of records into the queue, and return how many there were.
@@ -62,7 +78,9 @@ class RecordWriter:
             KafkaException: a record was refused.
             WriteError: the queue stayed full.
         """
-        options = self._options if partition is None else {**self._options, "partition": partition}
+        options: _Options = (
+            self._options if partition is None else {**self._options, "partition": partition}
+        )
         produce, count = self._producer.produce, 0
         for value, key, headers in records:
             try:
@@ -70,14 +88,15 @@ class RecordWriter:
             except BufferError:
                 self._wait(topic, value, key, headers, options)
             except KafkaException as error:
-                error.number = count
-                raise
+                raise _Refused(error.args[0], count) from error
             count += 1
             if not count % POLL_EVERY:
                 self._producer.poll(0)
         return count
 
-    def _wait(self, topic: str, value: Text, key: Text, headers: Headers, options: Mapping) -> None:
+    def _wait(
+        self, topic: str, value: Text, key: Text, headers: Headers, options: _Options
+    ) -> None:
         since = time.monotonic()
         while True:
             self._producer.poll(ROOM_S)
@@ -137,8 +156,9 @@ class Producer:
             count = self._writer.put(topic, records, partition)
             unacknowledged = self._producer.flush(self._timeout_s)
         except KafkaException as error:
+            number = error.number if isinstance(error, _Refused) else 0
             raise WriteError(
-                f"topic {topic}: record {getattr(error, 'number', 0)} (from 0) was refused before "
+                f"topic {topic}: record {number} (from 0) was refused before "
                 f"it was sent: {error.args[0].str()}",
                 topic=topic,
             ) from error
@@ -149,10 +169,10 @@ class Producer:
         self._check(topic, count, unacknowledged)
         return count
 
-    def _note(self, error) -> None:
+    def _note(self, error: KafkaError) -> None:
         self._reason = error.str()
 
-    def _delivered(self, error, message) -> None:
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failed.append((message.key(), message.value(), error.str()))
 
@@ -214,6 +234,7 @@ def dead_letters(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
 
     And with the headers `tfkafka.reason`, `tfkafka.topic`, `tfkafka.partition`, `tfkafka.offset`.
     """
+    _, headers = chunk.metadata
     for fault in faults:
         topic, partition, offset = chunk.position(fault.index)
         reasons = [
@@ -223,7 +244,7 @@ def dead_letters(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
             ("tfkafka.offset", str(offset)),
         ]
         value, key = chunk.values.entries[fault.index], chunk.keys.entries[fault.index]
-        yield value, key, [*chunk.headers[fault.index], *reasons]
+        yield value, key, [*headers[fault.index], *reasons]
 
 
 def write(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -62,7 +61,7 @@ class TransactionalProducer:
         """Abort what a former producer of this name left open, and fence it."""
         self._call("init_transactions", self._producer.init_transactions)
 
-    def transact(self, records: Outgoing, positions: Positions, membership: Any) -> None:
+    def transact(self, records: Outgoing, positions: Positions, membership: object) -> None:
         """Commit records, and the offsets `positions` of the group, as one.
 
         Args:
@@ -101,7 +100,8 @@ class TransactionalProducer:
 
     def discard(self) -> None:
         """Let go of the producer; an open transaction is the broker's to abort."""
-        producer, self._producer = self._producer, None
+        producer = self._producer
+        del self._producer
         in_background(producer.purge)
 
     def _call(self, what: str, function: Callable[[float], None]) -> None:
@@ -144,7 +144,7 @@ class AlternatingProducers:
             except TimeoutError:
                 raise UnusableError("init_transactions does not return") from None
 
-    def transact(self, records: Outgoing, positions: Positions, membership: Any) -> None:
+    def transact(self, records: Outgoing, positions: Positions, membership: object) -> None:
         """See `TransactionalProducer.transact`. Not before the former call has returned."""
         producer = self._producers[self._next]
         self._next = 1 - self._next

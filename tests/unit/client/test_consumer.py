@@ -114,6 +114,14 @@ def test_other_errors_are_raised_with_their_place(make, some_codes, error, text)
         assert type(raised.value) is error
 
 
+def test_an_error_of_no_partition_names_the_topics_that_are_read(make):
+    reading, _, filler = make()
+    filler.filled = [Filled(empty(), [Event(KafkaError(KafkaError._FAIL, "reason"), None, None)])]
+    with pytest.raises(ReadError, match=r"^topic t: reason$") as raised:
+        reading.poll(0.1)
+    assert (raised.value.topic, raised.value.partition, raised.value.offset) == (None, None, None)
+
+
 def test_no_code_has_two_meanings():
     apart = [codes.TRANSIENT, codes.MISSING, codes.OUT_OF_RANGE, codes.REFUSED]
     assert sum(map(len, apart)) == len(frozenset().union(*apart))

@@ -41,6 +41,12 @@ def test_a_message_without_a_time():
     assert fill([timeless, message()]).timestamps.tolist() == [-1, 1_700_000_000_000]
 
 
+def test_an_error_of_the_whole_client_is_of_no_partition():
+    failed = Message(error=KafkaError(KafkaError._FAIL))
+    [event] = PythonFiller(Messages([failed])).fill(0.1, 1).events
+    assert event.error is failed.error() and (event.source, event.offset) == (None, None)
+
+
 @few
 @given(
     plan=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["record", "end", "error"]))),
