@@ -130,7 +130,7 @@ class BatchReader:
         with _fencing_explained():
             self._group.rewind()
 
-    def membership(self):
+    def membership(self) -> object:
         """What proves to a transaction that its offsets come from the group's present member."""
         return self._group.consumer.group_metadata()
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.producer import dead_letters
 from tfkafka.client.transactions import Outgoing
-from tfkafka.decoding.bad_records import refuse
+from tfkafka.decoding.bad_records import Policy, refuse
 from tfkafka.decoding.base import Decoder, Fault
 from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.predictions import Predict
@@ -43,7 +44,7 @@ class InferenceJob:
     group_id: str
     worker: str = "1"
     model_id: str = "model"
-    on_bad_record: str = "error"
+    on_bad_record: Policy = "error"
     dead_letter_topic: str | None = None
 
     @property
@@ -59,7 +60,7 @@ class Predicted:
     job: InferenceJob
     chunk: Chunk
     kept: Chunk
-    probabilities: np.ndarray
+    probabilities: NDArray[np.float32]
     faults: Sequence[Fault]
 
     def outgoing(self) -> Outgoing:

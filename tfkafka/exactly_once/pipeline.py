@@ -170,7 +170,9 @@ class Pipeline:
             if done is not None:
                 self._events.committed(len(done.chunk), len(done.faults))
 
-    def _write(self, predicted: Future[Predicted], epoch: int, membership) -> Predicted | None:
+    def _write(
+        self, predicted: Future[Predicted], epoch: int, membership: object
+    ) -> Predicted | None:
         try:
             batch = predicted.result()
             with self._transaction:

@@ -7,9 +7,11 @@ key is the input's own. Headers say where the input is, and which model it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars
+from numpy.typing import NDArray
 
 from tfkafka import config
 from tfkafka._util.waiting import wait_for
@@ -22,6 +24,9 @@ from tfkafka.decoding.csv import parse_rows
 from tfkafka.errors import PredictionsError
 from tfkafka.reading.ranges import read, resolve
 
+if TYPE_CHECKING:
+    import keras
+
 TOPIC, PARTITION, OFFSET = "tfkafka.topic", "tfkafka.partition", "tfkafka.offset"
 MODEL = "tfkafka.model"
 NAMED_RECORDS = 20
@@ -29,10 +34,12 @@ NAMED_RECORDS = 20
 SETTLED_S = 60.0
 _NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
-Predict = Callable[[np.ndarray], np.ndarray]
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+# Offsets, ascending, and the label or the prediction of each.
+ByOffset = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
-def keras_predict(model) -> Predict:
+def keras_predict(model: keras.Model) -> Predict:
     """A Keras model with one output as a function float32 [n, columns] -> float32 [n].
 
     One graph for all batch sizes: `model.predict` takes five times as long for 2,000 rows.
@@ -44,7 +51,7 @@ def keras_predict(model) -> Predict:
     return lambda rows: graph(rows).numpy()[:, 0]
 
 
-def records(chunk: Chunk, probabilities: np.ndarray, model: str) -> Iterator[Record]:
+def records(chunk: Chunk, probabilities: NDArray[np.float32], model: str) -> Iterator[Record]:
     """Yield a prediction, float32 [n], for each record of a chunk, as it is written."""
     values = polars.Series(probabilities).cast(polars.String).to_list()
     partitions = [str(partition) for partition in chunk.partitions.tolist()]
@@ -61,7 +68,7 @@ def records(chunk: Chunk, probabilities: np.ndarray, model: str) -> Iterator[Rec
 
 def read_predictions(
     servers: str, topic: str, configuration: config.Configuration = None
-) -> dict[TopicPartition, tuple[np.ndarray, np.ndarray]]:
+) -> dict[TopicPartition, ByOffset]:
     """All committed predictions: for each input partition, offsets int64 [n] and float32 [n].
 
     In the order of the offsets; one that was predicted twice is there twice. Those after an open
@@ -70,7 +77,7 @@ def read_predictions(
     Raises:
         PredictionsError: a record is not a prediction. ReadError, TopicError: see `read`.
     """
-    found: dict[TopicPartition, list[tuple[np.ndarray, np.ndarray]]] = {}
+    found: dict[TopicPartition, list[ByOffset]] = {}
     settings = config.consumer_settings(servers, configuration)
     settings["isolation.level"] = "read_committed"
     ranges = resolve(settings, Limits(), topic)
@@ -79,7 +86,8 @@ def read_predictions(
         if bad:
             where = chunk.position(bad[0])
             raise PredictionsError(f"{where}: the value is not a probability", **where._asdict())
-        inputs = [_input(chunk, index) for index in range(len(chunk))]
+        _, headers = chunk.metadata
+        inputs = [_input(chunk, index, dict(each)) for index, each in enumerate(headers)]
         for source in {each.source for each in inputs}:
             mine = [index for index, each in enumerate(inputs) if each.source == source]
             offsets = np.array([inputs[index].offset for index in mine], np.int64)
@@ -94,7 +102,7 @@ def checked_predictions(
     group_id: str,
     decode: Decoder,
     configuration: config.Configuration = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return labels and predictions, float32 [n] each, of all that a group has read.
 
     Each input that `decode` accepts must have exactly one prediction, up to where the group is. For
@@ -150,7 +158,7 @@ def wait_until_settled(settings: config.Settings, topic: str) -> None:
 
 def _inputs(
     settings: config.Settings, topic: str, partition: int, stop: int, decode: Decoder
-) -> tuple[np.ndarray, np.ndarray]:
+) -> ByOffset:
     """Offsets and labels of the records before `stop` that could be decoded; nan: no label."""
     offsets, labels = [_NONE[0]], [_NONE[1]]
     ranges: list[OffsetRange] = []
@@ -165,8 +173,7 @@ def _inputs(
     return np.concatenate(offsets), np.concatenate(labels)
 
 
-def _input(chunk: Chunk, index: int) -> Position:
-    headers = dict(chunk.headers[index])
+def _input(chunk: Chunk, index: int, headers: Mapping[str, Any]) -> Position:
     try:
         return Position(headers[TOPIC].decode(), int(headers[PARTITION]), int(headers[OFFSET]))
     except (KeyError, ValueError, AttributeError, TypeError):
@@ -177,17 +184,22 @@ def _input(chunk: Chunk, index: int) -> Position:
         ) from None
 
 
-def _sorted(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    offsets, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+def _sorted(parts: list[ByOffset]) -> ByOffset:
+    offsets = np.concatenate([each for each, _ in parts])
+    values = np.concatenate([each for _, each in parts])
     order = np.argsort(offsets, kind="stable")
     return offsets[order], values[order]
 
 
 def _refuse_wrong(
-    topic: str, partition: int, expected: np.ndarray, found: np.ndarray, where: str
+    topic: str,
+    partition: int,
+    expected: NDArray[np.int64],
+    found: NDArray[np.int64],
+    where: str,
 ) -> None:
     """`expected` and `found` are ascending offsets."""
-    wrong: Mapping[str, np.ndarray] = {
+    wrong: Mapping[str, NDArray[np.int64]] = {
         "have no prediction": np.setdiff1d(expected, found),
         "have several predictions": np.unique(found[1:][np.diff(found) == 0]),
         "have a prediction without being read": np.setdiff1d(found, expected),

@@ -198,6 +198,7 @@ class _Patience:
     def __init__(self, limit_s: float, stopped: threading.Event):
         self._limit_s = limit_s
         self._stopped = stopped
+        self._first_s: float | None = None
         self.reset()
 
     def reset(self) -> None:

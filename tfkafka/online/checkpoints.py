@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkafka._util.files import SCRATCH, replacing
 from tfkafka.errors import CheckpointError
@@ -31,7 +32,7 @@ class Checkpoint:
     """What one file holds: a header that JSON can hold, and arrays by name."""
 
     header: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, NDArray[Any]]
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write a checkpoint: the sha256 of all that follows in hexadecimal, a line feed, an .npz.
 
     Returns when it is on the disk. Raises CheckpointError; then what was there before still is.

@@ -18,11 +18,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfkafka import config
 from tfkafka.chunk import OffsetRange, concat
 from tfkafka.client.admin import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
+from tfkafka.decoding.bad_records import Policy
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
@@ -34,7 +36,7 @@ MODEL = "model.keras"
 KEPT = 3
 EXPORT_S = 60.0
 
-Train = Callable[[keras.Model, np.ndarray, np.ndarray], None]
+Train = Callable[[keras.Model, NDArray[np.float32], NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Stream:
     stream_timeout: int = FOREVER
     configuration: config.Configuration = None
     group_id: str | None = None
-    on_bad_record: str = "error"
+    on_bad_record: Policy = "error"
     dead_letter_topic: str | None = None
     broker_timeout: int = BROKER_TIMEOUT_MS
 
@@ -238,7 +240,7 @@ class _Learner:
                 f"group {self._stream.group_id} was not told how far learning is: {refused}"
             )
 
-    def _read(self, plan: list[OffsetRange]) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, plan: list[OffsetRange]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features and labels of the planned records, in an order that does not vary."""
         metadata = self._stream.dead_letter_topic is not None
         chunk = concat(list(read(plan, self._settings, self._limits, metadata=metadata)))

@@ -53,9 +53,11 @@ class TopicEnds:
         except TopicError:
             if not self._was_seen:
                 raise
-            return self._no_answer("the topic is not there any more")
+            self._no_answer("the topic is not there any more")
+            return None
         except ReadError as error:
-            return self._no_answer(str(error))
+            self._no_answer(str(error))
+            return None
         self._was_seen, self._failing_since = True, None
         return offsets
 

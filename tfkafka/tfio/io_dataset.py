@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class KafkaStreamIODataset(ChunkedDataset):
         settings, limits = config.consumer_settings(servers, configuration), config.Limits()
         create.check(settings)
 
-        def chunks() -> Iterator[Prepared]:
+        def chunks() -> Generator[Prepared, None, None]:
             ranges = resolve(settings, limits, topic, [partition], bound(offset))
             return (Prepared(chunk) for chunk in read(ranges, settings, limits))
 

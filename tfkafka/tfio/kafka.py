@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -100,7 +100,9 @@ class KafkaDataset(ChunkedDataset):
         )
         records = shaped(self._stream.dataset(), self._stream.elements, None, False)
 
-        def chosen(message: tf.Tensor, key: tf.Tensor, where: Metadata):
+        def chosen(
+            message: tf.Tensor, key: tf.Tensor, where: Metadata
+        ) -> tf.Tensor | tuple[tf.Tensor, ...]:
             place = tf.strings.join(
                 [tf.strings.as_string(where.partition), tf.strings.as_string(where.offset)], ":"
             )
@@ -115,7 +117,7 @@ class KafkaDataset(ChunkedDataset):
 
 
 def _all(
-    subscriptions: Sequence[Subscription], settings: config.Settings, eof: bool
+    subscriptions: Sequence[Subscription], settings: Mapping[str, object], eof: bool
 ) -> Iterator[Chunk]:
     limits = Limits()
     for subscription in subscriptions:
@@ -124,7 +126,7 @@ def _all(
 
 
 def _range(
-    subscription: Subscription, settings: config.Settings, limits: Limits, eof: bool
+    subscription: Subscription, settings: Mapping[str, object], limits: Limits, eof: bool
 ) -> OffsetRange:
     place = (settings, limits, subscription.topic, [subscription.partition])
     try:
@@ -164,7 +166,7 @@ class KafkaOutputSequence:
 
     def flush(self) -> None:
         """Write all items up to the first missing one. Raises WriteError."""
-        items = []
+        items: list[bytes] = []
         while self._written + len(items) in self._waiting:
             items.append(self._waiting[self._written + len(items)])
         write(
@@ -216,5 +218,5 @@ def _producer(servers: str) -> Producer:
 
 
 def _bytes(text: str | bytes | tf.Tensor) -> bytes:
-    value = text.numpy() if tf.is_tensor(text) else text
+    value: str | bytes = text if isinstance(text, str | bytes) else text.numpy()
     return value.encode() if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 
 
@@ -10,11 +11,14 @@ class Broker(ABC):
 
     Attributes:
         bootstrap_servers: `HOST:PORT`, as clients take it.
-        version: version of Kafka, for example `"3.9.2"`.
     """
 
     bootstrap_servers: str
-    version: str
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Version of Kafka, for example `"3.9.2"`."""
 
     @abstractmethod
     def logs(self) -> str:
@@ -57,9 +61,7 @@ def answers_metadata(bootstrap_servers: str, timeout_s: float) -> bool:
         return False
 
 
-def _silent_logger():
-    import logging
-
+def _silent_logger() -> logging.Logger:
     logger = logging.getLogger("tfkafka.silent")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False

@@ -46,15 +46,12 @@ class EmbeddedBroker(Broker):
     def __init__(self, folder: BrokerFolder, state: State, die_with_parent: bool):
         self.folder = folder
         self.state = state
+        self.bootstrap_servers = state.address
         self._die_with_parent = die_with_parent
 
     @property
     def version(self) -> str:
         return self.state.version
-
-    @property
-    def bootstrap_servers(self) -> str:
-        return self.state.address
 
     def logs(self) -> str:
         return self.folder.read_log()
@@ -81,7 +78,7 @@ class EmbeddedBroker(Broker):
 
 
 def start(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     version: str,
     port: int | None = None,
     zookeeper_port: int | None = None,
@@ -114,7 +111,7 @@ def start(
     return EmbeddedBroker(home, state, die_with_parent)
 
 
-def attach(folder: str | os.PathLike) -> EmbeddedBroker | None:
+def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
     """The broker that runs in `folder`, or None where none was started or it was stopped.
 
     Raises BrokerError where one was started, was not stopped, and has died.

@@ -17,8 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfkafka.errors import BrokerError
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 LOCKS = resources.files(__package__) / "locks"
 REPOSITORY_VARIABLE = "TFKAFKA_MAVEN_REPOSITORY"
@@ -106,7 +110,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def maven_context(folder: Path):
+def maven_context(folder: Path) -> MavenContext:
     """A jgo context that keeps what it downloads under `folder`."""
     from jgo.maven import MavenContext
 
@@ -147,7 +151,7 @@ def _download(jars: list[Jar], folder: Path, version: str, progress: bool) -> No
             raise
 
 
-def _download_one(context, jar: Jar, folder: Path) -> None:
+def _download_one(context: MavenContext, jar: Jar, folder: Path) -> None:
     project = context.project(jar.group, jar.artifact)
     try:
         path = project.at_version(jar.version).artifact().resolve()

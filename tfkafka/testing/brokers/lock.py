@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
-from tfkafka.testing.brokers.jars import maven_context, sha256_of
+from tfkafka.testing.brokers.jars import Jar, maven_context, sha256_of
 
 
-def resolve(coordinates: list[str], folder: Path) -> list[dict[str, str | int]]:
-    """Jars that `coordinates` need at run time, each with group, artifact, version, sha256, size.
+def resolve(coordinates: list[str], folder: Path) -> list[Jar]:
+    """Jars that `coordinates` need at run time, by group and artifact.
 
     The first coordinate is Kafka itself: its dependency management holds for all.
     """
@@ -28,13 +29,13 @@ def resolve(coordinates: list[str], folder: Path) -> list[dict[str, str | int]]:
     entries = {}
     for dependency in [*inputs, *transitive]:
         path = dependency.artifact.resolve()
-        entries[f"{dependency.groupId}:{dependency.artifactId}"] = {
-            "group": dependency.groupId,
-            "artifact": dependency.artifactId,
-            "version": dependency.version,
-            "sha256": sha256_of(path),
-            "size": path.stat().st_size,
-        }
+        entries[f"{dependency.groupId}:{dependency.artifactId}"] = Jar(
+            dependency.groupId,
+            dependency.artifactId,
+            dependency.version,
+            sha256_of(path),
+            path.stat().st_size,
+        )
     return [entries[key] for key in sorted(entries)]
 
 
@@ -53,11 +54,11 @@ def main() -> None:
         "version": arguments.version,
         "metadata": arguments.metadata,
         "roots": arguments.coordinates,
-        "jars": jars,
+        "jars": [asdict(jar) for jar in jars],
     }
     target = Path(__file__).parent / "locks" / f"{arguments.version}.toml"
     target.write_text(tomli_w.dumps(lock))
-    print(f"{target}: {len(jars)} jars, {sum(jar['size'] for jar in jars) / 1e6:.0f} MB")
+    print(f"{target}: {len(jars)} jars, {sum(jar.size for jar in jars) / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfkafka.testing.checker.operations import UNKNOWN, Kind, OperationsFile, Outcome
-from tfkafka.testing.checker.sparse import BLOCK, Sparse
+from tfkafka.testing.checker.sparse import BLOCK, Indices, Rows, Sparse
 from tfkafka.testing.checker.verdict import LISTED, Finding, Verdict
 
+# Of `operations.ENTRY`.
+Entries = NDArray[np.void]
 NEVER = np.iinfo(np.int64).max
 # A row for each number that a record calls itself; partition and offset of its first place.
-_NUMBERS = {
+_NUMBERS: dict[str, ArrayLike] = {
     "sent": np.int32(0),
     "failed": np.int32(0),
     "unplaced": False,
@@ -20,7 +23,7 @@ _NUMBERS = {
     "offset": UNKNOWN,
 }
 # A row for each offset of a partition; first_use in ns of the monotonic clock.
-_RECORDS = {
+_RECORDS: dict[str, ArrayLike] = {
     "acknowledged": False,
     "number": UNKNOWN,
     "uses": np.int32(0),
@@ -49,10 +52,10 @@ class Evidence:
         self._kind = use
         self._numbers = Sparse(_NUMBERS)
         self._partitions: dict[int, Sparse] = {}
-        self._commits: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._commits: dict[int, tuple[Indices, Indices]] = {}
         self._unanswered = 0  # of records without number
 
-    def learn(self, entries: np.ndarray) -> None:
+    def learn(self, entries: Entries) -> None:
         """Take what was sent, and what the broker answered."""
         sent = entries[entries["kind"] == Kind.SENT]["number"]
         self._unanswered += int(np.sum(sent < 0))
@@ -113,7 +116,7 @@ class Evidence:
             verdict.add("phantom", findings, len(found))
         verdict.unanswered += self._unanswered
 
-    def _judge_block(self, verdict: Verdict, partition: int, first: int, rows: dict) -> None:
+    def _judge_block(self, verdict: Verdict, partition: int, first: int, rows: Rows) -> None:
         used = rows["uses"] > 0
         verdict.acknowledged += int(np.sum(rows["acknowledged"]))
         verdict.used += int(np.sum(used))
@@ -121,7 +124,7 @@ class Evidence:
         if self._unanswered > 0:
             phantom &= rows["phantom"] != UNEXPLAINED
         passed = rows["first_use"] > self._commit_times(partition, first)
-        cases: dict[str, tuple[np.ndarray, Callable[[int], str]]] = {
+        cases: dict[str, tuple[NDArray[np.bool_], Callable[[int], str]]] = {
             "lost": (rows["acknowledged"] & ~used, lambda row: "was acknowledged and never used"),
             "duplicated": (
                 (rows["uses"] > 1) | rows["copy"],
@@ -142,7 +145,7 @@ class Evidence:
             ]
             verdict.add(anomaly, findings, len(found))
 
-    def _why_duplicated(self, rows: dict, row: int) -> str:
+    def _why_duplicated(self, rows: Rows, row: int) -> str:
         if not rows["copy"][row]:
             return f"was used {rows['uses'][row]} times"
         number = rows["number"][row : row + 1]
@@ -154,7 +157,7 @@ class Evidence:
             self._partitions[partition] = Sparse(_RECORDS)
         return self._partitions[partition]
 
-    def _place(self, partition: int, offsets: np.ndarray, numbers: np.ndarray) -> None:
+    def _place(self, partition: int, offsets: Indices, numbers: Indices) -> None:
         """Note where numbers are; those that are elsewhere already are copies."""
         for block, rows, chosen in self._numbers.parts(numbers):
             # Backwards: of a number that comes twice the first place counts.
@@ -165,7 +168,7 @@ class Evidence:
             copies = chosen[~(known & (block["partition"][rows] == partition))]
             self._records(partition).set("copy", offsets[copies], True)
 
-    def _placed(self, uses: np.ndarray) -> np.ndarray:
+    def _placed(self, uses: Entries) -> Entries:
         """Uses with their positions, where only the number was known looked up."""
         if (uses["offset"] >= 0).all():
             return uses
@@ -177,7 +180,7 @@ class Evidence:
         self._numbers.set("unplaced", uses["number"][nowhere], True)
         return uses[~nowhere]
 
-    def _identify(self, partition: int, uses: np.ndarray) -> None:
+    def _identify(self, partition: int, uses: Entries) -> None:
         """Find those that are not what was sent, and learn where unanswered ones went."""
         records = self._records(partition)
         offsets, numbers = uses["offset"], uses["number"]
@@ -199,7 +202,7 @@ class Evidence:
         records.set("number", offsets[found], numbers[found])
         self._place(partition, offsets[found], numbers[found])
 
-    def _use(self, partition: int, uses: np.ndarray) -> None:
+    def _use(self, partition: int, uses: Entries) -> None:
         records = self._records(partition)
         records.count("uses", uses["offset"])
         if self._kind == Kind.PREDICTED:
@@ -209,7 +212,7 @@ class Evidence:
         for block, rows, chosen in records.parts(uses["offset"]):
             np.minimum.at(block["first_use"], rows, uses["time"][chosen])
 
-    def _commit(self, partition: int, commits: np.ndarray) -> None:
+    def _commit(self, partition: int, commits: Entries) -> None:
         """Keep, of each offset reached, the first time at which it or a later one was."""
         before = self._commits.get(partition, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
         offsets = np.concatenate([before[0], commits["offset"]])
@@ -220,7 +223,7 @@ class Evidence:
         keep = times == first
         self._commits[partition] = offsets[keep], times[keep]
 
-    def _commit_times(self, partition: int, first: int) -> np.ndarray:
+    def _commit_times(self, partition: int, first: int) -> NDArray[np.int64]:
         """For the BLOCK offsets from `first` on, when a commit first went past each."""
         if partition not in self._commits:
             return np.full(BLOCK, NEVER)
@@ -229,14 +232,14 @@ class Evidence:
         return np.append(times, NEVER)[behind]
 
 
-def _by_partition(entries: np.ndarray) -> list[tuple[int, np.ndarray]]:
+def _by_partition(entries: Entries) -> list[tuple[int, Entries]]:
     partitions = np.unique(entries["partition"]).tolist()
     if len(partitions) == 1:
         return [(partitions[0], entries)]
     return [(number, entries[entries["partition"] == number]) for number in partitions]
 
 
-def _late(offsets: np.ndarray, session: Sparse, highest: int) -> tuple[np.ndarray, int]:
+def _late(offsets: Indices, session: Sparse, highest: int) -> tuple[Indices, int]:
     """Offsets below one used before, that are used for the first time; and the highest now."""
     before = np.maximum.accumulate(np.concatenate([[highest], offsets]))
     suspects = np.flatnonzero(offsets < before[:-1])

@@ -16,7 +16,7 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 SUFFIX = ".operations"
 UNKNOWN = -1
@@ -112,17 +112,24 @@ class Recorder:
     def __enter__(self) -> Recorder:
         return self
 
-    def __exit__(self, *_exception) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def _record(self, kind, partition, offset, number, outcome) -> None:
-        partition, offset, number = np.broadcast_arrays(partition, offset, number)
-        if kind in (Kind.DELIVERED, Kind.PREDICTED) and np.any((offset < 0) & (number < 0)):
+    def _record(
+        self,
+        kind: Kind,
+        partition: ArrayLike,
+        offset: ArrayLike,
+        number: ArrayLike,
+        outcome: Outcome,
+    ) -> None:
+        partitions, offsets, numbers = np.broadcast_arrays(partition, offset, number)
+        if kind in (Kind.DELIVERED, Kind.PREDICTED) and np.any((offsets < 0) & (numbers < 0)):
             raise ValueError(f"{kind.name.lower()}: neither an offset nor a number is given")
-        entries = np.zeros(partition.size, ENTRY)
+        entries = np.zeros(partitions.size, ENTRY)
         entries["kind"], entries["outcome"] = kind, outcome
-        entries["partition"], entries["offset"] = partition, offset
-        entries["number"], entries["time"] = number, time.monotonic_ns()
+        entries["partition"], entries["offset"] = partitions, offsets
+        entries["number"], entries["time"] = numbers, time.monotonic_ns()
         self._append(entries.tobytes())
 
     def _append(self, data: bytes) -> None:
@@ -138,7 +145,7 @@ class OperationsFile:
     topic: str
     _start: int
 
-    def chunks(self) -> Iterator[np.ndarray]:
+    def chunks(self) -> Iterator[NDArray[np.void]]:
         """All whole entries in their order, arrays of ENTRY.
 
         Raises OperationsError where an entry is none.

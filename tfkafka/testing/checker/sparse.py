@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 BLOCK_BITS = 12
 BLOCK = 1 << BLOCK_BITS
+# Rows by column; a column has the type of its fill.
+Rows = dict[str, NDArray[Any]]
+Indices = NDArray[np.int64]
 
 
 class Sparse:
@@ -17,13 +22,11 @@ class Sparse:
         fill: name of a column -> value (and with it the type) of its untouched rows.
     """
 
-    def __init__(self, fill: Mapping[str, object]):
+    def __init__(self, fill: Mapping[str, ArrayLike]):
         self._fill = {name: np.asarray(value) for name, value in fill.items()}
-        self._blocks: dict[int, dict[str, np.ndarray]] = {}
+        self._blocks: dict[int, Rows] = {}
 
-    def parts(
-        self, indices: np.ndarray
-    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+    def parts(self, indices: Indices) -> Iterator[tuple[Rows, Indices, Indices]]:
         """(block, rows in it, which of `indices` they are), together all of `indices` once."""
         keys = indices >> BLOCK_BITS
         for key in np.unique(keys).tolist():
@@ -34,25 +37,25 @@ class Sparse:
                 }
             yield self._blocks[key], indices[chosen] & (BLOCK - 1), chosen
 
-    def blocks(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    def blocks(self) -> Iterator[tuple[int, Rows]]:
         """(index of the first row, block), ascending."""
         for key in sorted(self._blocks):
             yield key << BLOCK_BITS, self._blocks[key]
 
-    def get(self, column: str, indices: np.ndarray) -> np.ndarray:
+    def get(self, column: str, indices: Indices) -> NDArray[Any]:
         """The values of a column at these indices."""
         values = np.empty(len(indices), self._fill[column].dtype)
         for block, rows, chosen in self.parts(indices):
             values[chosen] = block[column][rows]
         return values
 
-    def set(self, column: str, indices: np.ndarray, values: np.ndarray | object) -> None:
+    def set(self, column: str, indices: Indices, values: ArrayLike) -> None:
         """Set a column at these indices; of those that come twice, the last value counts."""
-        values = np.broadcast_to(values, len(indices))
+        spread = np.broadcast_to(values, len(indices))
         for block, rows, chosen in self.parts(indices):
-            block[column][rows] = values[chosen]
+            block[column][rows] = spread[chosen]
 
-    def count(self, column: str, indices: np.ndarray) -> None:
+    def count(self, column: str, indices: Indices) -> None:
         """Add 1 at these indices, twice where one comes twice."""
         for block, rows, _ in self.parts(indices):
             block[column] += np.bincount(rows, minlength=BLOCK).astype(block[column].dtype)

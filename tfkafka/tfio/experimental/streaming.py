@@ -69,7 +69,8 @@ class KafkaBatchIODataset(KafkaMiniBatchDataset):
         internal: bool = True,
     ):
         settings = config.parse(configuration)
-        records = int(settings.pop(PRODUCERS_BATCH, MINI_DATASET_RECORDS))
+        records = config.whole_number(settings, PRODUCERS_BATCH, MINI_DATASET_RECORDS)
+        settings.pop(PRODUCERS_BATCH, None)
         super().__init__(
             topics,
             _group(group_id, configuration),
