@@ -103,7 +103,7 @@ class Cluster:
 
         def question(timeout_s: float) -> str:
             answer = self.client.describe_cluster(request_timeout=timeout_s)
-            return self.result(answer, timeout_s).cluster_id
+            return str(self.result(answer, timeout_s).cluster_id)
 
         return self.ask("the cluster", question)
 

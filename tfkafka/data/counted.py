@@ -7,23 +7,24 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 
-def count_taken(iterator: Iterator[Any], taken: Callable[[], None]) -> Iterator[Any]:
+def count_taken(iterator: Any, taken: Callable[[], None]) -> Iterator[Any]:
     """Return the same iterator, which calls `taken` after each element.
 
     It stays an iterator of TensorFlow, which a `tf.function` accepts as an argument, as Keras'
     training loop needs it. What a graph takes is not counted.
     """
     iterator._taken = taken
-    iterator.__class__ = _counting(type(iterator))
-    return iterator
+    kind: Any = type(iterator)
+    iterator.__class__ = _counting(kind)
+    counting: Iterator[Any] = iterator
+    return counting
 
 
 @functools.cache
-def _counting(kind: type) -> type:
-    class CountingIterator(kind):
-        def __next__(self) -> Any:
-            element = super().__next__()
-            self._taken()
-            return element
+def _counting(kind: Any) -> type:
+    def take_next(self: Any) -> Any:
+        element = kind.__next__(self)
+        self._taken()
+        return element
 
-    return CountingIterator
+    return type("CountingIterator", (kind,), {"__next__": take_next})

@@ -3,7 +3,7 @@ record in every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -103,12 +103,15 @@ class KafkaDataset(ChunkedDataset):
         create.check(settings)
         bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
         self._settings, self._limits = settings, limits
-        self._resolve = lambda: resolve(settings, limits, topic, chosen, start, stop)
+        self._resolve: Callable[[], list[OffsetRange]] = lambda: resolve(
+            settings, limits, topic, chosen, start, stop
+        )
         self._max_records, self._batch_size = max_records, batch_size
         self._has_metadata = metadata or dead_letter_topic is not None
         self._identity = identify(settings, limits, topic)
         self.ranges: list[OffsetRange] = self._resolve()
-        self._begin, self._expected = Place(), None
+        self._begin = Place()
+        self._expected: int | None = None
         self._log = ReadLog(self._begin)
         self._taken = 0
         self._stream = ChunkStream(
@@ -259,7 +262,7 @@ class KafkaDataset(ChunkedDataset):
         self.ranges = self._resolve()
         self._begin, self._stream.skip = place, place.skip
         self._log = ReadLog(place)
-        self._expected = saved.counts and saved.counts["read"]
+        self._expected = None if saved.counts is None else saved.counts["read"]
 
     def __iter__(self) -> Iterator[Any]:
         self._taken = 0

@@ -164,7 +164,7 @@ class _GroupDataset(ChunkedDataset):
     """What KafkaGroupDataset and KafkaMiniBatchDataset have in common."""
 
     _membership: Membership
-    _source: ChunkStream
+    _stream: ChunkStream
 
     @property
     def error(self) -> Exception | None:

@@ -71,8 +71,8 @@ class Manifest:
             {"partition": each.partition, "start": each.start, "stop": each.stop}
             for each in self.ranges
         ]
-        place = content.pop("place")
-        return content if place is None else content | {"place": self.place.to_json()}
+        del content["place"]
+        return content if self.place is None else content | {"place": self.place.to_json()}
 
     @classmethod
     def of(cls, saved: Saved) -> Manifest:
@@ -124,7 +124,8 @@ class Manifest:
             )
         module, _, kind = name.rpartition(".")
         try:
-            return getattr(importlib.import_module(module), kind)(**arguments)
+            made: Decoder = getattr(importlib.import_module(module), kind)(**arguments)
+            return made
         except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise ManifestError(
                 f"topic {self.topic}: {name} cannot be made again ({error}): "
