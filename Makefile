@@ -91,6 +91,7 @@ tests-without-tensorflow-io: $(VENV)/installed
 lint: $(VENV)/installed
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
 
 histories: $(VENV)/installed
@@ -148,4 +149,4 @@ lock: requirements.lock.new requirements-latest.lock.new
 
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
-	rm -rf .venv .venv-latest artifacts reports build .pytest_cache .ruff_cache .benchmarks .hypothesis
+	rm -rf .venv .venv-latest artifacts reports build .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis

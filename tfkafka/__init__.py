@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from tfkafka.data.elements import Metadata, headers_of
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.decoding.csv import CsvDecoder
+else:
+    # Not for type checkers: to them any name would be there.
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
 
 __version__ = "0.1.0"
 
@@ -48,12 +55,6 @@ __all__ = [
     "headers_of",
     "write",
 ]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
