@@ -73,7 +73,7 @@ def make_filled(kafka, admin, topic_prefix, messages) -> Iterator[Callable[..., 
 
 
 @pytest.fixture(scope="session")
-def filled(make_filled) -> Topic:
+def train_topic(make_filled) -> Topic:
     """60,000 records in one partition."""
     return make_filled(RECORDS)
 
@@ -140,8 +140,8 @@ def compare(settle) -> Callable[..., Comparison]:
 
 
 @pytest.fixture
-def observe(settle) -> Callable[..., Comparison]:
-    """observe(step, title, topic, sides, rounds, limits): seconds that are no throughput.
+def time_apart(settle) -> Callable[..., Comparison]:
+    """time_apart(step, title, topic, sides, rounds, limits): seconds that are no throughput.
 
     Stored under `apart` by the step's and each side's name. `limits` makes verdicts of the
     comparison.

@@ -44,8 +44,8 @@ def test_inference(compare, two_classes, messages, group, use):
     compare(use, use, TITLES[use], two_classes.within(BATCH_SIZE), sides, FEWER_ROUNDS)
 
 
-def test_online_training(compare, filled, messages, group):
-    stream = {**filled.where, "group": group, **rows(messages)}
+def test_online_training(compare, train_topic, messages, group):
+    stream = {**train_topic.where, "group": group, **rows(messages)}
     sides = [
         Side(TFKAFKA, "subject", "groups:online_tfkafka", stream),
         Side(MEMORY, "ceiling", "groups:online_memory", rows(messages)),
@@ -53,7 +53,7 @@ def test_online_training(compare, filled, messages, group):
         once_in_a_process("groups:online_tutorial", stream),
     ]
     title = "Train on a mini dataset of 10,000 records, three epochs"
-    mini = filled.first(MINI_DATASET_ROWS)
+    mini = train_topic.first(MINI_DATASET_ROWS)
     compare("online", "online", title, mini, sides, FEWER_ROUNDS)
 
 

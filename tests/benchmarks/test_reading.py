@@ -27,20 +27,20 @@ ORDERED = 600_000
 DELAY_S = 0.03
 
 
-def test_reading_raw(compare, filled, java):
+def test_reading_raw(compare, train_topic, java):
     sides = [
-        Side(TFKAFKA, "subject", "reading:tfkafka_raw", filled.place),
-        bare_loop(filled),
-        *consumer_performance(filled, java),
-        tutorials("reading:tutorial_raw", filled.place),
-        *tensorflow_io("reading:tutorial_raw", filled.place, default=False),
+        Side(TFKAFKA, "subject", "reading:tfkafka_raw", train_topic.place),
+        bare_loop(train_topic),
+        *consumer_performance(train_topic, java),
+        tutorials("reading:tutorial_raw", train_topic.place),
+        *tensorflow_io("reading:tutorial_raw", train_topic.place, default=False),
     ]
-    compare("read", "read", "Read 60,000 records, not decoded", filled, sides)
+    compare("read", "read", "Read 60,000 records, not decoded", train_topic, sides)
 
 
-def test_reading_and_decoding(compare, filled, java, messages):
+def test_reading_and_decoding(compare, train_topic, java, messages):
     title = "Read and decode 60,000 records"
-    compare("decode", "decode", title, filled, ceilings(filled, java, messages))
+    compare("decode", "decode", title, train_topic, ceilings(train_topic, java, messages))
 
 
 def test_reading_and_decoding_many(compare, long_topic, java, messages):
@@ -78,13 +78,15 @@ def test_what_people_write(compare, make_filled):
     compare("decode-alternatives", "decode", title, few, sides, FEWER_ROUNDS)
 
 
-def test_a_slowed_reader_is_caught(filled):
+def test_a_slowed_reader_is_caught(train_topic):
     """The same floor as above, and tfkafka's own reader, slowed on purpose."""
     slowed = Side(
-        TFKAFKA, "subject", "reading:tfkafka_decoded", {**filled.place, "delay_s": DELAY_S}
+        TFKAFKA, "subject", "reading:tfkafka_decoded", {**train_topic.place, "delay_s": DELAY_S}
     )
-    ceiling = bare_loop(filled)
-    found = take_turns("decode", "A slowed reader", filled.records, filled.size, [slowed, ceiling])
+    ceiling = bare_loop(train_topic)
+    found = take_turns(
+        "decode", "A slowed reader", train_topic.records, train_topic.size, [slowed, ceiling]
+    )
     rounds = found.ratios(slowed.label, ceiling.label)
     ratio = Floors().ratio("decode", slowed.label, ceiling.label, rounds, True)
     assert ratio.verdict == BELOW, ratio

@@ -46,12 +46,12 @@ def test_value_bytes(scale, make_filled):
     scale("value-bytes", "read", title, points, ROUNDS)
 
 
-def test_steps_per_execution(scale, filled):
+def test_steps_per_execution(scale, train_topic):
     points = []
     for steps in (1, 2, 8, 32, 128):
-        arguments = {**filled.place, "steps_per_execution": steps}
+        arguments = {**train_topic.place, "steps_per_execution": steps}
         side = Side(f"{steps}", "subject", "training:tfkafka", arguments, fresh=True)
-        points.append(Point(steps, filled.records, filled.size, side))
+        points.append(Point(steps, train_topic.records, train_topic.size, side))
     title = "Train an epoch on 60,000 records, by steps_per_execution"
     scale("steps_per_execution", "train", title, points, ROUNDS)
 

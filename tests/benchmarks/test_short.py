@@ -28,7 +28,7 @@ def few(messages) -> Messages:
 
 
 @pytest.fixture(scope="module")
-def topic(kafka, admin, topic_prefix, few) -> Topic:
+def short_topic(kafka, admin, topic_prefix, few) -> Topic:
     name = f"{topic_prefix}bench-short"
     admin.create_topic(name)
     size = fill(kafka.bootstrap_servers, name, few.values, few.keys, RECORDS, 1)
@@ -37,18 +37,18 @@ def topic(kafka, admin, topic_prefix, few) -> Topic:
 
 
 @pytest.fixture
-def short(compare, topic):
+def short(compare, short_topic):
     """Hold sides to the loose tables of floors.toml."""
 
     def run(step: str, title: str, sides: list[Side]) -> None:
-        counted = topic.within(BATCH_SIZE) if step == "evaluate" else topic
+        counted = short_topic.within(BATCH_SIZE) if step == "evaluate" else short_topic
         compare(f"short-{step}", step, title, counted, sides, ROUNDS)
 
     return run
 
 
-def test_writing(short, few, topic):
-    where = {**topic.where, "values": few.values, "keys": few.keys}
+def test_writing(short, few, short_topic):
+    where = {**short_topic.where, "values": few.values, "keys": few.keys}
     sides = [
         Side("tfkafka", "subject", "writing:tfkafka", where),
         Side("kafka-python", "subject", "writing:kafka_python", where),
@@ -57,25 +57,25 @@ def test_writing(short, few, topic):
     short("write", "Write 10,000 records", sides)
 
 
-def test_reading(short, topic):
+def test_reading(short, short_topic):
     sides = [
-        Side("tfkafka", "subject", "reading:tfkafka_decoded", topic.place),
-        Side("bare consume loop", "ceiling", "reading:bare_loop", topic.place),
+        Side("tfkafka", "subject", "reading:tfkafka_decoded", short_topic.place),
+        Side("bare consume loop", "ceiling", "reading:bare_loop", short_topic.place),
     ]
     short("decode", "Read and decode 10,000 records", sides)
 
 
-def test_training_epoch(short, few, topic):
+def test_training_epoch(short, few, short_topic):
     rows = {"features": few.features, "labels": few.labels}
     sides = [
-        Side("tfkafka", "subject", "training:tfkafka", topic.place, SHARED),
+        Side("tfkafka", "subject", "training:tfkafka", short_topic.place, SHARED),
         Side("memory", "ceiling", "training:memory", rows, SHARED),
     ]
     short("train", "Train an epoch on 10,000 records", sides)
 
 
-def test_evaluation(short, few, topic, group):
-    stream = {"use": "evaluate", "group": group, **topic.place}
+def test_evaluation(short, few, short_topic, group):
+    stream = {"use": "evaluate", "group": group, **short_topic.place}
     rows = {"use": "evaluate", "features": few.features, "labels": few.labels}
     sides = [
         Side("tfkafka", "subject", "groups:tfkafka", stream, SHARED),
@@ -84,12 +84,12 @@ def test_evaluation(short, few, topic, group):
     short("evaluate", "Evaluate 10,000 records by group", sides)
 
 
-def test_a_slowed_reader_is_caught(topic):
+def test_a_slowed_reader_is_caught(short_topic):
     """The floor of reading is no decoration: the reader itself, slowed on purpose, is below it."""
-    slowed = {**topic.place, "delay_s": DELAY_S}
+    slowed = {**short_topic.place, "delay_s": DELAY_S}
     sides = [
         Side("tfkafka", "subject", "reading:tfkafka_decoded", slowed),
-        Side("bare consume loop", "ceiling", "reading:bare_loop", topic.place),
+        Side("bare consume loop", "ceiling", "reading:bare_loop", short_topic.place),
     ]
     found = take_turns("decode", "A slowed reader", RECORDS, 0, sides, ROUNDS)
     rounds = found.ratios("tfkafka", "bare consume loop")

@@ -15,34 +15,34 @@ from tests.benchmarks.worker import Side
 pytestmark = pytest.mark.bench
 
 
-def test_training_step(compare, filled, messages):
+def test_training_step(compare, train_topic, messages):
     sides = [
-        Side(TFKAFKA, "subject", "training:tfkafka_step", filled.place),
+        Side(TFKAFKA, "subject", "training:tfkafka_step", train_topic.place),
         Side(MEMORY, "ceiling", "training:memory_step", rows(messages)),
         Side("tensors, no pipeline", "ceiling", "training:tensors_step", rows(messages)),
-        tutorials("training:tutorial_step", filled.place),
-        *tensorflow_io("training:tutorial_step", filled.place, default=False),
+        tutorials("training:tutorial_step", train_topic.place),
+        *tensorflow_io("training:tutorial_step", train_topic.place, default=False),
     ]
     title = "200 training steps of 64 records, between the first and the last"
-    compare("train-step", "train-step", title, filled.first(200 * 64), sides)
+    compare("train-step", "train-step", title, train_topic.first(200 * 64), sides)
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 32])
-def test_training_epoch(compare, filled, messages, steps_per_execution):
+def test_training_epoch(compare, train_topic, messages, steps_per_execution):
     options = {"steps_per_execution": steps_per_execution}
     sides = [
-        Side(TFKAFKA, "subject", "training:tfkafka", {**filled.place, **options}),
+        Side(TFKAFKA, "subject", "training:tfkafka", {**train_topic.place, **options}),
         Side(MEMORY, "ceiling", "training:memory", {**rows(messages), **options}),
     ]
     title = f"Train an epoch on 60,000 records, steps_per_execution={steps_per_execution}"
-    compare(f"train-{steps_per_execution}", "train", title, filled, sides)
+    compare(f"train-{steps_per_execution}", "train", title, train_topic, sides)
 
 
-def test_the_tutorials_epoch(compare, filled, messages):
+def test_the_tutorials_epoch(compare, train_topic, messages):
     sides = [
-        tutorials("training:tutorial", filled.place),
+        tutorials("training:tutorial", train_topic.place),
         Side(MEMORY, "ceiling", "training:memory", {**rows(messages), "shuffle": True}),
-        *tensorflow_io("training:tutorial", filled.place),
+        *tensorflow_io("training:tutorial", train_topic.place),
     ]
     title = "Train an epoch on 60,000 records, the tutorial's code"
-    compare("train-tutorial", "train", title, filled, sides, FEWER_ROUNDS)
+    compare("train-tutorial", "train", title, train_topic, sides, FEWER_ROUNDS)

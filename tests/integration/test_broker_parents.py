@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.broker_child import STARTED, end_java_of, java_of, spawn
+from tests.integration.broker_child import STARTED, java_of, spawn
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded
 from tfkafka.testing.brokers.base import answers_metadata
@@ -16,11 +15,7 @@ from tfkafka.testing.brokers.base import answers_metadata
 ZOOKEEPER_VERSION = "2.7.2"
 KRAFT_VERSION = "3.9.2"
 
-
-@pytest.fixture(autouse=True)
-def clean_up(tmp_path: Path) -> Iterator[None]:
-    yield
-    end_java_of(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_java_left")
 
 
 @pytest.mark.parametrize("version", [ZOOKEEPER_VERSION, KRAFT_VERSION])

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from reproduction.claims import FAILS, HOLDS, judge, read_claims
-from tests.integration.broker_child import end_java_of, java_of
+from tests.integration.broker_child import java_of
 from tests.integration.script_runner import command, run
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.folder import BrokerFolder
@@ -37,12 +37,6 @@ def options(folder, version: str) -> list[object]:
         "--reports",
         folder / "reports",
     ]
-
-
-@pytest.fixture(autouse=True)
-def clean_up(tmp_path):
-    yield
-    end_java_of(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +105,7 @@ def test_leaves_its_results_and_no_process(tutorial):
     assert java_of(folder) == []
 
 
+@pytest.mark.usefixtures("no_java_left")
 def test_ctrl_c_leaves_no_process(tmp_path, pytestconfig):
     """SIGINT in the middle of the run, to all of it, as a terminal sends it."""
     process = subprocess.Popen(

@@ -11,6 +11,7 @@ import pytest
 from tests.integration.script_runner import ROOT, command, error_line, run
 from tfkafka import Admin
 from tfkafka.testing import wait_for
+from tfkafka.testing.brokers.base import Broker
 from tfkafka.testing.brokers.processes import free_ports
 
 ROWS = 1500
@@ -26,14 +27,15 @@ NEED_KAFKA = [
 
 
 @pytest.fixture(scope="module")
-def servers(kafka_factory) -> str:
+def scripts_kafka(kafka_factory) -> Broker:
     """A Kafka of this module's own, since scripts use fixed names."""
-    return kafka_factory().bootstrap_servers
+    return kafka_factory()
 
 
 @pytest.fixture
-def no_topics(servers: str) -> str:
-    """The same Kafka, without topics."""
+def no_topics(scripts_kafka: Broker) -> str:
+    """Where that Kafka is, without topics."""
+    servers = scripts_kafka.bootstrap_servers
     admin = Admin(servers)
     for name in admin.topics():
         admin.delete_topic(name)

@@ -9,23 +9,19 @@ are those of tensorflow/io at its release 0.37.1.
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
 from tests.integration import tfio_defects
-from tests.integration.tfio_defects import AUTO_COMMIT_S, Facts, NewKafka, Topics, send
+from tests.integration.tfio_defects import AUTO_COMMIT_S, NewKafka, numbers_in, see_new_kafka, send
 from tests.isolated import ProcessFailed, run
-from tfkafka import Admin
+from tfkafka.testing.brokers.base import Broker
 
 READER = "tensorflow_io"
 KERNEL = "tensorflow_io/core/kernels/kafka_kernels.cc"
 DATASET = "tensorflow_io/python/ops/kafka_dataset_ops.py"
-NEW_KAFKA = "4.4.0"
 WAITED = "each window of 1,024 records waits half a second"
 
 pytest_plugins = ["pytester"]
@@ -57,44 +53,9 @@ def judge_window_seconds(waiting: list[float], fast: list[float]) -> None:
 
 
 @pytest.fixture(scope="module")
-def facts(kafka, admin: Admin, topic_prefix: str) -> Iterator[Facts]:
-    """What one process sees, in which nothing disturbs what comes after it."""
-    names = _names(topic_prefix, "one", "odd", "many", "few", "others", "pair")
-    topics = Topics(**names)
-    filled = {
-        topics.one: range(1),
-        topics.odd: range(1025),
-        topics.many: range(8192),
-        topics.few: range(10),
-        topics.others: range(100, 110),
-        topics.pair: range(10),
-    }
-    try:
-        for name, numbers in filled.items():
-            admin.create_topic(name, 2 if name == topics.pair else 1)
-            send(kafka.bootstrap_servers, name, numbers)
-        send(kafka.bootstrap_servers, topics.pair, range(10, 20), partition=1)
-        group = names["one"]
-        yield run(tfio_defects.in_one_process, READER, kafka.bootstrap_servers, topics, group)
-    finally:
-        for name in set(filled) & set(admin.topics()):
-            admin.delete_topic(name)
-
-
-@pytest.fixture(scope="module")
-def new_kafka(kafka_factory: Callable) -> NewKafka:
+def new_kafka(kafka_4: Broker) -> NewKafka:
     """What a process sees on a broker of Kafka 4."""
-    broker = kafka_factory(NEW_KAFKA, progress=False)
-    servers = broker.bootstrap_servers
-    Admin(servers).create_topic("ten")
-    send(servers, "ten", range(10))
-    seen = run(tfio_defects.read_new_kafka, READER, servers, "ten", "new", 10, patience_s=15)
-    broker.stop()
-    return seen
-
-
-def _names(prefix: str, *keys: str) -> dict[str, str]:
-    return {key: f"{prefix}tfio-defects-{key}-{uuid.uuid4().hex[:6]}" for key in keys}
+    return see_new_kafka(READER, kafka_4.bootstrap_servers, patience_s=15)
 
 
 @defect(f"{KERNEL}: each window seeks, and a seek waits for the long poll that is under way")
@@ -170,7 +131,7 @@ def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_pa
     send(servers, topic, range(100))
     with pytest.raises(ProcessFailed, match="ended with -9"):
         run(tfio_defects.die_after_auto_commit, READER, servers, topic, group, ledger)
-    seen = _numbers(ledger)
+    seen = numbers_in(ledger)
     assert seen == [0]
     rest = tfio_defects.read_on(servers, topic, group, 100)
     observe("group.lost_after_kill", len({*range(100)} - {*seen, *rest}), READER)
@@ -183,7 +144,7 @@ def test_what_the_model_saw_is_not_delivered_again(kafka, topic, group, tmp_path
     send(servers, topic, range(100))
     with pytest.raises(ProcessFailed, match="ended with -9"):
         run(tfio_defects.die_before_auto_commit, READER, servers, topic, group, 100, ledger)
-    assert _numbers(ledger) == [*range(100)]
+    assert numbers_in(ledger) == [*range(100)]
     again = tfio_defects.read_on(servers, topic, group, 100)
     observe("group.twice_after_kill", len(again), READER)
     judge(again, right=[], wrong=[*range(100)])
@@ -204,10 +165,6 @@ def test_new_group_reads_from_kafka_4(new_kafka):
     """It hangs, where its own limit is 4 s and another consumer gets all meanwhile."""
     assert new_kafka.other_consumer == [*range(10)]
     judge((new_kafka.group, new_kafka.group_ended), right=([*range(10)], True), wrong=([], False))
-
-
-def _numbers(ledger: Path) -> list[int]:
-    return [int(line) for line in ledger.read_text().split()]
 
 
 CHILD = """

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests import isolated
 from tests.tutorial import FAST_FETCH, GROUP_CONFIGURATION
 from tfkafka import Admin
 from tfkafka.errors import TfkafkaError
@@ -175,7 +176,7 @@ def die_before_auto_commit(
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def read_new_kafka(
+def _read_new_kafka(
     reader: str, servers: str, topic: str, group: str, count: int, patience_s: float
 ) -> NewKafka:
     """Read `count` records by from_kafka, and by a new group for `patience_s` seconds."""
@@ -189,6 +190,21 @@ def read_new_kafka(
     other_consumer = _read_span(servers, topic, 0, count)
     reading.join(patience_s)
     return NewKafka(partition, delivered, not reading.is_alive(), other_consumer)
+
+
+def see_new_kafka(reader: str, servers: str, patience_s: float) -> NewKafka:
+    """What a process of its own sees of ten records in a topic of the reader's own."""
+    topic = f"ten-{reader}"
+    Admin(servers).create_topic(topic)
+    send(servers, topic, range(10))
+    return isolated.run(
+        _read_new_kafka, reader, servers, topic, f"new-{reader}", 10, patience_s=patience_s
+    )
+
+
+def numbers_in(ledger: Path) -> list[int]:
+    """The numbers that a process wrote down before it was killed."""
+    return [int(line) for line in ledger.read_text().split()]
 
 
 def read_on(servers: str, topic: str, group: str, end: int) -> list[int]:

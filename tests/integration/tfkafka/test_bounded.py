@@ -20,11 +20,6 @@ from tfkafka.reading.ranges import read
 from tfkafka.testing import wait_for
 
 
-@pytest.fixture
-def servers(kafka) -> str:
-    return kafka.bootstrap_servers
-
-
 @pytest.mark.parametrize("count", [0, 1, 2, 1023, 1024, 1025, 2049, 5000])
 def test_no_count_of_records_loses_one(servers, topic, count):
     numbers(servers, topic, count)

@@ -35,11 +35,6 @@ def filled(kafka, topic) -> str:
 
 
 @pytest.fixture
-def committed(admin, group):
-    return lambda: {row.partition: row.committed for row in admin.describe_group(group)}
-
-
-@pytest.fixture
 def model() -> keras.Model:
     model = keras.Sequential([keras.layers.Input([2]), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.0), "mse")

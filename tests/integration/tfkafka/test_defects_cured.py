@@ -5,45 +5,16 @@ The same functions run, with nothing but the reader's module changed.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from tests.integration import tfio_defects
-from tests.integration.tfio_defects import Facts, Topics, send
+from tests.integration.tfio_defects import numbers_in, see_new_kafka, send
 from tests.isolated import ProcessFailed, run
-from tfkafka import Admin
 
 READER = "tfkafka.tfio"
-NEW_KAFKA = "4.4.0"
-
-
-@pytest.fixture(scope="module")
-def facts(kafka, admin: Admin, topic_prefix: str) -> Iterator[Facts]:
-    """What one process sees in all datasets that it makes, one after the other."""
-    mark = uuid.uuid4().hex[:6]
-    names = ("one", "odd", "many", "few", "others", "pair")
-    topics = Topics(**{name: f"{topic_prefix}cured-{name}-{mark}" for name in names})
-    filled = {
-        topics.one: range(1),
-        topics.odd: range(1025),
-        topics.many: range(8192),
-        topics.few: range(10),
-        topics.others: range(100, 110),
-        topics.pair: range(10),
-    }
-    try:
-        for name, numbers in filled.items():
-            admin.create_topic(name, 2 if name == topics.pair else 1)
-            send(kafka.bootstrap_servers, name, numbers)
-        send(kafka.bootstrap_servers, topics.pair, range(10, 20), partition=1)
-        yield run(tfio_defects.in_one_process, READER, kafka.bootstrap_servers, topics, topics.one)
-    finally:
-        for name in set(filled) & set(admin.topics()):
-            admin.delete_topic(name)
 
 
 def test_no_window_waits_for_a_long_poll(facts, observe):
@@ -98,7 +69,7 @@ def test_what_the_model_did_not_see_is_not_committed(kafka, topic, group, tmp_pa
     with pytest.raises(ProcessFailed, match="ended with -9"):
         run(tfio_defects.die_after_auto_commit, READER, servers, topic, group, ledger)
     rest = tfio_defects.read_on(servers, topic, group, 100)
-    got = {*_numbers(ledger), *rest}
+    got = {*numbers_in(ledger), *rest}
     observe("group.lost_after_kill", len({*range(100)} - got), READER)
     assert sorted(got) == [*range(100)]
 
@@ -108,17 +79,12 @@ def test_what_was_committed_after_its_use_is_not_delivered_again(kafka, topic, g
     send(servers, topic, range(100))
     with pytest.raises(ProcessFailed, match="ended with -9"):
         run(see_commit_and_die, servers, topic, group, 60, ledger)
-    assert _numbers(ledger) == [*range(60)]
+    assert numbers_in(ledger) == [*range(60)]
     assert tfio_defects.read_on(servers, topic, group, 100) == [*range(60, 100)]
 
 
-def test_kafka_4_is_read(kafka_factory):
-    broker = kafka_factory(NEW_KAFKA, progress=False)
-    servers = broker.bootstrap_servers
-    Admin(servers).create_topic("ten")
-    send(servers, "ten", range(10))
-    seen = run(tfio_defects.read_new_kafka, READER, servers, "ten", "new", 10, patience_s=60)
-    broker.stop()
+def test_kafka_4_is_read(kafka_4):
+    seen = see_new_kafka(READER, kafka_4.bootstrap_servers, patience_s=60)
     assert seen.partition == seen.group == seen.other_consumer == [*range(10)]
     assert seen.group_ended
 
@@ -138,7 +104,3 @@ def see_commit_and_die(servers: str, topic: str, group: str, count: int, ledger:
     dataset.commit(count)
     ledger.write_bytes(b"\n".join(seen))
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _numbers(ledger: Path) -> list[int]:
-    return [int(line) for line in ledger.read_text().split()]

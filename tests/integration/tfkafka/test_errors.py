@@ -26,14 +26,6 @@ EARLIEST = ["auto.offset.reset=earliest"]
 SHORT = {"broker_timeout": 3000, "prefetch_bytes": 1 << 20}
 
 
-@pytest.fixture
-def own_kafka(kafka_factory):
-    """A broker of the test's own, which it may end."""
-    broker = kafka_factory(progress=False)
-    yield broker
-    broker.stop()
-
-
 def test_a_broker_that_dies_while_reading_is_an_error_within_the_timeout(own_kafka):
     servers = own_kafka.bootstrap_servers
     Admin(servers).create_topic("big")

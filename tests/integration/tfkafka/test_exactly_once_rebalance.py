@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.integration.tfkafka.rivals import QUICK, Rival, trickle
+from tests.integration.tfkafka.rivals import QUICK, trickle
 from tfkafka import CsvDecoder, write
 from tfkafka.decoding.bad_records import Counts
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
@@ -22,11 +22,6 @@ FOREVER = -1
 
 
 @pytest.fixture
-def servers(kafka) -> str:
-    return kafka.bootstrap_servers
-
-
-@pytest.fixture
 def source(request, make_topic) -> str:
     """With one partition, or as many as a test's parameter says."""
     return make_topic(getattr(request, "param", 1))
@@ -35,19 +30,6 @@ def source(request, make_topic) -> str:
 @pytest.fixture
 def target(make_topic) -> str:
     return make_topic()
-
-
-@pytest.fixture
-def join(servers, source, group) -> Iterator[Callable[[], Rival]]:
-    """join() -> a rival in the worker's group."""
-    with contextlib.ExitStack() as stack:
-
-        def new() -> Rival:
-            rival = Rival(servers, source, group)
-            stack.callback(rival.leave)
-            return rival
-
-        yield new
 
 
 @pytest.fixture
@@ -161,7 +143,7 @@ def test_begins_at_the_committed_offset_or_at_the_first_one(
     servers, source, running, join, predicted
 ):
     fill(servers, source, 30)
-    rival = join()
+    rival = join(source)
     rival.read_until(0, 30)
     rival.commit()
     rival.leave()
@@ -182,7 +164,7 @@ def test_what_is_taken_while_partitions_change_hands_is_predicted_once(
     with trickle(servers, source, 0) as written:
         for _ in range(3):
             worker.wait_until_read(worker.read + 1)
-            rival = join()
+            rival = join(source)
             rival.wait_for_partitions()
             rival.leave()
             wait_for_partition(worker)
@@ -198,7 +180,7 @@ def test_a_rebalance_drops_what_was_collected(
     fill(servers, source, 130)
     worker = running(stream_timeout=FOREVER, transaction_records=100, transaction_wait=60_000)
     worker.wait_until_read(100)
-    rival = join()
+    rival = join(source)
     rival.read_until(0, 130)
     assert rival.offsets[0] == [*range(100, 130)]
     rival.leave()
@@ -220,7 +202,7 @@ def test_batches_in_work_are_dropped_with_their_partition(
     fill(servers, source, 120)
     worker = running(stream_timeout=FOREVER, transaction_records=40, blocked=True)
     worker.wait_for(lambda: worker.batches, "the model to have a batch")
-    rival = join()
+    rival = join(source)
     rival.read_until(0, 120)
     worker.released.set()
     assert rival.offsets[0] == [*range(120)]

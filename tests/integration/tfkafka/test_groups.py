@@ -19,19 +19,6 @@ from tfkafka.testing import wait_for
 SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000", "auto.offset.reset=earliest"]
 
 
-@pytest.fixture
-def servers(kafka) -> str:
-    return kafka.bootstrap_servers
-
-
-@pytest.fixture
-def committed(admin, group):
-    def offsets() -> dict[int, int | None]:
-        return {row.partition: row.committed for row in admin.describe_group(group)}
-
-    return offsets
-
-
 def test_all_once_and_nothing_the_second_time(servers, make_topic, group, committed):
     topic = make_topic(2)
     for partition in range(2):

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.integration.tfkafka.records import ints
-from tests.integration.tfkafka.rivals import QUICK, Rival, trickle
+from tests.integration.tfkafka.rivals import QUICK, trickle
 from tfkafka import KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.testing import wait_for
 
@@ -21,29 +21,6 @@ DEADLINE_S = 30.0
 SETTINGS = {"auto.offset.reset": "earliest", "client.id": MEMBER_ID, **QUICK}
 # With batches of 100 records, the partitions of a topic come in turns.
 SMALL_FETCHES = {"max.partition.fetch.bytes": 1000}
-
-
-@pytest.fixture
-def servers(kafka) -> str:
-    return kafka.bootstrap_servers
-
-
-@pytest.fixture
-def committed(admin, group) -> Callable[[], dict[int, int | None]]:
-    return lambda: {row.partition: row.committed for row in admin.describe_group(group)}
-
-
-@pytest.fixture
-def join(servers, group) -> Iterator[Callable[..., Rival]]:
-    """join(topic, **settings) -> a rival in the dataset's group."""
-    with contextlib.ExitStack() as stack:
-
-        def new(topic: str, **settings: object) -> Rival:
-            rival = Rival(servers, topic, group, **settings)
-            stack.callback(rival.leave)
-            return rival
-
-        yield new
 
 
 @pytest.fixture

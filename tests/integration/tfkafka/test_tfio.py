@@ -18,11 +18,6 @@ streaming = tfio.experimental.streaming
 
 
 @pytest.fixture
-def servers(kafka) -> str:
-    return kafka.bootstrap_servers
-
-
-@pytest.fixture
 def ten(servers, topic) -> str:
     write(servers, topic, [f"D{n}" for n in range(10)], [f"K{n % 2}" for n in range(10)])
     return topic

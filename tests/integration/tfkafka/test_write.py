@@ -60,13 +60,12 @@ def test_no_broker_is_an_error_within_the_timeout():
         write("127.0.0.1:1", "t", ["a"], timeout_s=0.5)
 
 
-def test_a_frozen_broker_is_an_error_within_the_timeout(kafka_factory):
-    broker = kafka_factory(progress=False)
-    servers = broker.bootstrap_servers
+def test_a_frozen_broker_is_an_error_within_the_timeout(own_kafka):
+    servers = own_kafka.bootstrap_servers
 
     def values():
         yield "a"
-        broker.pause()
+        own_kafka.pause()
         yield "b"
 
     from tfkafka import Admin
@@ -76,5 +75,4 @@ def test_a_frozen_broker_is_an_error_within_the_timeout(kafka_factory):
         with pytest.raises(WriteError, match=r"topic t: .* were not acknowledged within 2 s"):
             write(servers, "t", values(), timeout_s=2)
     finally:
-        broker.resume()
-        broker.stop()
+        own_kafka.resume()

@@ -1,0 +1,57 @@
+"""Fixtures that several modules of the integration tests share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import tfio_defects
+from tests.integration.broker_child import end_java_of
+from tests.integration.tfio_defects import Facts, Topics, send
+from tests.isolated import run
+from tfkafka import Admin
+from tfkafka.testing.brokers.base import Broker
+
+
+@pytest.fixture(scope="module")
+def facts(
+    request: pytest.FixtureRequest, kafka: Broker, admin: Admin, topic_prefix: str
+) -> Iterator[Facts]:
+    """What one process sees through the module's READER, one dataset after the other."""
+    mark = uuid.uuid4().hex[:6]
+    names = ("one", "odd", "many", "few", "others", "pair")
+    topics = Topics(**{name: f"{topic_prefix}facts-{name}-{mark}" for name in names})
+    filled = {
+        topics.one: range(1),
+        topics.odd: range(1025),
+        topics.many: range(8192),
+        topics.few: range(10),
+        topics.others: range(100, 110),
+        topics.pair: range(10),
+    }
+    reader, servers = request.module.READER, kafka.bootstrap_servers
+    try:
+        for name, numbers in filled.items():
+            admin.create_topic(name, 2 if name == topics.pair else 1)
+            send(servers, name, numbers)
+        send(servers, topics.pair, range(10, 20), partition=1)
+        yield run(tfio_defects.in_one_process, reader, servers, topics, topics.one)
+    finally:
+        for name in set(filled) & set(admin.topics()):
+            admin.delete_topic(name)
+
+
+@pytest.fixture(scope="session")
+def kafka_4(kafka_factory: Callable[..., Broker]) -> Broker:
+    """A broker of Kafka 4, which tensorflow-io cannot talk to."""
+    return kafka_factory("4.4.0", progress=False)
+
+
+@pytest.fixture
+def no_java_left(tmp_path: Path) -> Iterator[None]:
+    """End what a failed test leaves running in its folder."""
+    yield
+    end_java_of(tmp_path)
