@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 LONGEST_LIST = 6
+WIDTH = 100
 FULL_ROWS = 100_000
 FULL_EPOCHS = 10
 # What says of an observation how it was made, and so what it can be held against.
@@ -122,30 +124,31 @@ def _each(observed: Any, expected: Any, near) -> bool:
 
 
 def format_verdicts(verdicts: list[Verdict]) -> str:
-    """A table for a terminal: step, claim, tutorial, here, verdict; then the reasons."""
-    rows = [("step", "claim", "tutorial", "here", "verdict")]
+    """Return a list for a terminal: step, verdict and claim, then both values; then the reasons."""
+    lines = ["step  verdict        claim", "-" * WIDTH]
     for verdict in verdicts:
         claim = verdict.claim
-        cells = (str(claim.step), claim.text, show(claim.tutorial), show(verdict.observed))
-        rows.append((*cells, verdict.status_in_words))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
-        for row in rows
-    ]
-    lines.insert(1, "-" * max(map(len, lines)))
+        lines += _wrap(f"{claim.step:>4}  {verdict.status_in_words:<13}  ", claim.text)
+        seen = f"tutorial: {show(claim.tutorial)}; here: {show(verdict.observed)}"
+        lines += _wrap(" " * 21, seen)
     return "\n".join([*lines, "", *_reasons(verdicts)])
 
 
+def _wrap(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+    )
+
+
 def _reasons(verdicts: list[Verdict]) -> list[str]:
-    """A line for each reason, with the claims that it is given for."""
+    """Return for each reason its lines, with the claims that it is given for."""
     claims: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.why:
             claims.setdefault(f"{verdict.status_in_words}, {verdict.why}", []).append(
                 verdict.claim.id
             )
-    return [f"{reason}: {', '.join(ids)}" for reason, ids in claims.items()]
+    return [line for why, ids in claims.items() for line in _wrap("", f"{why}: {', '.join(ids)}")]
 
 
 def show(value: Any) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from reproduction.claims import WIDTH
 from reproduction.files import write_whole
 from reproduction.report import evidence
 from reproduction.report.errors import ReportError
@@ -34,7 +36,7 @@ def write_report(artifacts: Path, reports: Path) -> str:
     except OSError as error:
         raise ReportError(f"{error.filename}: {error.strerror}") from error
     return (
-        f"{evidence.summary(claims)}.\n"
+        f"{textwrap.fill(evidence.summary(claims) + '.', WIDTH)}\n"
         f"The report: {html.resolve()} (beside it report.md and report.json)"
     )
 
