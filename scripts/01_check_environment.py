@@ -6,16 +6,19 @@ today's Python; 2.16 with 0.37.1 is the last pair that belongs together.
 
 import _common
 
-arguments = _common.parse(__doc__, "--reader")
+arguments = _common.parse(__doc__, "--reader", "--verbose")
 
-import kafka  # noqa: E402
-import pandas as pd  # noqa: E402
-import sklearn  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import kafka
+import pandas as pd
+import sklearn
 
-from reproduction.report import machine  # noqa: E402
+with _common.quiet_tensorflow(arguments):
+    import tensorflow as tf
 
-tfio = _common.import_reader(arguments.reader)
+    tfio = _common.import_reader(arguments.reader)
+
+from reproduction.observe import note
+from reproduction.report import machine
 
 print(f"{tfio.__name__} version: {tfio.__version__}")
 print(f"tensorflow version: {tf.__version__}")
@@ -23,8 +26,9 @@ print(
     f"kafka-python {kafka.__version__}, pandas {pd.__version__}, scikit-learn {sklearn.__version__}"
 )
 
-_common.observe(
-    arguments,
-    environment__versions=[tf.__version__, tfio.__version__],
-    run__machine=machine.describe(),
-)
+observed = {
+    "environment.versions": [tf.__version__, tfio.__version__],
+    "run.machine": machine.describe(),
+}
+note(arguments, observed)
+_common.end(arguments, "All packages can be imported.", "02_start_kafka.py")

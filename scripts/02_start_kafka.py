@@ -5,34 +5,36 @@ their metadata themselves (KRaft). The processes go on until 11_stop_kafka.py en
 """
 
 import _common
-import psutil
-
-from tfkafka.testing.brokers import embedded
-from tfkafka.testing.brokers.folder import BrokerFolder
-from tfkafka.testing.brokers.jars import read_lock
 
 arguments = _common.parse(
     __doc__,
     "--kafka-version",
-    port={"type": int, "default": 9092, "help": "of the broker"},
-    zookeeper_port={"type": int, "help": "of ZooKeeper (2181), or of the KRaft controller (free)"},
+    "--port",
+    "--zookeeper-port",
     fresh={"action": "store_true", "help": "delete the data of an earlier start first"},
 )
+
+import psutil
+
+from reproduction.observe import note
+from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers.folder import BrokerFolder
+from tfkafka.testing.brokers.jars import read_lock
+
 folder = _common.kafka_folder(arguments)
 uses_zookeeper = read_lock(arguments.kafka_version).uses_zookeeper
+zookeeper_port = arguments.zookeeper_port or (2181 if uses_zookeeper else None)
+if zookeeper_port == arguments.port:
+    raise BrokerError(f"--port and --zookeeper-port are both {zookeeper_port}: must differ")
 if arguments.fresh:
     BrokerFolder(folder).remove()
 
 # The tutorial waits for ten seconds; a metadata request that is answered says more.
 print(f"Starting Kafka {arguments.kafka_version} ...")
 broker = embedded.start(
-    folder,
-    arguments.kafka_version,
-    arguments.port,
-    arguments.zookeeper_port or (2181 if uses_zookeeper else None),
-    die_with_parent=False,
+    folder, arguments.kafka_version, arguments.port, zookeeper_port, die_with_parent=False
 )
-print(f"Kafka {broker.version} answers at {broker.bootstrap_servers}")
 
 # The tutorial's `ps -ef | grep kafka`: a Java process each for ZooKeeper and for the broker.
 mains = []
@@ -41,9 +43,11 @@ for process in reversed(broker.state.processes()):
     print(f"  pid {process.pid}: java ... {main_class}")
     mains.append(main_class.removeprefix("org.apache.zookeeper.server.quorum."))
 
-_common.observe(
-    arguments,
-    run__kafka=broker.version,
-    run__zookeeper=uses_zookeeper,
-    kafka__processes=mains,
-)
+observed = {
+    "run.kafka": broker.version,
+    "run.zookeeper": uses_zookeeper,
+    "kafka.processes": mains,
+}
+note(arguments, observed)
+answers = f"Kafka {broker.version} answers at {broker.bootstrap_servers}."
+_common.end(arguments, answers, "03_create_topics.py")

@@ -5,14 +5,16 @@ The replication factor is 1, since there is one broker.
 
 import _common
 
-from tfkafka import Admin, format_topic
-from tfkafka.errors import TopicError
-
 arguments = _common.parse(
     __doc__,
     "--bootstrap-servers",
     recreate={"action": "store_true", "help": "delete topics of these names and their records"},
 )
+
+from reproduction.observe import note
+from tfkafka import Admin, format_topic
+from tfkafka.errors import TopicError
+
 admin = Admin(_common.find_kafka(arguments))
 partitions = {"susy-train": 1, "susy-test": 2}
 
@@ -37,11 +39,12 @@ for topic in topics:
     print(format_topic(topic))
 
 placed = [partition for topic in topics for partition in topic.partitions]
-_common.observe(
-    arguments,
-    topics__created=[topic.name for topic in topics],
-    topics__partitions=[len(topic.partitions) for topic in topics],
-    topics__replication_factor=[topic.replication_factor for topic in topics],
-    topics__leaders=[[p.leader, *p.replicas, *p.in_sync] for p in placed],
-    topics__segment_bytes=[topic.settings.get("segment.bytes") for topic in topics],
-)
+observed = {
+    "topics.created": [topic.name for topic in topics],
+    "topics.partitions": [len(topic.partitions) for topic in topics],
+    "topics.replication_factor": [topic.replication_factor for topic in topics],
+    "topics.leaders": [[p.leader, *p.replicas, *p.in_sync] for p in placed],
+    "topics.segment_bytes": [topic.settings.get("segment.bytes") for topic in topics],
+}
+note(arguments, observed)
+_common.end(arguments, "Made susy-train and susy-test.", "04_load_susy.py")

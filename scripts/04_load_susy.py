@@ -7,13 +7,15 @@ that are as hard to classify as the real ones, and that is said.
 """
 
 import _common
+
+arguments = _common.parse(__doc__, "--susy", "--rows", "--seed")
+
 import pandas as pd
 
 from reproduction.files import replacing
+from reproduction.observe import note
 from reproduction.susy.loader import load
 from reproduction.susy.schema import COLUMNS
-
-arguments = _common.parse(__doc__, "--susy", "--rows", "--seed")
 
 susy = load(arguments.susy, arguments.rows, arguments.seed)
 if susy.notice:
@@ -37,11 +39,12 @@ background = len(susy_df[susy_df["class"] == 0])
 signal = len(susy_df[susy_df["class"] == 1])
 print((background, signal))
 
-_common.observe(
-    arguments,
-    run__rows=arguments.rows,
-    run__seed=arguments.seed,
-    run__susy=susy.where,
-    susy__shape=[len(susy_df), len(susy_df.columns)],
-    susy__classes=[background, signal],
-)
+observed = {
+    "run.rows": arguments.rows,
+    "run.seed": arguments.seed,
+    "run.susy": susy.where,
+    "susy.shape": [len(susy_df), len(susy_df.columns)],
+    "susy.classes": [background, signal],
+}
+note(arguments, observed)
+_common.end(arguments, f"Wrote {_common.shown(path)}.", "05_write_to_kafka.py")

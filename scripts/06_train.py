@@ -4,20 +4,23 @@ With tensorflow-io an epoch takes some 31 s, nearly all of them waiting: it read
 records, and before each it waits up to half a second for a request that is under way.
 """
 
-import json
-import time
-
 import _common
-import numpy as np
-import tensorflow as tf
 
-from reproduction.files import replacing, write_whole
-from reproduction.susy.model import build_model
-
-arguments = _common.parse(__doc__, "--bootstrap-servers", "--reader", "--seed", "--epochs")
+arguments = _common.parse(
+    __doc__, "--bootstrap-servers", "--reader", "--seed", "--epochs", "--verbose"
+)
 servers = _common.find_kafka(arguments)
 records = _common.require_topic(servers, "susy-train")
-tfio = _common.import_reader(arguments.reader)
+
+with _common.quiet_tensorflow(arguments):
+    import tensorflow as tf
+
+    tfio = _common.import_reader(arguments.reader)
+
+from reproduction.files import replacing
+from reproduction.observe_predictions import save_live_predictions
+from reproduction.observe_training import TrainingLog, note_training
+from reproduction.susy.model import build_model
 
 # Before the dataset is made: tensorflow-io's does not survive a seed that is set afterwards.
 tf.keras.utils.set_random_seed(arguments.seed)
@@ -38,40 +41,22 @@ train_ds = train_ds.shuffle(buffer_size=SHUFFLE_BUFFER_SIZE)
 train_ds = train_ds.map(decode_kafka_item)
 train_ds = train_ds.batch(BATCH_SIZE)
 
-# Input(18), three Dense layers of 128, 256 and 128 with Dropout, and a sigmoid; adam, binary
-# cross-entropy.
+# Input(18), three Dense layers of 128, 256 and 128 with Dropout, and a sigmoid; adam, accuracy,
+# binary cross-entropy with `from_logits=True`, of which Keras warns here as in the tutorial.
 model = build_model()
 model.summary()
 
-epoch_starts, steps = [], []
-clock = tf.keras.callbacks.LambdaCallback(
-    on_epoch_begin=lambda epoch, logs: (epoch_starts.append(time.monotonic()), steps.append(0)),
-    on_train_batch_end=lambda batch, logs: steps.append(steps.pop() + 1),
-)
+# Keras warns twice, and nothing is wrong. "`shuffle=True` was passed, but will be ignored": True is
+# the default of `fit`, and `.shuffle` above has shuffled. "Your input ran out of data": nobody can
+# say how many records a Kafka topic will give, so the first epoch counts its steps as "n/Unknown",
+# and the end of the topic is where it ends.
 print(f"Training on {records:,} records, {arguments.epochs} epochs ...")
-history = model.fit(
-    train_ds, epochs=arguments.epochs, verbose=_common.keras_verbosity(), callbacks=[clock]
-).history
-epoch_seconds = np.diff([*epoch_starts, time.monotonic()])
+log = TrainingLog()
+model.fit(train_ds, epochs=arguments.epochs, verbose=_common.keras_verbosity(), callbacks=[log])
 
-# What the model says while it is alive; 10_predict.py holds the saved one against it.
-live = np.concatenate([features for features, _ in train_ds.take(4).as_numpy_iterator()])
-with replacing(arguments.artifacts / "live.npz") as scratch:
-    np.savez(scratch, features=live, probabilities=model.predict(live, verbose=0))
-with replacing(arguments.artifacts / "susy.keras") as scratch:
+save_live_predictions(arguments, model, train_ds)
+note_training(arguments, model, log)
+model_path = arguments.artifacts / "susy.keras"
+with replacing(model_path) as scratch:
     model.save(scratch)
-write_whole(arguments.artifacts / "history.json", json.dumps(history, indent=1) + "\n")
-print(f"Saved {arguments.artifacts / 'susy.keras'}")
-
-dense = [layer.count_params() for layer in model.layers if layer.count_params()]
-_common.observe(
-    arguments,
-    model__parameters=dense,
-    model__total_parameters=model.count_params(),
-    run__epochs=arguments.epochs,
-    train__steps=steps[0],
-    train__accuracy=history["accuracy"],
-    train__loss=history["loss"],
-    train__epoch_seconds=round(float(np.median(epoch_seconds)), 1),
-    train__ms_per_step=round(1000 * float(np.median(epoch_seconds)) / steps[0], 1),
-)
+_common.end(arguments, f"Wrote {_common.shown(model_path)}.", "07_evaluate.py")

@@ -5,32 +5,25 @@ again needs a new group (--group-id). Its member is looked at while it reads; te
 there for some seconds more, as the tutorial's table shows.
 """
 
-import contextlib
-import threading
-import time
-
 import _common
-import tensorflow as tf
-from confluent_kafka import KafkaException
-
-from tfkafka import Admin, format_group
-from tfkafka.errors import TfkafkaError
 
 arguments = _common.parse(
-    __doc__, "--bootstrap-servers", "--reader", group_id={"default": "testcg"}
+    __doc__, "--bootstrap-servers", "--reader", "--verbose", group_id={"default": "testcg"}
 )
 servers = _common.find_kafka(arguments)
-records = _common.require_topic(servers, "susy-test")
+_common.require_topic(servers, "susy-test")
 model_path = _common.require_archive(arguments.artifacts / "susy.keras", "06_train.py")
-tfio = _common.import_reader(arguments.reader)
-admin = Admin(servers)
+
+with _common.quiet_tensorflow(arguments):
+    import tensorflow as tf
+
+    tfio = _common.import_reader(arguments.reader)
+
+from reproduction.observe_group import GroupWatch
 
 BATCH_SIZE = 64
 NUM_COLUMNS = 18
 model = tf.keras.models.load_model(model_path)
-read_before = [row for row in admin.describe_group(arguments.group_id) if row.lag == 0]
-ends = admin.end_offsets("susy-test")
-had_read_all = len(read_before) == len(ends)
 
 test_ds = tfio.experimental.streaming.KafkaGroupIODataset(
     topics=["susy-test"],
@@ -54,60 +47,14 @@ def decode_kafka_test_item(raw_message, raw_key):
 test_ds = test_ds.map(decode_kafka_test_item)
 test_ds = test_ds.batch(BATCH_SIZE)
 
+# Keras warns "Your input ran out of data", and nothing is wrong: nobody can say how many records a
+# group will get, so steps are counted as "n/Unknown", and the stream's end is where they end.
 print(f"Evaluating; ends when group {arguments.group_id} has had no record for 10 s ...")
-batches, members = [], set()
-
-
-def look_at_the_group(batch, logs):
-    batches.append(batch)
-    if len(batches) == 1:
-        members.update(row.consumer_id for row in admin.describe_group(arguments.group_id))
-
-
-lag = {"seconds": [], "unseen": [], "partitions": {partition: [] for partition in ends}}
-over = threading.Event()
-
-
-def watch_the_lag():
-    """Five times a second: the lag of each partition, and what the model has not seen yet."""
-    while not over.wait(0.2):
-        with contextlib.suppress(TfkafkaError, KafkaException):  # a failed look: a point less
-            rows = admin.describe_group(arguments.group_id)
-            committed = {row.partition: row.committed or 0 for row in rows}
-            lag["seconds"].append(round(time.monotonic() - start, 2))
-            lag["unseen"].append(max(0, records - BATCH_SIZE * len(batches)))
-            for partition, end in ends.items():
-                lag["partitions"][partition].append(end - committed.get(partition, 0))
-
-
-look = tf.keras.callbacks.LambdaCallback(on_test_batch_end=look_at_the_group)
-start = time.monotonic()
-watch = threading.Thread(target=watch_the_lag, daemon=True)
-watch.start()
-res = model.evaluate(test_ds, verbose=_common.keras_verbosity(), callbacks=[look])
-seconds = time.monotonic() - start
-over.set()
-watch.join()
-
-group = admin.describe_group(arguments.group_id)
-print(format_group(group))
-
-if had_read_all:
-    print(f"Group {arguments.group_id} had read everything before: {len(batches)} batches now.")
-    _common.observe(arguments, group__second_read=len(batches))
-elif not batches:
-    print(f"Group {arguments.group_id} got no records: is another member of it reading?")
-else:
+watch = GroupWatch(servers, "susy-test", arguments.group_id, BATCH_SIZE)
+res = model.evaluate(test_ds, verbose=_common.keras_verbosity(), callbacks=[watch])
+if watch.batches:
     print("test loss, test acc:", res)
-    _common.observe(
-        arguments,
-        evaluate__steps=len(batches),
-        evaluate__loss=res[0],
-        evaluate__accuracy=res[1],
-        evaluate__seconds=round(seconds, 1),
-        evaluate__ms_per_step=round(1000 * seconds / len(batches), 1),
-        evaluate__lag_over_time=lag,
-        group__lag=[row.lag for row in group],
-        group__offsets=sorted((row.committed or 0 for row in group), reverse=True),
-        group__member=min(members, default="")[: len("rdkafka-")],
-    )
+
+watch.report(arguments, res)
+evaluated = f"Evaluated {_common.shown(model_path)}" if watch.batches else "Nothing to evaluate"
+_common.end(arguments, f"{evaluated}.", "08_describe_group.py")

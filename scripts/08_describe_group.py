@@ -6,10 +6,11 @@ everything was used does not follow from it.
 
 import _common
 
+arguments = _common.parse(__doc__, "--bootstrap-servers", group_id={"default": "testcg"})
+
 from tfkafka import Admin, format_group
 from tfkafka.errors import TfkafkaError
 
-arguments = _common.parse(__doc__, "--bootstrap-servers", group_id={"default": "testcg"})
 servers = _common.find_kafka(arguments)
 group = Admin(servers).describe_group(arguments.group_id)
 if not group:
@@ -20,3 +21,4 @@ if not group:
 if not any(row.consumer_id for row in group):
     print(f"Consumer group '{arguments.group_id}' has no active members.")
 print(format_group(group))
+_common.end(arguments, f"Described group {arguments.group_id}.", "09_train_online.py")

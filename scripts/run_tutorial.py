@@ -13,22 +13,25 @@ from pathlib import Path
 
 import _common
 
-from reproduction.claims import FAILS, format_verdicts, judge
-from reproduction.report import machine
-from reproduction.report.write import write_report
-
 arguments = _common.parse(
     __doc__,
     "--kafka-version",
+    "--port",
+    "--zookeeper-port",
     "--reader",
     "--rows",
     "--epochs",
     "--susy",
     "--seed",
-    port={"type": int, "default": 9092, "help": "of the broker"},
-    zookeeper_port={"type": int, "help": "of ZooKeeper, or of the KRaft controller"},
+    "--verbose",
     reports={"type": Path, "default": _common.ROOT / "reports", "help": "folder of the report"},
 )
+
+from reproduction.claims import FAILS, format_verdicts, judge
+from reproduction.observe import note, read_observations
+from reproduction.report import machine
+from reproduction.report.write import write_report
+
 LATE_ROWS = 100
 
 
@@ -43,18 +46,20 @@ def flags(*names: str) -> list[str]:
     ]
 
 
+verbose = ["--verbose"] if arguments.verbose else []
 STEPS = [
-    ("01_check_environment.py", flags("reader")),
+    ("01_check_environment.py", [*flags("reader"), *verbose]),
     ("02_start_kafka.py", ["--fresh", *flags("kafka-version", "port", "zookeeper-port")]),
     ("03_create_topics.py", []),
     ("04_load_susy.py", flags("susy", "rows", "seed")),
     ("05_write_to_kafka.py", flags("seed")),
-    ("06_train.py", flags("reader", "seed", "epochs")),
-    ("07_evaluate.py", flags("reader")),
-    ("07_evaluate.py", flags("reader")),  # the same group again: it has read everything
+    ("06_train.py", [*flags("reader", "seed", "epochs"), *verbose]),
+    ("07_evaluate.py", [*flags("reader"), *verbose]),
+    # The same group again: it has read everything.
+    ("07_evaluate.py", [*flags("reader"), *verbose]),
     ("08_describe_group.py", []),
-    ("09_train_online.py", [*flags("reader", "seed"), "--late-rows", str(LATE_ROWS)]),
-    ("10_predict.py", flags("reader")),
+    ("09_train_online.py", [*flags("reader", "seed"), "--late-rows", str(LATE_ROWS), *verbose]),
+    ("10_predict.py", [*flags("reader"), *verbose]),
 ]
 
 
@@ -89,15 +94,15 @@ finally:
 # As one would type it, where it is this folder's own.
 inside = Path(sys.executable).is_relative_to(_common.ROOT)
 python = str(Path(sys.executable).relative_to(_common.ROOT)) if inside else "python"
-_common.observe(
-    arguments,
-    run__started=time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(start)),
-    run__seconds=round(time.time() - start),
-    run__stolen_s=round(machine.stolen_seconds() - stolen, 1),
-    run__failed=failed,
-    run__command=shlex.join([python, "scripts/run_tutorial.py", *sys.argv[1:]]),
-)
-verdicts = judge(_common.read_observations(observations))
+observed = {
+    "run.started": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(start)),
+    "run.seconds": round(time.time() - start),
+    "run.stolen_s": round(machine.stolen_seconds() - stolen, 1),
+    "run.failed": failed,
+    "run.command": shlex.join([python, "scripts/run_tutorial.py", *sys.argv[1:]]),
+}
+note(arguments, observed)
+verdicts = judge(read_observations(observations))
 print("\n" + format_verdicts(verdicts))
 print("\n" + write_report(arguments.artifacts, arguments.reports))
 if failed:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -85,6 +86,30 @@ def test_prints_what_the_tutorial_prints(tutorial):
         "class  probability of class 1",
     ):
         assert line in done.stdout
+
+
+def test_fits_the_width(tutorial):
+    """All but the tables of consumer groups, which are as wide as Kafka's own tool prints them."""
+    done, folder = tutorial
+    tables = ("GROUP ", "testcg ")
+    for line in (done.stdout + done.stderr).replace(str(folder), "artifacts").splitlines():
+        assert len(line) <= 100 or line.startswith(tables), line
+
+
+def test_each_script_says_what_comes_next(tutorial):
+    done, folder = tutorial
+    for number in range(1, 11):
+        steps = re.findall(rf"=== {number:02d}_(.*?)=== {number:02d}_", done.stdout, re.DOTALL)
+        following = rf"Next: python \S*{number + 1:02d}_\w+\.py --artifacts {folder}\n"
+        assert steps and all(re.search(following + r"\Z", step) for step in steps)
+
+
+def test_messages_of_tensorflow_are_in_logs(tutorial):
+    done, folder = tutorial
+    for script in ("01_check_environment", "06_train", "07_evaluate", "09_train_online"):
+        assert f"TensorFlow's own messages: {folder / script}.log" in done.stdout
+    assert "cuda" not in done.stdout + done.stderr
+    assert "kafka_kernels" in (folder / "07_evaluate.log").read_text(), "of tensorflow-io"
 
 
 def test_writes_the_report_and_says_where(tutorial):

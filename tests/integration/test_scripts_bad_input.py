@@ -144,22 +144,6 @@ def test_csv_with_too_few_columns(tmp_path):
     assert not (tmp_path / "SUSY.csv").exists()
 
 
-@pytest.mark.parametrize(
-    ("script", "flag", "value", "least"),
-    [
-        ("04_load_susy.py", "--rows", 1, 2),
-        ("04_load_susy.py", "--seed", -1, 0),
-        ("06_train.py", "--epochs", 0, 1),
-        ("09_train_online.py", "--late-rows", -1, 0),
-    ],
-)
-def test_numbers_that_cannot_be(script: str, flag: str, value: int, least: int, tmp_path):
-    done = run(script, flag, value, "--artifacts", tmp_path)
-    assert done.returncode == 2
-    assert f"argument {flag}: is {value}: must be at least {least}" in done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_reader_that_is_not_installed():
     """As with STACK=latest, which comes without tensorflow-io."""
     code = (
