@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer
 
 from reproduction.observe import note
+from reproduction.observe_records import manifest_of
 from reproduction.observe_training import Epoch, TrainingLog
 from tfkafka import Admin
 from tfkafka.errors import TfkafkaError
@@ -54,6 +55,7 @@ class OnlineLog(TrainingLog):
         self._admin = Admin(servers)
         self._servers, self._topic, self._group_id = servers, topic, group_id
         self._records = self._admin.record_count(topic)
+        self._first = self._committed()
         self._late_rows = late_rows
         self._raw_records: list[tuple[bytes, bytes]] = []
         self._late: LateRecords | None = None
@@ -86,6 +88,10 @@ class OnlineLog(TrainingLog):
             self._note_training(arguments)
         if self._late:
             self._report_late(arguments, self._late, trained)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return which records the mini datasets had."""
+        return manifest_of(self._servers, self._topic, self._first, sum(self._sizes))
 
     def _note_training(self, arguments: Namespace) -> None:
         sizes, epochs = self._punctual

@@ -17,8 +17,8 @@ with _common.quiet_tensorflow(arguments):
 
     tfio = _common.import_reader(arguments.reader)
 
-from reproduction.files import replacing
 from reproduction.observe_predictions import save_live_predictions
+from reproduction.observe_records import manifest_of, save_model
 from reproduction.observe_training import TrainingLog, note_training
 from reproduction.susy.model import build_model
 
@@ -37,6 +37,7 @@ def decode_kafka_item(item):
 BATCH_SIZE = 64
 SHUFFLE_BUFFER_SIZE = 64
 train_ds = tfio.IODataset.from_kafka("susy-train", partition=0, offset=0, servers=servers)
+manifest = manifest_of(servers, "susy-train")
 train_ds = train_ds.shuffle(buffer_size=SHUFFLE_BUFFER_SIZE)
 train_ds = train_ds.map(decode_kafka_item)
 train_ds = train_ds.batch(BATCH_SIZE)
@@ -57,6 +58,5 @@ model.fit(train_ds, epochs=arguments.epochs, verbose=_common.keras_verbosity(), 
 save_live_predictions(arguments, model, train_ds)
 note_training(arguments, model, log)
 model_path = arguments.artifacts / "susy.keras"
-with replacing(model_path) as scratch:
-    model.save(scratch)
+save_model(model, model_path, manifest)
 _common.end(arguments, f"Wrote {_common.shown(model_path)}.", "07_evaluate.py")

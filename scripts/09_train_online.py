@@ -24,8 +24,8 @@ with _common.quiet_tensorflow(arguments):
 
     tfio = _common.import_reader(arguments.reader)
 
-from reproduction.files import replacing
 from reproduction.observe_online import OnlineLog
+from reproduction.observe_records import save_model
 
 NUM_COLUMNS = 18
 tf.keras.utils.set_random_seed(arguments.seed)
@@ -63,6 +63,5 @@ for mini_ds in online_train_ds:
 
 log.report(arguments)
 online_path = arguments.artifacts / "susy-online.keras"
-with replacing(online_path) as scratch:
-    model.save(scratch)
+save_model(model, online_path, log.manifest())
 _common.end(arguments, f"Wrote {_common.shown(online_path)}.", "10_predict.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ NOT_RUN = {
     "scaling": "Not run. make bench-full measures how time and memory grow.",
     "faults": "Not run. make faults kills and freezes what it can, and fills this section.",
     "lag": "Not run. scripts/07_evaluate.py watches the lag; make reproduce runs it.",
+    "records": "Not run. make reproduce trains the models and notes which records made them.",
     "roc": "Not run. scripts/10_predict.py draws the curve; make reproduce runs it.",
 }
 DEFAULT_COMMAND = "make reproduce && make test && make bench"
@@ -48,6 +50,29 @@ def run_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:
     if "rows" in facts:
         facts["rows"] = f"{facts['rows']:,}"
     return [(name, str(value)) for name, value in facts.items()]
+
+
+RECORDS_AGAIN = (
+    "tfkafka.KafkaDataset.from_manifest reads them again from artifacts/MODEL.manifest.json, "
+    "or says what is gone."
+)
+RECORDS_HEADS = ("model", "topic", "offsets", "topic id", "cluster id")
+
+
+def records_rows(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return for each model and range of offsets a row with `RECORDS_HEADS`."""
+    return [
+        (
+            model,
+            f"{manifest['topic']}, partition {each['partition']}",
+            f"{each['start']:,} to {each['stop'] - 1:,}",
+            manifest["topic_id"] or "none in this version of Kafka",
+            manifest["cluster_id"],
+        )
+        for model, manifest in manifests.items()
+        for each in manifest["ranges"]
+        if each["stop"] > each["start"]
+    ]
 
 
 def machine_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:

@@ -25,6 +25,8 @@ def markdown(claims: list[Evidence], sources: Sources, written: str) -> str:
         *_not_so(claims),
         "## Claims",
         _table(("step", "claim", "the tutorial", "seen here", "tolerance"), map(_row, claims)),
+        "## Which records made the models",
+        *_records(sources),
         "## Throughput",
         *_throughput(sources),
         "## Delivery under faults",
@@ -63,6 +65,13 @@ def _sighting(sighting: Sighting) -> str:
     verdict = sighting.verdict
     seen = "" if verdict.observed is None else f" {show(verdict.observed)}"
     return f"{_plain(seen)} **{verdict.status_in_words}** ({_plain(sighting.remark)})".strip()
+
+
+def _records(sources: Sources) -> list[str]:
+    rows = [[_plain(cell) for cell in row] for row in facts.records_rows(sources.manifests)]
+    if not rows:
+        return [facts.NOT_RUN["records"]]
+    return [_plain(facts.RECORDS_AGAIN), _table(facts.RECORDS_HEADS, rows)]
 
 
 def _throughput(sources: Sources) -> list[str]:

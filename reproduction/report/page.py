@@ -55,6 +55,7 @@ def page(claims: list[Evidence], sources: Sources, written: str) -> str:
     sections = (
         ("claims", "What the tutorial claims", _claims(claims)),
         ("learning", "Learning", _learning(sources)),
+        ("records", "Which records made the models", _records(sources)),
         ("throughput", "Throughput of each step", _throughput(sources.benchmarks)),
         ("scaling", "Time and memory", _scaling(sources.benchmarks)),
         ("delivery", "Delivery under faults", _delivery(sources)),
@@ -164,6 +165,13 @@ def _learning(sources: Sources) -> str:
     return "\n".join(
         f"<h3>{escape(title)}</h3>\n{drawn or _not_run(reason)}" for title, drawn, reason in parts
     )
+
+
+def _records(sources: Sources) -> str:
+    rows = [tuple(map(text, row)) for row in facts.records_rows(sources.manifests)]
+    if not rows:
+        return _not_run("records")
+    return f"<p>{escape(facts.RECORDS_AGAIN)}</p>\n{table(facts.RECORDS_HEADS, rows, 'cards')}"
 
 
 def _throughput(found: bench.Benchmarks | None) -> str:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from reproduction.report.benchmarks import Benchmarks, parse_benchmarks
 from reproduction.report.errors import ReportError
+from tfkafka.reading.manifest import Manifest
 
 CLAIM_PROPERTY = "claim"
 """Name of the property under which a test's JUnit entry says what it saw of a claim."""
@@ -46,11 +47,15 @@ class TestRun:
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything; what is missing is empty or None."""
+    """Everything; what is missing is empty or None.
+
+    `manifests` has for each model's file name which records made it.
+    """
 
     observations: dict[str, Any] = field(default_factory=dict)
     tests: list[TestRun] = field(default_factory=list)
     benchmarks: Benchmarks | None = None
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def faults(self) -> list[Fault]:
@@ -67,6 +72,10 @@ def read_sources(artifacts: Path, reports: Path) -> Sources:
         _read(artifacts / "observations.json", json.loads, "make reproduce") or {},
         runs,
         _read(reports / "benchmarks.json", _benchmarks, "make bench"),
+        {
+            path.name.removesuffix(".manifest.json"): _read(path, _manifest, "make reproduce")
+            for path in sorted(artifacts.glob("*.manifest.json"))
+        },
     )
 
 
@@ -94,6 +103,10 @@ def _test_run(name: str, text: str) -> TestRun:
 def _properties(tree: ElementTree.Element, name: str) -> list[dict[str, Any]]:
     found = [entry for entry in tree.iter("property") if entry.get("name") == name]
     return [json.loads(entry.attrib["value"]) for entry in found]
+
+
+def _manifest(text: str) -> dict[str, Any]:
+    return Manifest.of(json.loads(text)).to_json()
 
 
 def _benchmarks(text: str) -> Benchmarks:

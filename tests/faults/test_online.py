@@ -17,8 +17,10 @@ from tests.faults import learner_child
 from tests.faults.learner_child import COLUMNS, Options, said
 from tfkafka import Admin, write
 from tfkafka.client.admin import OffsetReport
-from tfkafka.config import FOREVER
+from tfkafka.config import FOREVER, Limits
 from tfkafka.online.checkpoints import Checkpoint, Series
+from tfkafka.reading.manifest import Manifest
+from tfkafka.reading.ranges import read
 from tfkafka.testing import wait_for
 
 RECORDS = 1_250
@@ -111,8 +113,8 @@ def test_killed_at_each_marked_point(options, story):
         ("before plan", 1),
         ("behind plan", 2),
         ("batch", 20),
-        ("before rename", 4),
-        ("behind rename", 4),
+        ("before rename", 5),
+        ("behind rename", 5),
         ("behind state", 1),
     ]
     reached = []
@@ -269,3 +271,21 @@ def test_the_model_can_be_loaded_at_any_time(options, story):
     assert learner_child.end(learner) == 0, said(options)
     done.set()
     assert learner_child.end(reader) == 0
+    manifest = Manifest.of(options.folder / "learner" / "model.manifest.json")
+    settings = {"bootstrap.servers": options.servers}
+    assert sum(map(len, read(manifest.ranges, settings, Limits()))) == RECORDS
+    assert manifest.counts == {"read": RECORDS, "used": RECORDS, "skipped": 0, "dead_lettered": 0}
+
+
+def test_a_topic_that_was_created_again_is_not_gone_on_with(kafka, admin, topic, tmp_path):
+    servers = kafka.bootstrap_servers
+    transaction(servers, topic, ["1,2,3,4"] * 10, "commit")
+    options = Options(servers, topic, tmp_path)
+    assert learner_child.run(options) == 0, said(options)
+    admin.delete_topic(topic)
+    admin.create_topic(topic)
+    transaction(servers, topic, ["1,2,3,4"] * 20, "commit")
+    assert learner_child.run(options) == 1
+    *_, line = said(options).splitlines()
+    assert line.startswith(f"error: topic {topic} on {servers}: the topic is another one than in")
+    assert newest(options)[1].header["records"] == 10

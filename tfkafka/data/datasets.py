@@ -189,7 +189,8 @@ class KafkaDataset(ChunkedDataset):
     ) -> KafkaDataset:
         """Return a dataset of the same records, in the same order and equal to the bit.
 
-        Bad records are skipped where they were written to a dead letter topic.
+        Bad records are skipped where they were written to a dead letter topic. The records of a
+        manifest that `tfkafka.online.learn` has saved come in the order of this class.
 
         Args:
             manifest: a file, or what `manifest()` has returned.
@@ -238,6 +239,11 @@ class KafkaDataset(ChunkedDataset):
         servers = servers or saved.servers
         settings = config.consumer_settings(servers, chosen)
         saved.refuse_another_topic(identify(settings, Limits(), saved.topic))
+        if saved.order not in (ORDER, None):
+            raise ManifestError(
+                f"topic {saved.topic}: the records of the manifest came in an order that this "
+                f"version does not know ({saved.order}): give their ranges as start= and stop="
+            )
         left = [
             each.since(place.next_offsets.get(each.source, each.start)) for each in saved.ranges
         ]

@@ -7,12 +7,13 @@ random numbers: the weights are those of a run that was never killed, bit by bit
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 
 import keras
@@ -24,15 +25,17 @@ from tfkafka import config
 from tfkafka.chunk import OffsetRange, concat
 from tfkafka.client.admin import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
-from tfkafka.decoding.bad_records import Policy
+from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
 from tfkafka.reading.dead_letters import bad_records_policy
-from tfkafka.reading.ranges import read
+from tfkafka.reading.manifest import Manifest, describe_decoder
+from tfkafka.reading.ranges import identify, read
 
 MODEL = "model.keras"
+MANIFEST = "model.manifest.json"
 KEPT = 3
 EXPORT_S = 60.0
 
@@ -116,7 +119,9 @@ def learn(
     under way, with all saved.
 
     Args:
-        folder: holds the state, `model.keras` for others to read, and the plans.
+        folder: holds the state, the plans, and for others to read `model.keras` and
+            `model.manifest.json`, which says which records made it (see
+            `KafkaDataset.from_manifest`).
         stream: what to train on.
         build: makes the compiled model; called once.
         train: called with the model, features (float32 [n, columns]) and labels (float32 [n]) of a
@@ -131,7 +136,8 @@ def learn(
         CheckpointError: another process learns in this folder; the folder is of another topic,
             mini_dataset, seed or model; each state is damaged; the disk is full. What was saved
             is valid.
-        TopicError, OffsetError, ReadError: see `reading.ranges`.
+        TopicError: there is no such topic, or it was created again since the folder was begun.
+        OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
     """
     if keep < 1:
@@ -173,6 +179,7 @@ class _Learner:
             stream.on_bad_record, stream.dead_letter_topic, self._settings
         )
         self._ends = TopicEnds(self._settings, stream.topic, stream.broker_timeout)
+        self._topic = identify(self._settings, self._limits, stream.topic)
         self._report = None
         if stream.group_id is not None:
             self._report = OffsetReport(self._settings, stream.group_id, stream.topic)
@@ -182,7 +189,8 @@ class _Learner:
         self.progress = Progress()
         found = self._states.newest(notify)
         if found is None:
-            self.progress.positions = self._ends.begins()
+            self._begins = self._ends.begins()
+            self.progress.positions = dict(self._begins)
             self._save()
         else:
             self._restore(*found)
@@ -230,7 +238,9 @@ class _Learner:
 
     def export(self) -> None:
         """Write the model for others; they see the former one or this one, never a half."""
+        manifest = json.dumps(self._manifest().to_json(), indent=1) + "\n"
         replace(self._folder / MODEL, self._model.save)
+        replace(self._folder / MANIFEST, lambda scratch: _write(scratch, manifest))
 
     def end(self) -> None:
         """Wait until the group has been told."""
@@ -257,6 +267,7 @@ class _Learner:
             **self._identity(),
             "records": progress.records,
             "positions": list(progress.positions.items()),
+            "manifest": self._manifest().to_json(),
         }
         arrays = {f"{i:05}": variable.numpy() for i, variable in enumerate(self._variables())}
         save(self._states.path(progress.mini_datasets), header, arrays)
@@ -280,6 +291,27 @@ class _Learner:
         self.progress.mini_datasets = number
         self.progress.records = state.header["records"]
         self.progress.positions = dict(map(tuple, state.header["positions"]))
+        manifest = Manifest.of(state.header["manifest"])
+        manifest.refuse_another_topic(self._topic)
+        self._begins = {each.partition: each.start for each in manifest.ranges}
+        if manifest.counts is not None:
+            self._bad_records.counts = Counts(**manifest.counts)
+
+    def _manifest(self) -> Manifest:
+        """Return which records the model was trained on so far."""
+        return Manifest(
+            servers=str(self._settings["bootstrap.servers"]),
+            identity=self._topic,
+            ranges=tuple(
+                OffsetRange(self._topic.topic, partition, self._begins.get(partition, 0), stop)
+                for partition, stop in self.progress.positions.items()
+            ),
+            order=None,
+            isolation_level=config.isolation_level(self._settings),
+            on_bad_record=self._bad_records.policy,
+            decoder=describe_decoder(self._stream.decode),
+            counts=asdict(self._bad_records.counts),
+        )
 
     def _variables(self) -> list[keras.Variable]:
         """Weights, seed generators' states and the optimizer's variables."""
@@ -294,6 +326,10 @@ class _Learner:
             "seed": self._seed,
             "model": " ".join(shapes),
         }
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 @contextmanager

@@ -34,7 +34,8 @@ class Manifest:
         servers: where they were read, `HOST:PORT[,HOST:PORT]`.
         identity: of cluster and topic.
         ranges: which offsets.
-        order: in which order the records come.
+        order: in which order the records come; None: as `tfkafka.online` trained on them, mini
+            dataset by mini dataset.
         isolation_level: "read_committed" or "read_uncommitted".
         max_records: how many of them at most; None: all.
         batch_size, metadata, on_bad_record: of the dataset.
@@ -48,7 +49,7 @@ class Manifest:
     servers: str
     identity: Identity
     ranges: tuple[OffsetRange, ...]
-    order: str
+    order: str | None
     isolation_level: str
     max_records: int | None = None
     batch_size: int | None = None

@@ -7,6 +7,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from tfkafka.chunk import OffsetRange
+from tfkafka.reading.manifest import Manifest
+from tfkafka.reading.ranges import Identity
+
 ODD = "<b>&\"'|`x"
 VOID = {"meta", "br"}
 
@@ -156,12 +160,22 @@ def junit(*observations: dict[str, Any], name: str = "claim") -> str:
     )
 
 
+MANIFEST = Manifest(
+    servers="h:1",
+    identity=Identity(ODD, "cluster-of-the-run", None),
+    ranges=(OffsetRange(ODD, 0, 0, 60_000), OffsetRange(ODD, 7, 0, 0)),
+    order="some order",
+    isolation_level="read_committed",
+)
+
+
 def fill(folder: Path) -> tuple[Path, Path]:
     """(artifacts, reports) with everything in them."""
     artifacts, reports = folder / "artifacts", folder / "reports"
     artifacts.mkdir()
     reports.mkdir()
     (artifacts / "observations.json").write_text(json.dumps(OBSERVATIONS))
+    (artifacts / "susy.manifest.json").write_text(json.dumps(MANIFEST.to_json()))
     (reports / "benchmarks.json").write_text(json.dumps(BENCHMARKS))
     (reports / "tests-faults.xml").write_text(junit(FAULT, name="fault"))
     seen = seen_by_a_test("online.late_records", 100), seen_by_a_test("group.lost_after_kill", 0)

@@ -55,6 +55,17 @@ def test_page_is_valid_and_stands_alone(full, page):
     assert "<tbody>\n\n</tbody>" not in html
 
 
+def test_each_form_says_which_records_made_a_model(full, page):
+    said = " ".join("".join(page.text).split())
+    for words in (said, (full / "report.md").read_text()):
+        assert "0 to 59,999" in words
+        assert "cluster-of-the-run" in words
+        assert "none in this version of Kafka" in words
+        assert "partition 7" not in words
+    manifests = json.loads((full / "report.json").read_text())["manifests"]
+    assert manifests["susy"]["ranges"][0] == {"partition": 0, "start": 0, "stop": 60_000}
+
+
 def test_page_escapes_what_it_was_given(full, page):
     assert ODD not in (full / "index.html").read_text()
     text = "".join(page.text)
@@ -142,6 +153,7 @@ def test_counts_are_of_claims():
     ("name", "text"),
     [
         ("artifacts/observations.json", "{"),
+        ("artifacts/susy.manifest.json", '{"format": "tfkafka manifest 1"}'),
         ("reports/benchmarks.json", "[]"),
         ("reports/benchmarks.json", '{"benchmarks": [{"extra_info": {"sides": {}}}]}'),
         ("reports/tests-faults.xml", junit({"what": "x"}, name="fault")),
