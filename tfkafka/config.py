@@ -24,13 +24,13 @@ FOREVER = -1
 
 # What tfkafka sets. Of each client first what a user may change, then, as ..._FIXED, what not.
 _QUIET = {"bootstrap.servers": DEFAULT_SERVERS, "log_level": 0}
-CONSUMER_DEFAULTS = {
+CONSUMER_DEFAULTS: dict[str, object] = {
     **_QUIET,
     # The client asks a broker again so soon after its queue was full; the default of 1 s halves the
     # speed of a fast reader.
     "fetch.queue.backoff.ms": 10,
 }
-CONSUMER_FIXED = {
+CONSUMER_FIXED: dict[str, object] = {
     "enable.partition.eof": True,
     # Commits are this library's business: librdkafka's own would go by what it delivered, used or
     # not.
@@ -38,22 +38,22 @@ CONSUMER_FIXED = {
     "enable.auto.offset.store": False,
 }
 # Of a consumer that reads ranges: no group is joined, yet librdkafka wants a name.
-RANGES_DEFAULTS = {"group.id": "tfkafka-reader"}
+RANGES_DEFAULTS: dict[str, object] = {"group.id": "tfkafka-reader"}
 # An offset that is gone is an error; to go on elsewhere would skip or repeat records.
-RANGES_FIXED = {"auto.offset.reset": "error"}
+RANGES_FIXED: dict[str, object] = {"auto.offset.reset": "error"}
 # librdkafka prints fatal errors at any log level; exactly-once inference raises them.
 _silent = logging.getLogger("tfkafka.librdkafka")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
 # How clients of exactly-once inference come back after a broker's death. With librdkafka's own way,
 # which is to forget all brokers and begin with the bootstrap list, some calls hung for minutes.
-RECOVERY = {
+RECOVERY: dict[str, object] = {
     "metadata.recovery.strategy": "none",
     "reconnect.backoff.max.ms": 1000,
     "logger": _silent,
 }
-EXACTLY_ONCE_DEFAULTS = {**RECOVERY, "session.timeout.ms": 10_000}
-EXACTLY_ONCE_FIXED = {
+EXACTLY_ONCE_DEFAULTS: dict[str, object] = {**RECOVERY, "session.timeout.ms": 10_000}
+EXACTLY_ONCE_FIXED: dict[str, object] = {
     # Also means: committed offsets are read only once no transaction on them is open.
     "isolation.level": "read_committed",
     # A record that was deleted before it was read is an error, and no silent skip.
@@ -63,12 +63,12 @@ EXACTLY_ONCE_FIXED = {
     "group.protocol": "classic",
 }
 # A broker that comes back is to be noticed soon: the client's default is 10 s.
-ADMIN_DEFAULTS = {**_QUIET, "reconnect.backoff.max.ms": 1000}
+ADMIN_DEFAULTS: dict[str, object] = {**_QUIET, "reconnect.backoff.max.ms": 1000}
 # What a record may measure is the broker's to judge.
 _ANY_SIZE = {"message.max.bytes": 100_000_000}
 # As the Java client and kafka-python do: a key has the same partition whoever writes.
 _PARTITIONER = {"partitioner": "murmur2_random"}
-WRITER_DEFAULTS = {
+WRITER_DEFAULTS: dict[str, object] = {
     **_QUIET,
     **_ANY_SIZE,
     **_PARTITIONER,
@@ -81,8 +81,8 @@ WRITER_DEFAULTS = {
 }
 # A callback in Python for each record would be the slowest part: only failures are called back, and
 # what `flush` leaves is counted.
-WRITER_FIXED = {"delivery.report.only.error": True}
-TRANSACTIONS_DEFAULTS = {
+WRITER_FIXED: dict[str, object] = {"delivery.report.only.error": True}
+TRANSACTIONS_DEFAULTS: dict[str, object] = {
     **_QUIET,
     **_ANY_SIZE,
     **_PARTITIONER,

@@ -43,7 +43,9 @@ class TfkafkaError(Exception):
         offset: int | None = None,
     ):
         super().__init__(message)
-        self.topic, self.partition, self.offset = topic, partition, offset
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
 
 
 class BrokerError(TfkafkaError):

@@ -71,8 +71,10 @@ class Cluster:
         self._error = error
         self._unreachable = unreachable or self._no_answer
         chosen = config.ADMIN_DEFAULTS | config.connection_settings(settings)
-        self.servers = str(chosen["bootstrap.servers"])
-        self.client = create.make_client(AdminClient, {**chosen, "error_cb": self._note})
+        self.servers: str = str(chosen["bootstrap.servers"])
+        self.client: AdminClient = create.make_client(
+            AdminClient, {**chosen, "error_cb": self._note}
+        )
         committed = config.isolation_level(settings) == "read_committed"
         self._isolation = (
             IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED

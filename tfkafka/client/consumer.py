@@ -88,7 +88,7 @@ class Consumer:
             settings["on_commit"] = lambda error, partitions: on_commit(*_answer(error, partitions))
         self._consumer = create.make_client(confluent_kafka.Consumer, settings)
         self._filler = PythonFiller(self._consumer, metadata, alone)
-        self.servers = str(settings["bootstrap.servers"])
+        self.servers: str = str(settings["bootstrap.servers"])
         self._fatal: KafkaError | None = None
         self._reason = "no answer"
         self._heard = self._probed = time.monotonic()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
+from typing import Any
 
 import tensorflow as tf
 
 from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk
-from tfkafka.data.elements import Columns, Elements, ElementSpec
+from tfkafka.data.elements import Columns, Elements, Signature
 from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.reading.prefetch import Prepared
 
 
-class ChunkedDataset(tf.data.Dataset):  # type: ignore[misc]  # TensorFlow has no types
+class ChunkedDataset(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no types
     """A dataset over a Python generator of chunks; base of all datasets here.
 
     Attributes:
@@ -23,15 +24,15 @@ class ChunkedDataset(tf.data.Dataset):  # type: ignore[misc]  # TensorFlow has n
         counts: records of the last iteration: read, used, skipped, dead_lettered.
     """
 
-    def __init__(self, pipeline: tf.data.Dataset):
+    def __init__(self, pipeline: tf.data.Dataset[Any]):
         self._pipeline = pipeline
         super().__init__(pipeline._variant_tensor)
 
-    def _inputs(self) -> list[tf.data.Dataset]:
+    def _inputs(self) -> list[tf.data.Dataset[Any]]:
         return [self._pipeline]
 
     @property
-    def element_spec(self) -> ElementSpec:
+    def element_spec(self) -> tf.TypeSpec[Any] | Signature:
         return self._pipeline.element_spec
 
 
@@ -61,7 +62,7 @@ class ChunkStream:
         self._chunks = chunks
         self._delivered = delivered
 
-    def dataset(self) -> tf.data.Dataset:
+    def dataset(self) -> tf.data.Dataset[Any]:
         """Return a dataset of whole chunks; some are empty."""
         interrupts.watch()
         return tf.data.Dataset.from_generator(
@@ -92,8 +93,8 @@ def _without_first(count: int, columns: Columns) -> Columns:
 
 
 def shaped(
-    chunks: tf.data.Dataset, elements: Elements, batch_size: int | None, whole: bool
-) -> tf.data.Dataset:
+    chunks: tf.data.Dataset[Any], elements: Elements, batch_size: int | None, whole: bool
+) -> tf.data.Dataset[Any]:
     """Chunks as they are, cut into batches, or into single records."""
     if whole:
         chunks = chunks.filter(lambda *columns: tf.size(tf.nest.flatten(columns)[-1]) > 0)

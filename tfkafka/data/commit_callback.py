@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -15,13 +15,19 @@ from tfkafka.data.elements import Metadata
 from tfkafka.data.groups import KafkaGroupDataset
 from tfkafka.reading.commits import OffsetTracker
 
+if TYPE_CHECKING:
+    # Typed by types-tensorflow; Keras itself has no types.
+    from tensorflow.keras.callbacks import Callback
+else:
+    from keras.callbacks import Callback
+
 COMMIT_EVERY_S = 1.0
 Logs = Mapping[str, object] | None
 # Of a batch that left the pipeline: the iteration that it is of; topics, partitions and offsets.
 _Batch = tuple[OffsetTracker, NDArray[np.str_], NDArray[np.int32], NDArray[np.int64]]
 
 
-class CommitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     """Commits the records of a group dataset that finished steps of a model have used.
 
     For `fit`, `evaluate` and `predict`. A crash repeats records, and loses none. The dataset no
@@ -62,7 +68,7 @@ class CommitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         self._sent = 0.0
         dataset._membership.auto_commit = False
 
-    def watch(self, pipeline: tf.data.Dataset) -> tf.data.Dataset:
+    def watch(self, pipeline: tf.data.Dataset[Any]) -> tf.data.Dataset[Any]:
         """The same without the metadata, remembering which records each batch holds."""
         _refuse_without_metadata("watch", pipeline)
         self._watches = True
@@ -87,8 +93,8 @@ class CommitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         return pipeline.map(strip)
 
     def filter(
-        self, pipeline: tf.data.Dataset, predicate: Callable[..., tf.Tensor]
-    ) -> tf.data.Dataset:
+        self, pipeline: tf.data.Dataset[Any], predicate: Callable[..., tf.Tensor]
+    ) -> tf.data.Dataset[Any]:
         """`pipeline.filter(predicate)` of single records; those left out count as used."""
         _refuse_without_metadata("filter", pipeline)
 
@@ -175,7 +181,7 @@ class CommitCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
             membership.leave()
 
 
-def _refuse_without_metadata(what: str, pipeline: tf.data.Dataset) -> None:
+def _refuse_without_metadata(what: str, pipeline: tf.data.Dataset[Any]) -> None:
     last = pipeline.element_spec[-1] if isinstance(pipeline.element_spec, tuple) else None
     if not isinstance(last, Metadata):
         raise ValueError(

@@ -135,7 +135,7 @@ class KafkaDataset(ChunkedDataset):
         self._identity = identify(self._settings, self._limits, self._identity.topic)
         self.ranges = self._resolve()
 
-    def chunks(self) -> tf.data.Dataset:
+    def chunks(self) -> tf.data.Dataset[Any]:
         """The same with whole chunks as elements: a first axis of any length but 0."""
         return self._shaped(whole=True)
 
@@ -311,7 +311,7 @@ class KafkaDataset(ChunkedDataset):
             counts=asdict(self.counts) if self._log.is_whole else None,
         )
 
-    def _shaped(self, whole: bool) -> tf.data.Dataset:
+    def _shaped(self, whole: bool) -> tf.data.Dataset[Any]:
         chunks = self._stream.dataset().prefetch(CHUNKS_AHEAD)
         chunks = shaped(chunks, self._stream.elements, self._batch_size, whole)
         return chunks.with_options(source_options())

@@ -44,8 +44,7 @@ _METADATA_TYPES = Metadata(tf.string, tf.int32, tf.int64, tf.int64, tf.string, t
 
 # Of a chunk: its arrays, each with a first axis of its records, the last may be its `Metadata`.
 Columns = tuple[NDArray[np.generic] | Metadata, ...]
-Signature = tuple[tf.TypeSpec | Metadata, ...]
-ElementSpec = tf.TypeSpec | Signature
+Signature = tuple[tf.TensorSpec | Metadata, ...]
 
 
 def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -49,10 +50,10 @@ class Membership:
             raise ValueError(
                 f"stream_timeout is {stream_timeout}: give milliseconds, or -1 to wait forever"
             )
-        self.topics = [topics] if isinstance(topics, str) else list(topics)
+        self.topics: list[str] = [topics] if isinstance(topics, str) else list(topics)
         self.auto_commit = True
-        self.tracker = OffsetTracker()
-        self.has_ended = False
+        self.tracker: OffsetTracker = OffsetTracker()
+        self.has_ended: bool = False
         self._settings = settings
         self._limits = limits
         self._stream_timeout = stream_timeout
@@ -242,11 +243,11 @@ class KafkaGroupDataset(_GroupDataset):
         self.batch_size = batch_size
         super().__init__(self._shaped(batch_size, whole=False))
 
-    def chunks(self) -> tf.data.Dataset:
+    def chunks(self) -> tf.data.Dataset[Any]:
         """The same with whole chunks as elements: a first axis of any length but 0."""
         return self._shaped(None, whole=True)
 
-    def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset:
+    def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset[Any]:
         chunks = shaped(self._stream.dataset(), self._stream.elements, batch_size, whole)
         return chunks.with_options(source_options())
 
@@ -318,7 +319,7 @@ class KafkaMiniBatchDataset(_GroupDataset):
         chunks = shaped(self._stream.dataset(), self._stream.elements, None, True)
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))
 
-    def __iter__(self) -> Iterator[tf.data.Dataset]:
+    def __iter__(self) -> Iterator[tf.data.Dataset[Any]]:
         """In Python, one mini dataset at a time, with nothing asked ahead."""
         for columns in self._stream.columns():
             dataset = tf.data.Dataset.from_tensor_slices(self._stream.elements.tensors(columns))
@@ -334,5 +335,5 @@ class KafkaMiniBatchDataset(_GroupDataset):
         self._membership.commit(wait=True)
 
 
-def _mini_dataset(*columns: tf.Tensor) -> tf.data.Dataset:
+def _mini_dataset(*columns: tf.Tensor) -> tf.data.Dataset[Any]:
     return tf.data.Dataset.from_tensor_slices(columns if len(columns) > 1 else columns[0])

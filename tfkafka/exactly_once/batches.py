@@ -75,7 +75,7 @@ class BatchReader:
         self._assignments = 0
         self._first_s = self._silence_s = 0.0
         self._checked_s = time.monotonic()
-        self.member_id = ""
+        self.member_id: str = ""
         self._group = GroupConsumer(
             topics,
             config.EXACTLY_ONCE_DEFAULTS | dict(settings) | config.EXACTLY_ONCE_FIXED,

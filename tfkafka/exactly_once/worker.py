@@ -85,8 +85,9 @@ class ExactlyOnceInference:
         self._transaction_timeout = transaction_timeout
         self._stopped = threading.Event()
         self._member_ids: set[str] = set()
-        self.restarts = self.rebalances = 0
-        self.counts = Counts()
+        self.restarts: int = 0
+        self.rebalances: int = 0
+        self.counts: Counts = Counts()
         self._on_commit = on_commit
         self._patience = _Patience(broker_timeout / 1000, self._stopped)
 

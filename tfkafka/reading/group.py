@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tfkafka import config
@@ -78,9 +79,11 @@ class GroupConsumer:
         starts_at_committed: bool = False,
         patience_s: float = 30.0,
     ):
-        self.lock = threading.RLock()
-        self.assignments = 0
-        self.consumer = Consumer(settings, limits, topics, metadata=metadata, on_commit=on_commit)
+        self.lock: AbstractContextManager[bool] = threading.RLock()
+        self.assignments: int = 0
+        self.consumer: Consumer = Consumer(
+            settings, limits, topics, metadata=metadata, on_commit=on_commit
+        )
         self._settings = settings
         self._stream_timeout = stream_timeout
         self._before_revoke = before_revoke

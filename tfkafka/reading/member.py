@@ -87,7 +87,7 @@ class GroupMember:
         self._answers: list[Future[None]] = []
         self._left = False
         self._interrupts = Interrupts()
-        self.unused = threading.Event()
+        self.unused: threading.Event = threading.Event()
         _open.add(self)
         self._buffer.start()
 

@@ -52,8 +52,8 @@ class Prefetch:
         self._held = 0
         self._error: Exception | None = None
         self._is_done = False
-        self.changed = threading.Condition(threading.RLock())
-        self.is_closing = False
+        self.changed: threading.Condition = threading.Condition(threading.RLock())
+        self.is_closing: bool = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:

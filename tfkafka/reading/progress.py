@@ -63,7 +63,7 @@ class ReadLog:
         self._read = begin.read
         self._next_offsets = dict(begin.next_offsets)
         self._marks = [(0, Place(dict(begin.next_offsets), begin.read))]
-        self.is_whole = False
+        self.is_whole: bool = False
 
     @property
     def elements(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -29,7 +29,7 @@ class Record(NamedTuple):
 class KafkaIODataset(KafkaDataset):
     """`KafkaDataset` whose elements have `.message` and `.key`."""
 
-    def _shaped(self, whole: bool) -> tf.data.Dataset:
+    def _shaped(self, whole: bool) -> tf.data.Dataset[Any]:
         return super()._shaped(whole).map(Record)
 
 

@@ -45,8 +45,8 @@ class EmbeddedBroker(Broker):
 
     def __init__(self, folder: BrokerFolder, state: State, die_with_parent: bool):
         self.folder = folder
-        self.state = state
-        self.bootstrap_servers = state.address
+        self.state: State = state
+        self.bootstrap_servers: str = state.address
         self._die_with_parent = die_with_parent
 
     @property

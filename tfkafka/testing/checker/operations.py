@@ -69,7 +69,7 @@ class Recorder:
 
     def __init__(self, folder: Path | str, topic: str):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        self.path = Path(folder) / f"{os.getpid()}-{uuid.uuid4().hex[:12]}{SUFFIX}"
+        self.path: Path = Path(folder) / f"{os.getpid()}-{uuid.uuid4().hex[:12]}{SUFFIX}"
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         self._append(json.dumps({"topic": topic}).encode() + b"\n")
 
