@@ -20,6 +20,12 @@ def wait_for(
     """Call `condition` until it returns something true, and return that.
 
     Raises `error`, saying `what` was waited for, after `deadline_s` seconds.
+
+    Example:
+        from tfkafka.testing import wait_for
+
+        admin = tfkafka.Admin("localhost:9092")
+        wait_for(lambda: admin.record_count("susy-train") > 0, "a record in susy-train", 10)
     """
     end = time.monotonic() + deadline_s
     while not (value := condition()):

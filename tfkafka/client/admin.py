@@ -59,6 +59,7 @@ class Topic:
 
     @property
     def replication_factor(self) -> int:
+        """Return how many brokers have each partition."""
         return len(self.partitions[0].replicas)
 
 
@@ -67,6 +68,10 @@ class GroupPartition:
     """How far a consumer group is in one partition, and which member reads it.
 
     `committed` and `lag` are None where nothing was committed, member fields where nobody reads.
+
+    Example:
+        for row in tfkafka.Admin("localhost:9092").describe_group("my-group"):
+            print(row.topic, row.partition, row.committed, row.end, row.lag)
     """
 
     group: str
@@ -80,6 +85,7 @@ class GroupPartition:
 
     @property
     def lag(self) -> int | None:
+        """Return how many offsets are not committed yet."""
         return None if self.committed is None else self.end - self.committed
 
 
@@ -91,6 +97,11 @@ class Admin:
         configuration: further librdkafka settings, such as those of a secured cluster.
 
     Every method raises BrokerError where no broker answers within 10 s.
+
+    Example:
+        admin = tfkafka.Admin("localhost:9092")
+        admin.create_topic("new-topic", partitions=3)
+        print(admin.topics(), admin.record_count("new-topic"))
     """
 
     def __init__(self, bootstrap_servers: str, configuration: Mapping[str, object] | None = None):
@@ -327,7 +338,12 @@ class OffsetReport:
 
 
 def format_topic(topic: Topic) -> str:
-    """A topic as `kafka-topics --describe` of Kafka 2.7 prints it."""
+    """A topic as `kafka-topics --describe` of Kafka 2.7 prints it.
+
+    Example:
+        admin = tfkafka.Admin("localhost:9092")
+        print(tfkafka.format_topic(admin.describe_topic("susy-train")))
+    """
     settings = ",".join(f"{name}={value}" for name, value in sorted(topic.settings.items()))
     lines = [
         f"Topic: {topic.name}\tPartitionCount: {len(topic.partitions)}\t"
@@ -355,7 +371,12 @@ GROUP_COLUMNS = (
 
 
 def format_group(rows: list[GroupPartition]) -> str:
-    """A group as `kafka-consumer-groups --describe` prints it."""
+    """A group as `kafka-consumer-groups --describe` prints it.
+
+    Example:
+        admin = tfkafka.Admin("localhost:9092")
+        print(tfkafka.format_group(admin.describe_group("my-group")))
+    """
     table: list[tuple[str, ...]] = [GROUP_COLUMNS]
     for row in rows:
         cells = (

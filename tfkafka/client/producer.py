@@ -273,6 +273,9 @@ def write(
             those that were refused.
         ConfigurationError: an unknown setting.
         ValueError: keys and values differ in number.
+
+    Example:
+        tfkafka.write("localhost:9092", "clicks", ["1.5,2", "0.5,3"], keys=["a", "b"])
     """
     producer = Producer({"bootstrap.servers": servers, **config.parse(configuration)}, timeout_s)
     producer.connect(topic)

@@ -40,18 +40,28 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
       the dataset's own `batch_size`, or from `batch_size` given here if the pipeline says
       `.batch(batch_size)`.
     - exactly, after any shuffle: let the dataset have `metadata=True`, keep that in the elements
-      as their last part, and end the pipeline with `watch`:
-      `commits = CommitCallback(ds); model.fit(commits.watch(ds.shuffle(64).batch(64)),
-      callbacks=[commits])`. A partition is then committed up to its oldest record that is not
-      used yet, which may still be in the shuffle's buffer. Leave records out by `filter` of this
-      class: one that a filter of the dataset's drops is never used, and nothing after it is
-      committed.
+      as their last part, and end the pipeline with `watch`. A partition is then committed up to
+      its oldest record that is not used yet, which may still be in the shuffle's buffer. Leave
+      records out by `filter` of this class: one that a filter of the dataset's drops is never
+      used, and nothing after it is committed.
 
     Args:
         dataset: the source of what the model is given.
         batch_size: records of a batch, where the dataset doesn't make the batches.
 
     Raises from the model's call: CommitError, where the broker refuses the offsets.
+
+    Example:
+        stream = tfkafka.KafkaGroupDataset(
+            "susy-train",
+            "training",
+            servers="localhost:9092",
+            configuration={"auto.offset.reset": "earliest"},
+            decode=tfkafka.CsvDecoder(18, label="key"),
+            metadata=True,
+        )
+        commits = tfkafka.CommitCallback(stream)
+        model.fit(commits.watch(stream.shuffle(64).batch(64)), callbacks=[commits])
     """
 
     def __init__(self, dataset: KafkaGroupDataset, batch_size: int | None = None):

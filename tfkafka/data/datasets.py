@@ -72,6 +72,15 @@ class KafkaDataset(ChunkedDataset):
 
     Attributes:
         ranges: the pinned offsets of each partition.
+
+    Example:
+        dataset = tfkafka.KafkaDataset(
+            "susy-train",
+            servers="localhost:9092",
+            decode=tfkafka.CsvDecoder(18, label="key"),
+            batch_size=64,
+        )
+        model.fit(dataset, epochs=10)
     """
 
     def __init__(
@@ -124,19 +133,33 @@ class KafkaDataset(ChunkedDataset):
 
     @property
     def error(self) -> Exception | None:
+        """The exception that ended the last iteration, or None."""
         return self._stream.error
 
     @property
     def counts(self) -> Counts:
+        """Records of the last iteration: read, used, skipped, dead_lettered."""
         return self._stream.bad_records.counts
 
     def refresh(self) -> None:
-        """Pin both ends again: later iterations see the records of now."""
+        """Pin both ends again: later iterations see the records of now.
+
+        Example:
+            dataset = tfkafka.KafkaDataset("clicks", servers="localhost:9092")
+            tfkafka.write("localhost:9092", "clicks", ["one more"])
+            dataset.refresh()
+        """
         self._identity = identify(self._settings, self._limits, self._identity.topic)
         self.ranges = self._resolve()
 
     def chunks(self) -> tf.data.Dataset[Any]:
-        """The same with whole chunks as elements: a first axis of any length but 0."""
+        """The same with whole chunks as elements: a first axis of any length but 0.
+
+        Example:
+            dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092")
+            for messages, keys in dataset.chunks():
+                print(messages.shape, keys.shape)
+        """
         return self._shaped(whole=True)
 
     def manifest(self) -> dict[str, Any]:
@@ -146,9 +169,9 @@ class KafkaDataset(ChunkedDataset):
         counts of the last iteration, if it came to its end.
 
         Example:
-            dataset = tfkafka.KafkaDataset("clicks", servers="localhost:9092")
-            Path("clicks.json").write_text(json.dumps(dataset.manifest()))
-            same = tfkafka.KafkaDataset.from_manifest("clicks.json")
+            dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092")
+            Path("susy.json").write_text(json.dumps(dataset.manifest()))
+            same = tfkafka.KafkaDataset.from_manifest("susy.json")
         """
         return self._manifest().to_json()
 
@@ -203,6 +226,10 @@ class KafkaDataset(ChunkedDataset):
             TopicError: the topic is gone, or was created again. OffsetError: records are gone.
             ReadError: no broker. Where records within the ranges are gone, by compaction for
             example, iteration raises at its end.
+
+        Example:
+            Path("susy.json").write_text(json.dumps(dataset.manifest()))
+            same = tfkafka.KafkaDataset.from_manifest("susy.json")
         """
         return cls._of(Manifest.of(manifest), servers, configuration, decode)
 
@@ -218,6 +245,10 @@ class KafkaDataset(ChunkedDataset):
         """Return a dataset of the records that follow, in the order of the whole iteration.
 
         Each iteration over it gives these. Arguments and errors: see `from_manifest`.
+
+        Example:
+            Path("state.json").write_text(json.dumps(dataset.state(records=100)))
+            rest = tfkafka.KafkaDataset.from_state("state.json")
         """
         saved = Manifest.of(state)
         if saved.place is None:

@@ -28,6 +28,11 @@ class Metadata(NamedTuple):
         headers: string, to be read with `headers_of`.
         null_message: bool, True for a tombstone, whose message is "".
         null_key: bool.
+
+    Example:
+        dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092", metadata=True)
+        for message, key, where in dataset.take(1):
+            print(where.topic.numpy(), where.partition.numpy(), where.offset.numpy())
     """
 
     topic: tf.Tensor
@@ -48,7 +53,13 @@ Signature = tuple[tf.TensorSpec | Metadata, ...]
 
 
 def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
-    """A record's headers from the field `headers` of its metadata."""
+    """A record's headers from the field `headers` of its metadata.
+
+    Example:
+        dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092", metadata=True)
+        for message, key, where in dataset.take(1):
+            print(tfkafka.headers_of(where.headers.numpy()))
+    """
     return [
         (name, None if value is None else value.encode("latin-1"))
         for name, value in json.loads(text)

@@ -169,10 +169,12 @@ class _GroupDataset(ChunkedDataset):
 
     @property
     def error(self) -> Exception | None:
+        """The exception that ended the last iteration, or None."""
         return self._stream.error
 
     @property
     def counts(self) -> Counts:
+        """Records of the last iteration: read, used, skipped, dead_lettered."""
         return self._stream.bad_records.counts
 
     def close(self) -> None:
@@ -209,6 +211,17 @@ class KafkaGroupDataset(_GroupDataset):
         configuration: `auto.offset.reset=earliest` lets a new group begin with the first record;
             Kafka's default is latest.
         auto_commit: whether what was delivered is committed without a call of `commit`.
+
+    Example:
+        stream = tfkafka.KafkaGroupDataset(
+            "susy-test",
+            "my-group",
+            servers="localhost:9092",
+            configuration={"auto.offset.reset": "earliest"},
+            decode=tfkafka.CsvDecoder(18, label="key"),
+            batch_size=64,
+        )
+        model.evaluate(stream, callbacks=[tfkafka.CommitCallback(stream)])
     """
 
     def __init__(
@@ -276,6 +289,18 @@ class KafkaMiniBatchDataset(_GroupDataset):
 
     The other arguments are as with `KafkaGroupDataset`, without batch_size; stream_timeout is -1 by
     default: never ends.
+
+    Example:
+        online = tfkafka.KafkaMiniBatchDataset(
+            "susy-train",
+            "online",
+            servers="localhost:9092",
+            stream_timeout=2_000,
+            configuration={"auto.offset.reset": "earliest"},
+            decode=tfkafka.CsvDecoder(18, label="key"),
+        )
+        for mini_dataset in online:
+            model.fit(mini_dataset.shuffle(10_000).batch(64))
     """
 
     def __init__(

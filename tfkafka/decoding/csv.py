@@ -30,6 +30,13 @@ class CsvDecoder:
     Args:
         columns: how many numbers each value has.
         label: "key" takes the label from the record's key, a number as text; None: no label.
+
+    Example:
+        dataset = tfkafka.KafkaDataset(
+            "susy-train", servers="localhost:9092", decode=tfkafka.CsvDecoder(18, label="key")
+        )
+        for features, label in dataset.take(1):  # float32 [18], float32 []
+            print(features, label)
     """
 
     columns: int

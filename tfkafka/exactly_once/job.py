@@ -35,6 +35,17 @@ class InferenceJob:
         model_id: a header of each prediction.
         on_bad_record: what to do with a record that `decode` refuses: "error", "skip", or
             "dead_letter": write it to `dead_letter_topic`, in the same transaction, so once.
+
+    Example:
+        from tfkafka.exactly_once import InferenceJob, keras_predict
+
+        job = InferenceJob(
+            predict=keras_predict(model),
+            decode=tfkafka.CsvDecoder(18, label="key"),
+            topics=["susy-test"],
+            predictions_topic="predictions",
+            group_id="inference",
+        )
     """
 
     predict: Predict

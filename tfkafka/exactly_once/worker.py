@@ -61,6 +61,13 @@ class ExactlyOnceInference:
         counts: records whose commit was confirmed to this worker.
         restarts: how often it began again with new clients, or from the committed offsets.
         rebalances: how often it was assigned partitions.
+
+    Example:
+        from tfkafka.exactly_once import ExactlyOnceInference
+
+        worker = ExactlyOnceInference(job, "localhost:9092")  # job: see InferenceJob
+        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+        print(worker.run().used, "records have a prediction")
     """
 
     def __init__(

@@ -57,6 +57,13 @@ class Stream:
             says is never read, and it must have no members. None: nobody is told.
         on_bad_record: "error", "skip" or "dead_letter", with dead_letter_topic: see `BadRecords`.
         broker_timeout: ms without an answer of a broker after which learning fails.
+
+    Example:
+        from tfkafka.online import Stream
+
+        stream = Stream(
+            "susy-train", tfkafka.CsvDecoder(18, label="key"), "localhost:9092", stream_timeout=0
+        )
     """
 
     topic: str
@@ -88,6 +95,10 @@ class Progress:
         records: in them.
         positions: for each partition the next offset.
         training_s, saving_s: seconds that this process took for either.
+
+    Example:
+        progress = learn("state", stream, build, train, seed=7)  # see learn
+        print(progress.records, "records in", progress.mini_datasets, "mini datasets")
     """
 
     mini_datasets: int = 0
@@ -139,6 +150,19 @@ def learn(
         TopicError: there is no such topic, or it was created again since the folder was begun.
         OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
+
+    Example:
+        from tfkafka.online import learn
+
+        def build():
+            model = keras.Sequential([keras.layers.Input([18]), keras.layers.Dense(1, "sigmoid")])
+            model.compile("adam", "binary_crossentropy")
+            return model
+
+        def train(model, features, labels):
+            model.fit(features, labels, batch_size=64, verbose=0)
+
+        learn("state", stream, build, train, seed=7)  # stream: see Stream
     """
     if keep < 1:
         raise ValueError(f"keep is {keep}, must be at least 1")

@@ -58,11 +58,19 @@ class KafkaStreamIODataset(ChunkedDataset):
 
     @property
     def error(self) -> Exception | None:
+        """The exception that ended the last iteration, or None."""
         return self._stream.error
 
 
 class StreamIODataset:
-    """Datasets that end where a partition ends when their iteration begins."""
+    """Datasets that end where a partition ends when their iteration begins.
+
+    Example:
+        import tfkafka.tfio as tfio
+
+        dataset = tfio.StreamIODataset.from_kafka("susy-train", servers="localhost:9092")
+        print(sum(1 for record in dataset), "records until now")
+    """
 
     @classmethod
     def from_kafka(
@@ -81,7 +89,15 @@ class StreamIODataset:
 
 
 class IODataset:
-    """Datasets that are bounded and repeatable."""
+    """Datasets that are bounded and repeatable.
+
+    Example:
+        import tfkafka.tfio as tfio
+
+        dataset = tfio.IODataset.from_kafka("susy-train", partition=0, servers="localhost:9092")
+        for record in dataset.take(1):
+            print(record.message, record.key)
+    """
 
     @classmethod
     def stream(cls) -> type[StreamIODataset]:

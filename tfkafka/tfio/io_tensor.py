@@ -66,7 +66,14 @@ class KafkaIOTensor:
 
 
 class IOTensor:
-    """Tensors whose values are elsewhere."""
+    """Tensors whose values are elsewhere.
+
+    Example:
+        import tfkafka.tfio as tfio
+
+        values = tfio.IOTensor.from_kafka("susy-train", servers="localhost:9092")
+        print(values[0], values[10:20].shape)
+    """
 
     @classmethod
     def from_kafka(

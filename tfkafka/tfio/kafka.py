@@ -21,6 +21,8 @@ from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.tfio.offsets import bound
 
+__all__ = ["KafkaDataset", "KafkaOutputSequence", "write_kafka"]
+
 FLUSH_S = 60.0
 UNLIMITED = -1
 # The stop of a range that never ends.
@@ -72,6 +74,12 @@ class KafkaDataset(ChunkedDataset):
     Raises:
         ValueError: a subscription cannot be read, timeout is not positive.
         ConfigurationError: an unknown setting. Iteration raises `tf.errors.OpError`.
+
+    Example:
+        from tfkafka.tfio import kafka
+
+        for message in kafka.KafkaDataset("susy-train:0:0:9", "localhost:9092", eof=True):
+            print(message)
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class KafkaDataset(ChunkedDataset):
 
     @property
     def error(self) -> Exception | None:
+        """The exception that ended the last iteration, or None."""
         return self._stream.error
 
 
@@ -147,6 +156,14 @@ class KafkaOutputSequence:
         topic: "topic" or "topic:partition"; without a partition it is 0.
         servers: `HOST:PORT[,HOST:PORT]`.
         configuration: `["name=value", ...]`.
+
+    Example:
+        from tfkafka.tfio import kafka
+
+        sequence = kafka.KafkaOutputSequence("clicks", "localhost:9092")
+        sequence.setitem(1, "second")
+        sequence.setitem(0, "first")
+        sequence.flush()
     """
 
     def __init__(
@@ -189,7 +206,7 @@ def write_kafka(
 ) -> tf.Tensor:
     """Write one record and return its value, a scalar string, once it is acknowledged.
 
-    For many records `tfkafka.write.write` is much faster.
+    For many records `tfkafka.write` is much faster.
 
     Args:
         message: scalar.
@@ -199,6 +216,11 @@ def write_kafka(
 
     Raises:
         WriteError, or inside a graph `tf.errors.OpError`: it was not acknowledged.
+
+    Example:
+        from tfkafka.tfio import kafka
+
+        kafka.write_kafka("1.5,2", "clicks", "localhost:9092")
     """
     if tf.executing_eagerly():
         return tf.constant(_write_one(_bytes(message), topic, servers), name=name)

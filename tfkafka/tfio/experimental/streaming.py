@@ -8,6 +8,8 @@ from tfkafka import config
 from tfkafka.config import FOREVER
 from tfkafka.data.groups import PRODUCERS_BATCH, KafkaGroupDataset, KafkaMiniBatchDataset
 
+__all__ = ["KafkaBatchIODataset", "KafkaGroupIODataset"]
+
 DEFAULT_GROUP = "test-consumer-group"
 MESSAGE_POLL_TIMEOUT_MS = 10_000
 # librdkafka's default of the setting that tensorflow-io takes for it.
@@ -28,6 +30,20 @@ class KafkaGroupIODataset(KafkaGroupDataset):
 
     Raises:
         ValueError: stream_timeout is negative and not -1.
+
+    Example:
+        import tfkafka.tfio as tfio
+
+        stream = tfio.experimental.streaming.KafkaGroupIODataset(
+            ["susy-test"],
+            "my-group",
+            "localhost:9092",
+            stream_timeout=2_000,
+            message_poll_timeout=1_000,
+            configuration=["auto.offset.reset=earliest"],
+        )
+        for message, key in stream:
+            print(message, key)
     """
 
     def __init__(
@@ -56,6 +72,20 @@ class KafkaBatchIODataset(KafkaMiniBatchDataset):
 
     Arguments are those of KafkaGroupIODataset; the stream never ends by default. A `for` loop
     raises one of `tfkafka.errors`, not `tf.errors.OpError`.
+
+    Example:
+        import tfkafka.tfio as tfio
+
+        online = tfio.experimental.streaming.KafkaBatchIODataset(
+            ["susy-train"],
+            "online",
+            "localhost:9092",
+            stream_timeout=2_000,
+            message_poll_timeout=1_000,
+            configuration=["auto.offset.reset=earliest"],
+        )
+        for mini_dataset in online:
+            print(len(mini_dataset))
     """
 
     def __init__(
