@@ -1,0 +1,102 @@
+"""The Python examples of README.md and of the guide, one after the other, on a real broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests import isolated
+from tfkafka import write
+
+ROOT = Path(__file__).parents[3]
+README, GUIDE = ROOT / "README.md", ROOT / "docs" / "reading-kafka.md"
+RECORDS = 1000
+GROUPS = ["my-group", "evaluation", "training", "training-on-some", "own-loop", "susy-inference"]
+# The one warning of the guide that no example of it shows.
+SHUFFLED = "model.fit(tolerant.batch(64))"
+
+
+def examples(document: Path) -> list[str]:
+    """Return the Python blocks of a document."""
+    return re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+def run_examples(blocks: list[str], names: dict[str, str], scope: dict) -> set[str]:
+    """Run the blocks, with `names` in place of the document's; return the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for block in blocks:
+            for documented, name in names.items():
+                block = block.replace(f'"{documented}"', repr(name))
+            exec(compile(block, "example", "exec"), scope)
+    return {str(warning.message) for warning in caught}
+
+
+def run_guide(servers: str, names: dict[str, str], folder: Path) -> tuple[set[str], dict[str, int]]:
+    """Run the examples of the guide; return the warnings, and what the examples counted."""
+    import keras
+
+    model = keras.Sequential([keras.layers.Input([18]), keras.layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy")
+    scope = {"servers": servers, "model": model, "folder": folder}
+    blocks = [block for block in examples(GUIDE) if "import pytest" not in block]
+    shown = run_examples([*blocks, SHUFFLED], names, scope)
+    return shown, {
+        "decoded": scope["rows"],
+        "looped over": scope["used"],
+        "predicted": scope["counts"].used,
+        "learned from": scope["progress"].records,
+        "written": scope["count"],
+    }
+
+
+@pytest.fixture
+def names(make_topic, group, kafka):
+    """What the examples' names become here: topics that are filled, and groups of their own."""
+    names = {"susy-train": make_topic(), "susy-test": make_topic(2)}
+    rows = [",".join([str(n / RECORDS)] * 18) for n in range(RECORDS)]
+    for topic in names.values():
+        write(kafka.bootstrap_servers, topic, rows, [f"{n % 2}.0" for n in range(RECORDS)])
+    return names | {name: f"{group}-{name}" for name in GROUPS}
+
+
+def test_the_example_of_the_readme(kafka, admin, names):
+    servers = kafka.bootstrap_servers
+    isolated.run(run_examples, examples(README), names | {"127.0.0.1:9092": servers}, {})
+    rows = admin.describe_group(names["my-group"])
+    assert sum(row.committed for row in rows) == RECORDS
+
+
+def test_the_examples_of_the_guide(kafka, admin, names, tmp_path):
+    predictions = names["susy-test"] + "-predictions"
+    names["susy-predictions"] = predictions
+    try:
+        shown, counts = isolated.run(run_guide, kafka.bootstrap_servers, names, tmp_path)
+    finally:
+        if predictions in admin.topics():
+            admin.delete_topic(predictions)
+    assert counts.pop("written") == 1
+    assert set(counts.values()) == {RECORDS}, counts
+    # What the guide says about warnings is about those of the Keras that is installed.
+    explained = re.findall(r"^\| `+ ?UserWarning: (.*?) ?`+ \|", GUIDE.read_text(), re.MULTILINE)
+    assert len(explained) == 2
+    for text in explained:
+        assert any(warning.startswith(text) for warning in shown), (text, shown)
+
+
+def test_the_guides_test_on_a_broker_of_its_own(tmp_path):
+    (example,) = (block for block in examples(GUIDE) if "import pytest" in block)
+    (tmp_path / "test_example.py").write_text(example)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "1 passed" in done.stdout
