@@ -1,18 +1,25 @@
 # make reproduce   the whole tutorial, on Kafka 2.7.2 with ZooKeeper
 # make test        all tests; the tutorial's part on Kafka 2.7.2 as well
-# make bench       the benchmarks, 15 min; make bench-full: with scaling, twice that
-# make faults      what is killed, frozen and cut off, 3 min; make faults-full: 100 times, 10 min
+# make bench       the benchmarks, 15 min
+# make faults      what is killed, frozen and cut off, 3 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
-# make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
-# make histories   scripted histories of reading against those recorded before, 4 min
-# make mutations   the core broken on purpose, one fault at a time: tests must notice
 # make structure   size of the library and imports between its rooms
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
+#
+# Not in make test; .github/workflows/nightly.yml runs them:
+# make bench-full  the benchmarks with scaling, 30 min
+# make faults-full each fault 100 times, 10 min
+# make histories   scripted histories of reading against those recorded before, 4 min
+# make mutations   the core broken on purpose, one fault at a time: tests must notice
+# make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
+# make test-docker the tests that can share a broker, on the official image
+# make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
 #
 # STACK=latest     on the newest TensorFlow, without tensorflow-io: the tutorial, for example, by
 #                  make reproduce STACK=latest READER=tfkafka KAFKA_VERSION=4.4.0
 #
-# Needs Python 3.11 or 3.12, make, and on first use the network; everything else is installed here.
+# Needs Python 3.11 or 3.12 (STACK=latest: or 3.13), make, and on first use the network; everything
+# else is installed here.
 
 KAFKA_VERSION ?= 2.7.2
 READER        ?= tfio
@@ -23,24 +30,26 @@ PORT          ?= 9092
 STACK         ?= tutorial
 BENCH         ?=
 
-CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
-SUPPORTED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
-
 ifeq ($(STACK),tutorial)
   VENV ?= .venv
   LOCK := requirements.lock
+  PYTHONS := 3.12 3.11
 else ifeq ($(STACK),latest)
   VENV ?= .venv-latest
   LOCK := requirements-latest.lock
+  PYTHONS := 3.13 3.12 3.11
 else
   $(error STACK=$(STACK): must be tutorial or latest)
 endif
 RUN := $(VENV)/bin/python
 
+CANDIDATES := $(if $(PYTHON),$(PYTHON),$(PYTHONS:%=python%) python3 python)
+SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTHONS)".split())
+
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io lint histories mutations structure faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io test-docker package lint histories mutations structure faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -88,6 +97,11 @@ tests-without-tensorflow-io: $(VENV)/installed
 	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
 	  --junitxml=reports/tests-latest.xml
 
+# pytest skips what needs Docker where there is none; this target fails.
+test-docker: $(VENV)/installed
+	@$(RUN) -c 'import sys, tfkafka.testing.brokers.compose as c; sys.exit(c.available())'
+	$(PYTEST) tests/integration --kafka docker --susy-rows 10000
+
 lint: $(VENV)/installed
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
@@ -127,19 +141,28 @@ fidelity: $(VENV)/installed
 
 # Installed whole or not at all: a broken installation has no such file and is begun again.
 $(VENV)/installed: $(LOCK)
+.venv-package/installed: requirements-package.lock
+$(VENV)/installed .venv-package/installed:
 	@python=$$(for candidate in $(CANDIDATES); do \
 	    if $$candidate -c '$(SUPPORTED)' 2>/dev/null; then echo $$candidate; break; fi; done); \
 	if [ -z "$$python" ]; then \
-	  echo "make: needs Python 3.11 or 3.12, and none of these is one: $(CANDIDATES);" \
+	  echo "make: needs one of Python $(PYTHONS), and none of these is one: $(CANDIDATES);" \
 	    "name yours with PYTHON=/path/to/python" >&2; exit 1; fi; \
-	echo "Installing into $(VENV) with $$python ($$($$python --version))"; \
-	rm -rf $(VENV) && $$python -m venv $(VENV)
-	$(RUN) -m pip install --disable-pip-version-check --quiet --progress-bar on \
-	  --require-hashes -r $(LOCK)
+	echo "Installing into $(@D) with $$python ($$($$python --version))"; \
+	rm -rf $(@D) && $$python -m venv $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar on \
+	  --require-hashes -r $<
 	@touch $@
 
-# For Python 3.11 and 3.12 on Linux. uv resolves, keeping what a lock has; pip installs what it found.
-lock: requirements.lock.new requirements-latest.lock.new
+# The wheel is built from the sdist; what builds them is locked as well, so nothing is fetched for it.
+package: $(VENV)/installed .venv-package/installed
+	rm -rf dist
+	.venv-package/bin/python -m build --no-isolation
+	.venv-package/bin/twine check --strict dist/*
+	$(PYTEST) tests/package -m package
+
+# For each Python above, on Linux. uv resolves, keeping what a lock has; pip installs what it found.
+lock: requirements.lock.new requirements-latest.lock.new requirements-package.lock.new
 	for new in $^; do mv $$new $${new%.new}; done
 
 %.lock.new: %.txt requirements-common.txt
@@ -149,4 +172,5 @@ lock: requirements.lock.new requirements-latest.lock.new
 
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
-	rm -rf .venv .venv-latest artifacts reports build .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis
+	rm -rf .venv .venv-latest .venv-package artifacts reports dist \
+	  .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis

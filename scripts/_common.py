@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
     sys.exit(
-        f"Python {sys.version_info[0]}.{sys.version_info[1]} cannot run this: TensorFlow 2.16 "
-        f"and tensorflow-io 0.37 need Python 3.11 or 3.12"
+        f"Python {sys.version_info[0]}.{sys.version_info[1]} cannot run this: TensorFlow "
+        f"needs Python 3.11 to 3.13, and tensorflow-io 3.11 or 3.12"
     )
 
 import argparse

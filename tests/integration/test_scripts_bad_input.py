@@ -260,8 +260,8 @@ def interrupt(script: str, options, condition, what: str, log=None) -> str:
 
 
 def test_a_python_that_is_too_new():
-    """Python 3.13 is not at hand everywhere, so this one says that it is."""
-    code = "import sys; sys.version_info = (3, 13, 0, 'final', 0); import _common"
+    """Python 3.14 is not at hand everywhere, so this one says that it is."""
+    code = "import sys; sys.version_info = (3, 14, 0, 'final', 0); import _common"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT / "scripts",
@@ -271,6 +271,6 @@ def test_a_python_that_is_too_new():
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "Python 3.13 cannot run this: TensorFlow 2.16 and tensorflow-io 0.37 need Python 3.11 "
-        "or 3.12\n"
+        "Python 3.14 cannot run this: TensorFlow needs Python 3.11 to 3.13, and tensorflow-io "
+        "3.11 or 3.12\n"
     )

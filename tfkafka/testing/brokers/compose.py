@@ -1,4 +1,4 @@
-"""Apache Kafka in Docker, brought up by `docker-compose.yml` of this repository."""
+"""Apache Kafka in Docker, brought up by this project's `docker-compose.yml`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.base import Broker, answers_metadata
 from tfkafka.testing.brokers.processes import free_ports, port_is_free
 
-COMPOSE_FILE = Path(__file__).parents[3] / "docker-compose.yml"
+# The build puts it beside this module; in a checkout it is at the top.
+_INSTALLED_FILE = Path(__file__).with_name("docker-compose.yml")
+_CHECKOUT_FILE = Path(__file__).parents[3] / "docker-compose.yml"
+COMPOSE_FILE = _INSTALLED_FILE if _INSTALLED_FILE.exists() else _CHECKOUT_FILE
 SERVICE = "kafka"
 HOST_PORT = '{{(index (index .HostConfig.PortBindings "9092/tcp") 0).HostPort}}'
 PROJECT_NAME = r"[a-z0-9][a-z0-9_-]*"
@@ -151,7 +154,7 @@ def available() -> str | None:
         _run("docker", "version", "--format", "{{.Server.Version}}")
     except BrokerError as error:
         return str(error)
-    return None if COMPOSE_FILE.is_file() else f"{COMPOSE_FILE} is missing: it needs a checkout"
+    return None if COMPOSE_FILE.is_file() else f"{COMPOSE_FILE} is missing"
 
 
 def compose_command() -> list[str]:

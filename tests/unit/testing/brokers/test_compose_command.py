@@ -72,7 +72,7 @@ def test_reason_why_docker_cannot_be_used(put, commands: dict[str, str], reason:
 def test_checkout_without_the_compose_file(put, tmp_path: Path, monkeypatch):
     put("docker")
     monkeypatch.setattr(compose, "COMPOSE_FILE", tmp_path / "docker-compose.yml")
-    assert compose.available() == f"{tmp_path}/docker-compose.yml is missing: it needs a checkout"
+    assert compose.available() == f"{tmp_path}/docker-compose.yml is missing"
 
 
 def test_everything_is_removed_after_a_failed_start(put, tmp_path: Path):

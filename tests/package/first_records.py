@@ -1,0 +1,40 @@
+"""Start a broker, write records and read them, with nothing but an installed tfkafka.
+
+Prints, as JSON, what was read and where tfkafka was found.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import tfkafka
+from tfkafka.testing.brokers import compose, embedded
+
+
+def read_back(servers: str) -> list[list[float]]:
+    """Write three records of two columns, and return the rows that a dataset has of them."""
+    tfkafka.Admin(servers).create_topic("rows", 1)
+    tfkafka.write(servers, "rows", [b"1,10", b"2,20", b"3,30"])
+    dataset = tfkafka.KafkaDataset("rows", servers=servers, decode=tfkafka.CsvDecoder(columns=2))
+    return [features.tolist() for features in dataset.as_numpy_iterator()]
+
+
+def main(folder: Path) -> None:
+    broker = embedded.start(folder, "3.9.2")
+    try:
+        rows = read_back(broker.bootstrap_servers)
+    finally:
+        broker.stop()
+    found = {
+        "rows": rows,
+        "version": tfkafka.__version__,
+        "package": str(Path(tfkafka.__file__).parent),
+        "compose_file": compose.COMPOSE_FILE.read_text(),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
