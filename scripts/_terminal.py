@@ -73,7 +73,8 @@ def install() -> None:
 
 def _format_warning(message, category, filename, lineno, line=None) -> str:
     """Leave out the path and the source, which say nothing to a user, and wrap the rest."""
-    return textwrap.fill(f"{category.__name__}: {message}", WIDTH) + "\n"
+    progress_bar = "\n" if sys.stdout.isatty() else ""  # the cursor may be at the end of one
+    return progress_bar + textwrap.fill(f"{category.__name__}: {message}", WIDTH) + "\n"
 
 
 def _on_interrupt(number: int, frame) -> None:
