@@ -54,6 +54,7 @@ class Membership:
         self.auto_commit = True
         self.tracker: OffsetTracker = OffsetTracker()
         self.has_ended: bool = False
+        self._is_stopped = False
         self._settings = settings
         self._limits = limits
         self._stream_timeout = stream_timeout
@@ -106,6 +107,12 @@ class Membership:
         if self._member is not None:
             self._member.commit(self.tracker.committable(), wait)
 
+    def stop(self) -> None:
+        """End the stream of this iteration, and of each later one."""
+        self._is_stopped = True
+        if self._member is not None:
+            self._member.is_stopped = True
+
     def leave(self) -> None:
         """Leave the group."""
         if self._member is not None:
@@ -123,6 +130,8 @@ class Membership:
             self._metadata,
             self._prepare,
         )
+        if self._is_stopped:
+            self._member.is_stopped = True
         return self._member
 
     def _give_up(self, partitions: list[TopicPartition]) -> None:
@@ -148,7 +157,7 @@ def _regrouped(member: GroupMember, records: int) -> Iterator[Chunk]:
             last = time.monotonic()
             pending.append(chunk)
         pending = still_pending()
-        while sum(map(len, pending)) >= records:
+        while sum(map(len, pending)) >= records and not member.is_stopped:
             taken, pending = split(pending, records)
             yield concat(taken)
             pending = still_pending()
@@ -157,7 +166,7 @@ def _regrouped(member: GroupMember, records: int) -> Iterator[Chunk]:
             pending = []
         elif not len(chunk):
             yield chunk
-    if pending := still_pending():
+    if not member.is_stopped and (pending := still_pending()):
         yield concat(pending)
 
 
@@ -176,6 +185,15 @@ class _GroupDataset(ChunkedDataset):
     def counts(self) -> Counts:
         """Records of the last iteration: read, used, skipped, dead_lettered."""
         return self._stream.bad_records.counts
+
+    def stop(self) -> None:
+        """End the stream, from any thread: iteration ends as at the end of the stream.
+
+        That takes less than a second in a silent stream; elements that tf.data holds already are
+        still delivered. Records that were read ahead are not committed and come again, to whoever
+        reads next. A stream that was stopped stays at its end: make another one to go on.
+        """
+        self._membership.stop()
 
     def close(self) -> None:
         """Leave the group now; what is not committed comes again."""

@@ -88,18 +88,23 @@ class GroupMember:
         self._left = False
         self._interrupts = Interrupts()
         self.unused: threading.Event = threading.Event()
+        self.is_stopped: bool = False
         _open.add(self)
         self._buffer.start()
 
     def next_chunk(self) -> Prepared | None:
-        """The next records; an empty chunk if there are none for now; None at the stream's end.
+        """Return the next records; an empty chunk if there are none for now; None at the end.
+
+        The end is that of the stream, or comes soon after `is_stopped` was set.
 
         Raises whatever ended the polling thread: ReadError, OffsetError, TopicError; and ReadError
         after `close`.
         """
         began = time.monotonic()
         with self._changed:
-            while (prepared := self._take()) is None:
+            while self.is_stopped or (prepared := self._take()) is None:
+                if self.is_stopped:
+                    return None
                 if self._buffer.is_closing:
                     raise ReadError(
                         f"topic {', '.join(self._topics)}: the group was left while it was being "

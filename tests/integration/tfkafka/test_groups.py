@@ -65,6 +65,48 @@ def test_the_stream_ends_after_unbroken_silence_not_counting_the_models_time(ser
     assert time.monotonic() - ended[0] >= 1.5
 
 
+@pytest.mark.parametrize("kind", [KafkaGroupDataset, KafkaMiniBatchDataset])
+def test_stop_ends_a_silent_stream(servers, topic, group, committed, kind):
+    numbers(servers, topic, 5)
+    dataset = kind(topic, group, servers, -1, SETTINGS)
+    seen = 0
+    for element in dataset:
+        seen += len(element) if kind is KafkaMiniBatchDataset else 1
+        if seen == 5:
+            # Later than the loop has asked for more.
+            threading.Timer(1.0, dataset.stop).start()
+    assert seen == 5
+    assert dataset.error is None
+    assert committed() == {0: 5}
+    numbers(servers, topic, 5)
+    assert not list(dataset)
+
+
+def test_what_a_stopped_stream_has_read_ahead_comes_again(servers, topic, group):
+    numbers(servers, topic, 20_000)
+    dataset = KafkaGroupDataset(topic, group, servers, -1, SETTINGS)
+    seen = []
+    for message, _ in dataset:
+        seen.append(int(message))
+        if len(seen) == 100:
+            dataset.stop()
+    assert 100 <= len(seen) < 20_000
+    rest = KafkaGroupDataset(topic, group, servers, 0, SETTINGS)
+    assert seen + ints(rest) == [*range(20_000)]
+
+
+def test_what_a_stopped_stream_has_for_a_mini_dataset_comes_again(servers, topic, group):
+    numbers(servers, topic, 25)
+    dataset = KafkaMiniBatchDataset(topic, group, servers, -1, SETTINGS, records=10)
+    seen = []
+    for mini_dataset in dataset:
+        seen += ints(mini_dataset)
+        dataset.stop()
+    assert seen == [*range(10)]
+    rest = KafkaGroupDataset(topic, group, servers, 0, SETTINGS)
+    assert ints(rest) == [*range(10, 25)]
+
+
 def test_late_records_are_delivered(servers, topic, group, committed):
     numbers(servers, topic, 3)
     seen = []
