@@ -6,8 +6,11 @@ TensorFlow is imported when a name that needs it is first used.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+# Type checkers know it by its name. `typing` has it too, and takes several times as long to import
+# as all of this. Jedi, which completes names in notebooks, goes by the value: this one it cannot
+# tell, so it looks into both branches.
+TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from tfkafka.client.admin import Admin, GroupPartition, format_group, format_topic
     from tfkafka.client.producer import write

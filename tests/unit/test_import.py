@@ -23,6 +23,13 @@ def test_tensorflow_is_imported_when_it_is_first_needed():
     assert _run(f"import sys, tfkafka; print({heavy} & set(sys.modules))") == "set()\n"
 
 
+def test_an_import_does_not_need_the_module_that_takes_longest():
+    code = (
+        "before = set(sys.modules); import tfkafka; print({'typing'} & (set(sys.modules) - before))"
+    )
+    assert _run(f"import sys; {code}") == "set()\n"
+
+
 def test_every_name_can_be_had():
     code = "import tfkafka; print(*(getattr(tfkafka, n).__name__ for n in tfkafka.__all__))"
     assert "KafkaDataset" in _run(code).split()
