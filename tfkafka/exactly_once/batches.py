@@ -23,7 +23,7 @@ _LEAVE_S = 5.0
 
 
 @dataclass(frozen=True)
-class Extent:
+class BatchLimits:
     """How much a batch is, and when the stream ends.
 
     Args:
@@ -63,13 +63,13 @@ class BatchReader:
         self,
         topics: Sequence[str],
         settings: Mapping[str, object],
-        extent: Extent,
+        batch_limits: BatchLimits,
         limits: Limits,
         forget: Callable[[], None],
         patience_s: float,
         metadata: bool = False,
     ):
-        self._extent = extent
+        self._batch_limits = batch_limits
         self._forget = forget
         self._chunks: list[Chunk] = []
         self._assignments = 0
@@ -80,7 +80,7 @@ class BatchReader:
             topics,
             config.EXACTLY_ONCE_DEFAULTS | dict(settings) | config.EXACTLY_ONCE_FIXED,
             limits,
-            extent.stream_timeout,
+            batch_limits.stream_timeout,
             after_loss=lambda _partitions: self._forget(),
             metadata=metadata,
             starts_at_committed=True,
@@ -97,7 +97,7 @@ class BatchReader:
         """A full batch, or what its time allowed; an empty one now and then; None at the end."""
         self._group.resume()
         began = time.monotonic()
-        missing = self._extent.transaction_records - sum(map(len, self._chunks))
+        missing = self._batch_limits.transaction_records - sum(map(len, self._chunks))
         count = self._take(missing)
         now = time.monotonic()
         if count:
@@ -108,7 +108,7 @@ class BatchReader:
         is_over = not count and self._group.is_over(self._silence_s)
         waited_ms = (now - self._first_s) * 1000
         if self._chunks and (
-            count == missing or waited_ms >= self._extent.transaction_wait or is_over
+            count == missing or waited_ms >= self._batch_limits.transaction_wait or is_over
         ):
             batch, self._chunks = concat(self._chunks), []
             return batch

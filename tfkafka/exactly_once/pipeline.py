@@ -21,7 +21,7 @@ from tfkafka._util.background import BackgroundThread
 from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingProducers
 from tfkafka.config import Limits
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
-from tfkafka.exactly_once.batches import BatchReader, Extent
+from tfkafka.exactly_once.batches import BatchLimits, BatchReader
 from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
 
 # One being predicted, one being committed.
@@ -63,7 +63,7 @@ class Pipeline:
     def __init__(
         self,
         job: InferenceJob,
-        extent: Extent,
+        batch_limits: BatchLimits,
         settings: Mapping[str, object],
         transaction_timeout: int,
         events: Events,
@@ -86,7 +86,7 @@ class Pipeline:
         self._reader = BatchReader(
             job.topics,
             settings,
-            extent,
+            batch_limits,
             Limits(broker_timeout=int(2000 * PROGRESS_S)),
             self._forget,
             patience_s=transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,

@@ -24,7 +24,7 @@ from tfkafka.errors import (
     TransactionError,
     UnusableError,
 )
-from tfkafka.exactly_once.batches import Extent
+from tfkafka.exactly_once.batches import BatchLimits
 from tfkafka.exactly_once.job import InferenceJob, refuse_missing_topics
 from tfkafka.exactly_once.pipeline import Pipeline
 
@@ -84,7 +84,7 @@ class ExactlyOnceInference:
         on_commit: Callable[[Counts], None] | None = None,
     ):
         self.job = job
-        self._extent = Extent(transaction_records, transaction_wait, stream_timeout)
+        self._batch_limits = BatchLimits(transaction_records, transaction_wait, stream_timeout)
         self._settings = config.consumer_settings(servers, configuration)
         self._settings |= {"group.id": job.group_id, "group.instance.id": job.worker}
         create.check(self._settings)
@@ -154,7 +154,7 @@ class ExactlyOnceInference:
     def _attempt(self) -> Exception | None:
         """Work with new clients; returns why others are needed, or None at the end."""
         attempt = Pipeline(
-            self.job, self._extent, self._settings, self._transaction_timeout, events=self
+            self.job, self._batch_limits, self._settings, self._transaction_timeout, events=self
         )
         try:
             attempt.run()

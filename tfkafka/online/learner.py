@@ -226,7 +226,7 @@ class _Learner:
             return None
         if path.exists():
             try:
-                return [OffsetRange(*row) for row in load(path).header["spans"]]
+                return [OffsetRange(*row) for row in load(path).header["ranges"]]
             except CheckpointError as error:
                 self._notify(f"{error}: planned again")
         stream = self._stream
@@ -238,7 +238,7 @@ class _Learner:
             is_stopped,
         )
         if ranges is not None:
-            save(path, {"spans": [astuple(each) for each in ranges]}, {})
+            save(path, {"ranges": [astuple(each) for each in ranges]}, {})
         return ranges
 
     def train_on(self, plan: list[OffsetRange]) -> None:

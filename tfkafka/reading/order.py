@@ -30,21 +30,21 @@ class Merge:
     """
 
     def __init__(self, ranges: Sequence[OffsetRange], reached: Positions = NOWHERE):
-        self._lanes = [_Lane(each) for each in ranges]
+        self._queues = [_Queue(each) for each in ranges]
         self._number = {each.source: number for number, each in enumerate(ranges)}
         self._is_sorted = len(ranges) == 1
         self._ready: list[Chunk] = []
         for source, offset in reached.items():
-            self._lanes[self._number[source]].reach(offset)
+            self._queues[self._number[source]].reach(offset)
 
     def __len__(self) -> int:
         """Return how many records wait."""
-        return sum(map(len, self._ready)) + sum(map(len, self._lanes))
+        return sum(map(len, self._ready)) + sum(map(len, self._queues))
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory of the records that wait."""
-        return sum(lane.nbytes for lane in self._lanes) + sum(c.nbytes for c in self._ready)
+        return sum(queue.nbytes for queue in self._queues) + sum(c.nbytes for c in self._ready)
 
     def add(self, chunk: Chunk, reached: Mapping[TopicPartition, int]) -> None:
         """Add records that arrived.
@@ -59,9 +59,9 @@ class Merge:
         for number, source in enumerate(chunk.sources):
             mine = np.flatnonzero(chunk.source == number)
             if len(mine):
-                self._lanes[self._number[source]].add(chunk.select(mine))
+                self._queues[self._number[source]].add(chunk.select(mine))
         for source, offset in reached.items():
-            self._lanes[self._number[source]].reach(offset)
+            self._queues[self._number[source]].reach(offset)
 
     def is_ready(self) -> bool:
         """Whether records are in order already, so that `take` needs no more to be added."""
@@ -69,11 +69,11 @@ class Merge:
 
     def waiting(self) -> dict[TopicPartition, int]:
         """Return for each partition the bytes of memory of its records whose order is open."""
-        return {lane.source: lane.nbytes for lane in self._lanes}
+        return {queue.source: queue.nbytes for queue in self._queues}
 
     def awaited(self) -> TopicPartition:
         """Return the partition whose next record must come before any more can be taken."""
-        return self._lanes[self._blocking()].source
+        return self._queues[self._blocking()].source
 
     def take(self, at_most: int) -> Chunk:
         """Return the next records, as far as their order is certain."""
@@ -87,22 +87,22 @@ class Merge:
         return taken
 
     def _blocking(self) -> int:
-        return min(range(len(self._lanes)), key=lambda number: self._lanes[number].frontier)
+        return min(range(len(self._queues)), key=lambda number: self._queues[number].frontier)
 
     def _merge(self) -> None:
         blocking = self._blocking()
-        limit = self._lanes[blocking].frontier
+        limit = self._queues[blocking].frontier
         taken = [
-            lane.take_before(limit, or_at=number < blocking)
-            for number, lane in enumerate(self._lanes)
+            queue.take_before(limit, or_at=number < blocking)
+            for number, queue in enumerate(self._queues)
         ]
-        chunks = [chunk for lane in taken for chunk, _ in lane]
+        chunks = [chunk for queue in taken for chunk, _ in queue]
         if chunks:
-            places = np.concatenate([place for lane in taken for _, place in lane])
+            places = np.concatenate([place for queue in taken for _, place in queue])
             self._ready = [concat(chunks).select(np.argsort(places, kind="stable"))]
 
 
-class _Lane:
+class _Queue:
     """The records of one range that wait, with their places."""
 
     def __init__(self, each: OffsetRange):
