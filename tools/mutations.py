@@ -61,8 +61,8 @@ MUTATIONS = (
     Mutation(
         "marker counted as a record",
         "reading/ranges.py",
-        "left -= len(chunk)",
-        "left -= int(chunk.offsets[-1] - chunk.offsets[0]) + 1 if len(chunk) else 0",
+        "wanted -= len(chunk)",
+        "wanted -= int(chunk.offsets[-1] - chunk.offsets[0]) + 1 if len(chunk) else 0",
         "tests/unit/reading/test_ranges.py",
     ),
     Mutation(
