@@ -162,9 +162,9 @@ def test_partition_is_read_from_kafka_4(new_kafka):
     "confluentinc/librdkafka#4948, KIP-896: librdkafka 1.5.0 asks in a way that Kafka 4 removed"
 )
 def test_new_group_reads_from_kafka_4(new_kafka):
-    """It hangs, where its own limit is 4 s and another consumer gets all meanwhile."""
+    """It gets nothing, where another consumer gets all meanwhile; mostly it does not end either."""
     assert new_kafka.other_consumer == [*range(10)]
-    judge((new_kafka.group, new_kafka.group_ended), right=([*range(10)], True), wrong=([], False))
+    judge(new_kafka.group, right=[*range(10)], wrong=[])
 
 
 CHILD = """
