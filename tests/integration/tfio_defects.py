@@ -28,7 +28,7 @@ from tfkafka.testing import wait_for
 STREAM_TIMEOUT_MS = 10_000
 WINDOW = 1024
 AUTO_COMMIT_S = 5.0
-BUSY_S = 30.0
+BUSY_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def _window_seconds(dataset) -> list[float]:
 
 
 def _read_beside_busy_member(reader: str, servers: str, topic: str, group: str) -> list[int]:
-    """Read as the second member of a group whose first one is busy for 30 s with its model."""
+    """Read as the second member of a group whose first one is busy for a while with its model."""
     member = Consumer(
         {"bootstrap.servers": servers, "group.id": group, "auto.offset.reset": "earliest"}
     )
