@@ -8,11 +8,14 @@ import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from reproduction.susy.loader import load
+from tests import stacks
+from tests.stacks import Stack
 from tests.tutorial import SusyTopic, split, write
 from tfkafka import Admin
 from tfkafka.testing.brokers import compose, embedded
@@ -41,7 +44,10 @@ def pytest_configure() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tfkafka")
     group.addoption("--kafka", default="embedded", help="embedded, docker or HOST:PORT")
-    group.addoption("--kafka-version", default="3.9.2", help="of the embedded Kafka")
+    group.addoption(
+        "--kafka-version",
+        help="of the embedded Kafka; default: 3.9.2, and 2.7.2 for the tutorial's tests as well",
+    )
     group.addoption(
         "--reader",
         action="append",
@@ -49,17 +55,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of the tutorial's tests; again for another; default: both",
     )
     group.addoption("--susy", default="synthetic", help="synthetic, uci, or a path")
-    group.addoption("--susy-rows", type=int, default=100_000, help="60 %% train, 40 %% test")
+    group.addoption(
+        "--susy-rows",
+        type=int,
+        help="60 %% train, 40 %% test; default: 100000, and 10000 beside them on Kafka 2.7.2",
+    )
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """What a test runs on; a parameter of the tutorial's tests."""
+    return getattr(request, "param", stacks.chosen(request.config)[0])
 
 
 @pytest.fixture(scope="session")
 def kafka_factory(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Broker]]:
     """Starts further embedded brokers, which end with the session."""
     brokers = []
 
-    def start(version: str = request.config.getoption("--kafka-version"), **options) -> Broker:
+    def start(version: str = stacks.chosen(pytestconfig)[0].version, **options) -> Broker:
         brokers.append(embedded.start(tmp_path_factory.mktemp("kafka"), version, **options))
         return brokers[-1]
 
@@ -69,16 +85,21 @@ def kafka_factory(
 
 
 @pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest) -> Broker:
-    """The session's Kafka, by --kafka."""
-    choice = request.config.getoption("--kafka")
-    if choice == "embedded":
-        return request.getfixturevalue("kafka_factory")()
-    if choice == "docker":
+def embedded_kafka(kafka_factory: Callable[..., Broker]) -> Callable[[str], Broker]:
+    """embedded_kafka(version) -> the session's embedded Kafka of that version."""
+    return cache(kafka_factory)
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, stack: Stack) -> Broker:
+    """The Kafka of the stack."""
+    if stack.kafka == "embedded":
+        return request.getfixturevalue("embedded_kafka")(stack.version)
+    if stack.kafka == "docker":
         return request.getfixturevalue("compose_kafka")
-    if not re.fullmatch(r"[^:\s]+:\d+", choice):
-        raise pytest.UsageError(f"--kafka {choice}: must be embedded, docker or HOST:PORT")
-    return ExternalBroker(choice)
+    if not re.fullmatch(r"[^:\s]+:\d+", stack.kafka):
+        raise pytest.UsageError(f"--kafka {stack.kafka}: must be embedded, docker or HOST:PORT")
+    return ExternalBroker(stack.kafka)
 
 
 @pytest.fixture(scope="session")
@@ -155,10 +176,9 @@ def group(request: pytest.FixtureRequest, topic_prefix: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def susy(request: pytest.FixtureRequest):
+def susy(pytestconfig: pytest.Config, stack: Stack):
     """SUSY rows, a data frame of 19 columns."""
-    rows = request.config.getoption("--susy-rows")
-    return load(request.config.getoption("--susy"), rows, seed=SEED).frame
+    return load(pytestconfig.getoption("--susy"), stack.rows, seed=SEED).frame
 
 
 @pytest.fixture(scope="session")

@@ -15,23 +15,20 @@ from reproduction.claims import FAILS, KNOWN_FALSE, NOT_RUN, judge_claim, read_c
 from reproduction.readers import MODULES
 from reproduction.report import evidence
 from reproduction.report.sources import CLAIM_PROPERTY, TestRun
+from tests.stacks import Stack
 
 READERS = {module: reader for reader, module in MODULES.items()}
 CLAIMS = {claim.id: claim for claim in read_claims()}
 
 
 @pytest.fixture
-def observe(request: pytest.FixtureRequest) -> Callable[..., None]:
+def observe(request: pytest.FixtureRequest, stack: Stack) -> Callable[..., None]:
     """observe(claim id, what was seen, reader=module): keeps it, and fails if the claim does.
 
     A claim that needs all rows is not judged with fewer, and one that is known to be false passes.
     """
-    option = request.config.getoption
-    embedded = option("--kafka") == "embedded"
-    facts = {
-        "run.rows": option("--susy-rows"),
-        "run.kafka": option("--kafka-version") if embedded else f"at {option('--kafka')}",
-    }
+    at = "" if stack.kafka == "embedded" else "at "
+    facts = {"run.rows": stack.rows, "run.kafka": at + stack.name}
 
     def keep_and_judge(claim: str, observed: Any, reader: str = "") -> None:
         seen = {**facts, "run.reader": READERS.get(reader, ""), claim: observed}

@@ -11,7 +11,7 @@ import pytest
 
 from reproduction.report import machine
 from reproduction.report.benchmarks import Limit, Ratio
-from tests import isolated
+from tests import isolated, stacks
 from tests.benchmarks import storing, summary
 from tests.benchmarks.bounds import Floors, complaint
 from tests.benchmarks.sides import java as java_tools
@@ -85,9 +85,9 @@ def long_topic(make_filled) -> Topic:
 
 
 @pytest.fixture(scope="session")
-def java(request, kafka) -> dict[str, str] | None:
+def java(stack, kafka) -> dict[str, str] | None:
     """How Kafka's own tools are started; None without an embedded Kafka from 3.0 on."""
-    if request.config.getoption("--kafka") != "embedded" or kafka.version.startswith("2."):
+    if stack.kafka != "embedded" or kafka.version.startswith("2."):
         return None
     return java_tools.find(kafka.version)
 
@@ -210,6 +210,5 @@ def pytest_benchmark_update_machine_info(config, machine_info: dict) -> None:
     """Versions of what is measured; the commit is in pytest-benchmark's `commit_info`."""
     machine_info["memory_mb"] = round(psutil.virtual_memory().total / 2**20)
     machine_info["cores"] = os.cpu_count()
-    choice = config.getoption("--kafka")
-    machine_info["kafka"] = config.getoption("--kafka-version") if choice == "embedded" else choice
+    machine_info["kafka"] = stacks.chosen(config)[0].name
     machine_info["versions"] = {name: machine.version_of(name) for name in _PACKAGES}

@@ -45,9 +45,9 @@ def facts(
 
 
 @pytest.fixture(scope="session")
-def kafka_4(kafka_factory: Callable[..., Broker]) -> Broker:
+def kafka_4(embedded_kafka: Callable[[str], Broker]) -> Broker:
     """A broker of Kafka 4, which tensorflow-io cannot talk to."""
-    return kafka_factory("4.4.0", progress=False)
+    return embedded_kafka("4.4.0")
 
 
 @pytest.fixture

@@ -41,12 +41,10 @@ def options(folder, version: str) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def tutorial(tmp_path_factory, pytestconfig):
+def tutorial(tmp_path_factory, stack):
     """(finished run_tutorial.py, its artifacts folder)."""
     folder = tmp_path_factory.mktemp("artifacts")
-    return run(
-        "run_tutorial.py", *options(folder, pytestconfig.getoption("--kafka-version"))
-    ), folder
+    return run("run_tutorial.py", *options(folder, stack.version)), folder
 
 
 def test_runs_to_the_end(tutorial):
@@ -131,10 +129,10 @@ def test_leaves_its_results_and_no_process(tutorial):
 
 
 @pytest.mark.usefixtures("no_java_left")
-def test_ctrl_c_leaves_no_process(tmp_path, pytestconfig):
+def test_ctrl_c_leaves_no_process(tmp_path, stack):
     """SIGINT in the middle of the run, to all of it, as a terminal sends it."""
     process = subprocess.Popen(
-        command("run_tutorial.py", *options(tmp_path, pytestconfig.getoption("--kafka-version"))),
+        command("run_tutorial.py", *options(tmp_path, stack.version)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -193,10 +193,9 @@ def test_port_taken(tmp_path):
     assert "--port" in line
 
 
-def test_a_second_start_while_one_runs(tmp_path, pytestconfig):
-    version = pytestconfig.getoption("--kafka-version")
+def test_a_second_start_while_one_runs(tmp_path, stack):
     ports = free_ports(2)
-    start = ["--kafka-version", version, "--port", ports[0], "--zookeeper-port", ports[1]]
+    start = ["--kafka-version", stack.version, "--port", ports[0], "--zookeeper-port", ports[1]]
     try:
         first = run("02_start_kafka.py", *start, "--artifacts", tmp_path)
         assert first.returncode == 0, first.stderr

@@ -9,12 +9,14 @@ from reproduction.report.sources import read_sources
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
+import pytest
+from tests.stacks import Stack
+
 pytest_plugins = ["tests.summary"]
 
-def pytest_addoption(parser):
-    parser.addoption("--kafka", default="embedded")
-    parser.addoption("--kafka-version", default="3.9.2")
-    parser.addoption("--susy-rows", type=int, default=1000)
+@pytest.fixture
+def stack():
+    return Stack("embedded", "3.9.2", rows=1000)
 """
 CASES = """
 def test_holds(observe):

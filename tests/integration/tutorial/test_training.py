@@ -24,10 +24,8 @@ def test_training_lowers_the_loss(trained_model: TrainedModel):
     assert trained_model.accuracies[-1] > trained_model.accuracies[0]
 
 
-def test_accuracy_and_loss_of_each_epoch(
-    trained_model: TrainedModel, pytestconfig, reader: str, observe
-):
-    if pytestconfig.getoption("--susy-rows") != FULL_ROWS:
+def test_accuracy_and_loss_of_each_epoch(trained_model: TrainedModel, stack, reader: str, observe):
+    if stack.rows != FULL_ROWS:
         # The tutorial's figures are for all its rows; fewer of them teach less, not nothing.
         assert trained_model.accuracies[-1] > 0.7
     observe("train.accuracy", trained_model.accuracies, reader)

@@ -29,9 +29,11 @@ def read_all(topic: SusyTopic) -> dict[int, list[tuple[bytes, bytes]]]:
     return records
 
 
-@pytest.mark.parametrize("fixture", ["susy_train_topic", "susy_test_topic"])
-def test_acknowledged_is_sent_is_found(request: pytest.FixtureRequest, fixture: str):
-    topic: SusyTopic = request.getfixturevalue(fixture)
+@pytest.mark.parametrize("which", ["train", "test"])
+def test_acknowledged_is_sent_is_found(
+    susy_train_topic: SusyTopic, susy_test_topic: SusyTopic, which: str
+):
+    topic = {"train": susy_train_topic, "test": susy_test_topic}[which]
     found = read_all(topic)
     assert topic.acknowledged == len(topic.messages) == sum(map(len, found.values()))
     sent = list(zip(topic.messages.keys, topic.messages.values, strict=True))
