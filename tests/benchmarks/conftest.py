@@ -103,8 +103,9 @@ def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Rati
         storing.store(benchmark, walls)
         benchmark.extra_info.update(entry)
         title = entry["title"]
-        told = request.config.stash.setdefault(summary.VERDICTS, [])
-        told.extend((title, verdict) for verdict in verdicts)
+        request.node.user_properties += [
+            (summary.PROPERTY, summary.to_json(title, verdict)) for verdict in verdicts
+        ]
         complaints = [line for each in verdicts if (line := complaint(each))]
         if complaints:
             pytest.fail(f"{title}:\n" + "\n".join(complaints), pytrace=False)
@@ -193,13 +194,13 @@ def scale(settle) -> Callable[..., Comparison]:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """make test passes where nothing can be said; make bench does not."""
-    if "not bench" not in session.config.option.markexpr:
-        verdicts = session.config.stash.get(summary.VERDICTS, [])
-        session.exitstatus = summary.exit_status(session.exitstatus, verdicts)
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and "not bench" not in session.config.option.markexpr:
+        session.exitstatus = summary.exit_status(session.exitstatus, summary.verdicts(reporter))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    verdicts = terminalreporter.config.stash.get(summary.VERDICTS, [])
+    verdicts = summary.verdicts(terminalreporter)
     if verdicts:
         terminalreporter.section("benchmarks against their floors")
         for line in summary.lines(verdicts):

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-
-import pytest
+from dataclasses import asdict
 
 from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Limit, Ratio
+from tests import summary
 
 # sysexits.h's EX_TEMPFAIL: the machine was too busy to tell, try again.
 EXIT_UNKNOWN = 75
-VERDICTS = pytest.StashKey[list[tuple[str, Ratio | Limit]]]()
+PROPERTY = "benchmark"
+"""Name of the property under which a test says how it was judged."""
+
+
+def to_json(title: str, verdict: Ratio | Limit) -> str:
+    """A verdict as the value of a property."""
+    return json.dumps([title, type(verdict).__name__, asdict(verdict)])
+
+
+def verdicts(terminalreporter) -> list[tuple[str, Ratio | Limit]]:
+    """All that tests of this session have left as properties, with their titles."""
+    kinds = {"Ratio": Ratio, "Limit": Limit}
+    found = summary.properties(terminalreporter, PROPERTY)
+    return [(title, kinds[kind](**fields)) for title, kind, fields in found]
 
 
 def exit_status(status: int, verdicts: Sequence[tuple[str, Ratio | Limit]]) -> int:
