@@ -49,51 +49,26 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test tests-rest tests-tutorial tests-kafka-2.7.2 tests-readers test-latest tests-without-tensorflow-io test-docker package lint histories mutations structure faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package lint histories mutations structure faults faults-full bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
 	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
 
-# All tests on Kafka 3.9.2, and the tutorial's also on its own Kafka, with fewer rows and both readers.
-# Most of it is waiting, so it goes in four parts at the same time, about as long as each other; the
-# first prints as it goes, the others' output follows when all are done.
+# All tests on Kafka 3.9.2, and the tutorial's also on its own Kafka, with fewer rows. Most of it is
+# waiting, so four go at a time; tests/order.py says which stay together, and what goes first.
 PYTEST := $(RUN) -m pytest
-FAULTS_TESTS := $(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
-	      --junitxml=reports/tests-faults.xml
-READERS_TESTS := tests/integration/tfkafka tests/integration/test_tfio_defects.py
-LOGGED := tests-tutorial tests-kafka-2.7.2 tests-readers
+IN_PARALLEL := -n 4 --dist loadscope --benchmark-disable
 test: $(VENV)/installed lint
-	@mkdir -p reports
-	@rm -f reports/tests.xml reports/tests-unit.xml reports/tests-faults.xml $(LOGGED:%=reports/%.xml)
-	@$(MAKE) --no-print-directory --keep-going --jobs tests-rest $(LOGGED); status=$$?; \
-	  cat $(LOGGED:%=reports/%.log); \
+	@rm -f reports/tests.xml reports/tests-faults.xml
+	$(PYTEST) $(IN_PARALLEL) --junitxml=reports/tests.xml; status=$$?; \
 	  echo; $(REPORT); exit $$status
-
-tests-rest:
-	@$(PYTEST) tests/integration --ignore tests/integration/tutorial \
-	  $(READERS_TESTS:%=--ignore %) --junitxml=reports/tests.xml
-
-tests-tutorial:
-	@{ $(PYTEST) tests/unit tests/benchmarks --junitxml=reports/tests-unit.xml; first=$$?; \
-	   $(PYTEST) tests/integration/tutorial --reader tfio --junitxml=reports/$@.xml; \
-	   exit $$((first || $$?)); } > reports/$@.log 2>&1
-
-tests-kafka-2.7.2:
-	@{ $(PYTEST) tests/integration/tutorial --kafka-version 2.7.2 --susy-rows 10000 \
-	     --junitxml=reports/$@.xml; first=$$?; \
-	   $(FAULTS_TESTS); \
-	   exit $$((first || $$?)); } > reports/$@.log 2>&1
-
-tests-readers:
-	@$(PYTEST) $(READERS_TESTS) --junitxml=reports/$@.xml > reports/$@.log 2>&1
 
 test-latest:
 	$(MAKE) STACK=latest tests-without-tensorflow-io
 
 tests-without-tensorflow-io: $(VENV)/installed
-	@mkdir -p reports
-	$(PYTEST) tests/unit tests/integration/tutorial tests/integration/tfkafka \
+	$(PYTEST) tests/unit tests/integration/tutorial tests/integration/tfkafka $(IN_PARALLEL) \
 	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
 	  --junitxml=reports/tests-latest.xml
 
@@ -132,7 +107,8 @@ bench bench-full: $(VENV)/installed
 faults-full: export FAULTS = full
 faults faults-full: $(VENV)/installed
 	@rm -f reports/tests-faults.xml
-	$(FAULTS_TESTS); status=$$?; \
+	$(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
+	  --junitxml=reports/tests-faults.xml; status=$$?; \
 	$(REPORT); exit $$status
 
 fidelity: $(VENV)/installed

@@ -27,7 +27,7 @@ from tfkafka.testing.brokers.processes import free_ports
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-pytest_plugins = ["tests.summary"]
+pytest_plugins = ["tests.order", "tests.progress", "tests.summary"]
 
 SEED = 1
 
