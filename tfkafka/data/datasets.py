@@ -24,7 +24,7 @@ from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
 from tfkafka.reading.prefetch import Prepared, read_ahead
 from tfkafka.reading.progress import Place, ReadLog
-from tfkafka.reading.ranges import Bounds, Last, identify, read, resolve
+from tfkafka.reading.ranges import Bounds, Identity, Last, identify, read, resolve_and_identify
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed chunks may be large: they cost less a record.
@@ -112,13 +112,13 @@ class KafkaDataset(ChunkedDataset):
         create.check(settings)
         bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
         self._settings, self._limits = settings, limits
-        self._resolve: Callable[[], list[OffsetRange]] = lambda: resolve(
-            settings, limits, topic, chosen, start, stop
+        self._resolve: Callable[[], tuple[list[OffsetRange], Identity]] = lambda: (
+            resolve_and_identify(settings, limits, topic, chosen, start, stop)
         )
         self._max_records, self._batch_size = max_records, batch_size
         self._has_metadata = metadata or dead_letter_topic is not None
-        self._identity = identify(settings, limits, topic)
-        self.ranges: list[OffsetRange] = self._resolve()
+        self.ranges: list[OffsetRange]
+        self.refresh()
         self._begin = Place()
         self._expected: int | None = None
         self._log = ReadLog(self._begin)
@@ -149,8 +149,7 @@ class KafkaDataset(ChunkedDataset):
             tfkafka.write("localhost:9092", "clicks", ["one more"])
             dataset.refresh()
         """
-        self._identity = identify(self._settings, self._limits, self._identity.topic)
-        self.ranges = self._resolve()
+        self.ranges, self._identity = self._resolve()
 
     def chunks(self) -> tf.data.Dataset[Any]:
         """The same with whole chunks as elements: a first axis of any length but 0.
@@ -295,8 +294,8 @@ class KafkaDataset(ChunkedDataset):
         return dataset
 
     def _begin_at(self, place: Place, saved: Manifest) -> None:
-        self._resolve = lambda: list(saved.ranges)
-        self.ranges = self._resolve()
+        self._resolve = lambda: (list(saved.ranges), saved.identity)
+        self.refresh()
         self._begin, self._stream.skip = place, place.skip
         self._log = ReadLog(place)
         self._expected = None if saved.counts is None else saved.counts["read"]

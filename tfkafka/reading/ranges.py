@@ -61,8 +61,7 @@ class Identity:
 
 def identify(settings: Mapping[str, object], limits: Limits, topic: str) -> Identity:
     """Return which topic this is now. Raises TopicError: no such topic. ReadError: no broker."""
-    cluster = Cluster(settings, limits.broker_timeout)
-    return Identity(topic, cluster.cluster_id(), cluster.describe(topic).identity)
+    return _identity(Cluster(settings, limits.broker_timeout), topic)
 
 
 def resolve(
@@ -91,6 +90,34 @@ def resolve(
         ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
     """
     cluster = Cluster(settings, limits.broker_timeout)
+    return _resolve(cluster, topic, partitions, start, stop)
+
+
+def resolve_and_identify(
+    settings: Mapping[str, object],
+    limits: Limits,
+    topic: str,
+    partitions: Sequence[int] | None,
+    start: Bounds,
+    stop: Bounds,
+) -> tuple[list[OffsetRange], Identity]:
+    """Return what `resolve` returns, and which topic it is of."""
+    cluster = Cluster(settings, limits.broker_timeout)
+    identity = _identity(cluster, topic)
+    return _resolve(cluster, topic, partitions, start, stop), identity
+
+
+def _identity(cluster: Cluster, topic: str) -> Identity:
+    return Identity(topic, cluster.cluster_id(), cluster.describe(topic).identity)
+
+
+def _resolve(
+    cluster: Cluster,
+    topic: str,
+    partitions: Sequence[int] | None,
+    start: Bounds,
+    stop: Bounds,
+) -> list[OffsetRange]:
     partitions = _existing(cluster, topic, partitions)
     first = cluster.first_offsets(topic, partitions)
     ends = cluster.end_offsets(topic, partitions)

@@ -21,11 +21,6 @@ LENGTHS = (600, 300, 40)
 
 
 @pytest.fixture
-def servers(kafka) -> str:
-    return kafka.bootstrap_servers
-
-
-@pytest.fixture
 def rows(servers, make_topic) -> str:
     """A topic of three partitions of CSV rows, of which one is bad."""
     topic, generator = make_topic(3), np.random.default_rng(1)
