@@ -1,15 +1,15 @@
 """tf.data readers for Apache Kafka.
 
-TensorFlow is imported when a name that needs it is first used.
+TensorFlow is imported only when a name that needs it is first used.
 """
 
 from __future__ import annotations
 
 import importlib
 
-# Type checkers know it by its name. `typing` has it too, and takes several times as long to import
-# as all of this. Jedi, which completes names in notebooks, goes by the value: this one it cannot
-# tell, so it looks into both branches.
+# Type checkers recognise this name. Importing it from `typing` would take several times as long as
+# this whole module. Jedi, which completes names in notebooks, evaluates the condition. It cannot
+# evaluate `bool()`, so it looks into both branches.
 TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from tfkafka.client.admin import Admin, GroupPartition, format_group, format_topic
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.decoding.csv import CsvDecoder
 else:
-    # Not for type checkers: to them any name would be there.
+    # Hidden from type checkers: with it, they would accept any name.
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

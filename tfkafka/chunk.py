@@ -1,6 +1,6 @@
-"""The chunk: columns of records, which flow from Kafka to a model.
+"""The chunk: columns of records on their way from Kafka to a model.
 
-Nothing here knows a Kafka client. Columns are NumPy arrays, laid out as Apache Arrow lays them out
+This module depends on no Kafka client. Columns are NumPy arrays in Apache Arrow's layout
 (https://arrow.apache.org/docs/format/Columnar.html, "Variable-size Binary Layout").
 """
 
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_TIMESTAMP = -1
-# Of a bytes object beside its content (sys.getsizeof(b"") in CPython), and of the pointer to it.
+# A bytes object without its content (sys.getsizeof(b"") in CPython), and the pointer to it.
 BYTES_OBJECT_SIZE = 33 + 8
 
 Scalar = TypeVar("Scalar", bound=np.generic)
-# Of a column: its buffer, offsets and nulls.
+# A column's buffer, offsets and nulls.
 ArrowLayout = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]
 
 
@@ -33,12 +33,12 @@ class TopicPartition(NamedTuple):
         return f"topic {self.topic}, partition {self.partition}"
 
 
-# For each partition the offset of the record that comes next.
+# The offset of the next record of each partition.
 Positions = Mapping[TopicPartition, int]
 
 
 class Position(NamedTuple):
-    """Where a record is."""
+    """The position of a record."""
 
     topic: str
     partition: int
@@ -69,7 +69,7 @@ class OffsetRange:
         return max(0, self.stop - self.start)
 
     def since(self, offset: int) -> OffsetRange:
-        """Return what is left of the range from `offset` on."""
+        """Return the rest of the range, from `offset`."""
         return replace(self, start=min(max(self.start, offset), self.stop))
 
     def __str__(self) -> str:
@@ -77,10 +77,10 @@ class OffsetRange:
 
 
 class Column:
-    """A column of byte strings, of which any may be null.
+    """A column of byte strings, any of which may be null.
 
-    It keeps the form in which it was made, Python's bytes or one buffer, and makes the other form
-    when that is first asked for. Treat what it returns as read-only.
+    It keeps the form it was made from, bytes objects or one buffer. The other form is made when it
+    is first needed. Treat the returned arrays as read-only.
     """
 
     def __init__(self, made_of: NDArray[np.object_] | ArrowLayout):
@@ -102,20 +102,20 @@ class Column:
         Args:
             buffer: uint8.
             offsets: int64 [n + 1], ascending.
-            nulls: bool [n]; the entry of a null is empty.
+            nulls: bool [n]; a null entry has no bytes in `buffer`.
         """
         return cls((buffer, offsets, nulls))
 
     @property
     def entries(self) -> NDArray[np.object_]:
-        """Object [n]: bytes, None where an entry is null."""
+        """Object [n]: bytes, or None where an entry is null."""
         if self._entries is None:
             self._entries = _entries(*self._arrow)
         return self._entries
 
     @property
     def buffer(self) -> NDArray[np.uint8]:
-        """uint8: the bytes of all entries, one after another, at `offsets`."""
+        """uint8: the bytes of all entries, one after another."""
         return self._arrow[0]
 
     @property
@@ -137,7 +137,7 @@ class Column:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the column takes, in the form in which it was made."""
+        """The memory of the column, in bytes, in the form it was made from."""
         if not self._is_of_buffer:
             return _content_size(self.entries.tolist()) + BYTES_OBJECT_SIZE * len(self)
         _, offsets, nulls = self._arrow
@@ -147,7 +147,7 @@ class Column:
         return len(self._arrow[2] if self._entries is None else self._entries)
 
     def __getitem__(self, index: slice) -> Column:
-        """Return consecutive entries as a view: nothing is copied where the step is 1."""
+        """Return a slice of the entries: a view where the step is 1."""
         if self._entries is not None:
             return Column(self._entries[index])
         buffer, offsets, nulls = self._arrow
@@ -158,7 +158,7 @@ class Column:
         return Column((buffer, offsets[start : stop + 1], nulls[start:stop]))
 
     def take(self, indices: NDArray[np.int64]) -> Column:
-        """Return the entries at these indices, in this order."""
+        """Return the entries at these indices, in the order given."""
         return Column(self.entries[indices])
 
     @property
@@ -176,7 +176,7 @@ def _content_size(entries: list[bytes | None]) -> int:
 
 
 def concat_columns(columns: Sequence[Column]) -> Column:
-    """Return one column of the entries of several, one after another."""
+    """Return one column with the entries of several, one column after another."""
     return Column(np.concatenate([column.entries for column in columns]))
 
 
@@ -204,16 +204,16 @@ class Chunk:
     """Records of one or several partitions, each partition's in the order of its offsets.
 
     Attributes:
-        values, keys: of the records; a null value is a tombstone.
-        sources: the partitions that `source` names by index; not each of them need have a record.
-        source: int32 [n].
-        offsets: int64 [n].
+        values, keys: the records' values and keys; a null value is a tombstone.
+        sources: the partitions that `source` refers to by index; some may have no record here.
+        source: int32 [n], each record's index in `sources`.
+        offsets: int64 [n], each record's offset.
         timestamps: int64 [n], ms since 1970 (UTC), -1 where a record has none; None where they
-            were not asked for.
+            were not requested.
         headers: object [n], for each record a list of (name, bytes or None) in their order; a name
-            may occur more than once. None where they were not asked for.
-        generation: of the assignment under which the records were read; it grows with each
-            rebalance.
+            may occur more than once. None where they were not requested.
+        generation: the generation of the assignment under which the records were read; it grows
+            with each rebalance.
     """
 
     values: Column
@@ -233,7 +233,7 @@ class Chunk:
         return self._part(self.values[index], self.keys[index], index)
 
     def select(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Chunk:
-        """Return the records at these indices (int64) or where this mask (bool [n]) is true."""
+        """Return the records at the indices `chosen` (int64), or where it (bool [n]) is true."""
         if chosen.dtype != np.bool_:
             indices = np.asarray(chosen, np.int64)
         elif chosen.all():
@@ -255,13 +255,13 @@ class Chunk:
         )
 
     def without(self, lost: Iterable[TopicPartition]) -> Chunk:
-        """Return the records that are of none of these partitions."""
+        """Return the records of all other partitions than these."""
         lost = set(lost)
         is_kept = np.array([source not in lost for source in self.sources], np.bool_)
         return self.select(is_kept[self.source]) if len(self) else self
 
     def of_generation(self, generation: int) -> Chunk:
-        """Return the same records as of another generation."""
+        """Return the same records under another generation."""
         return self if self.generation == generation else replace(self, generation=generation)
 
     @cached_property
@@ -276,14 +276,14 @@ class Chunk:
 
     @property
     def metadata(self) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-        """Timestamps and headers. Raises ValueError where they were not asked for."""
+        """The timestamps and headers. Raises ValueError where they were not requested."""
         if self.timestamps is None or self.headers is None:
             raise ValueError("the chunk was read without timestamps and headers")
         return self.timestamps, self.headers
 
     @cached_property
     def next_offsets(self) -> dict[TopicPartition, int]:
-        """For each partition that has a record here, the offset after its last one."""
+        """The offset after the last record, for each partition that has a record here."""
         if not len(self):
             return {}
         if len(self.sources) == 1:
@@ -295,7 +295,7 @@ class Chunk:
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of memory that the records take."""
+        """The memory of the records, in bytes."""
         arrays: list[NDArray[np.generic] | None] = [self.source, self.offsets, self.timestamps]
         headers = 0 if self.headers is None else sum(map(_headers_size, self.headers))
         return (
@@ -306,7 +306,7 @@ class Chunk:
         )
 
     def position(self, index: int) -> Position:
-        """Return where the record at `index` is."""
+        """Return the position of the record at `index`."""
         topic, partition = self.sources[int(self.source[index])]
         return Position(topic, partition, int(self.offsets[index]))
 
@@ -320,10 +320,10 @@ def empty(generation: int = 0) -> Chunk:
 
 
 def concat(chunks: Sequence[Chunk]) -> Chunk:
-    """Return the records of several chunks, one chunk after another, as one.
+    """Return one chunk with the records of several, one chunk after another.
 
-    Its generation is the oldest one: ask what is still current before, not after. Timestamps and
-    headers are kept where all of them have them.
+    It has the lowest of their generations: select the records that are still current before, not
+    after. Timestamps and headers are kept where all the chunks have them.
     """
     chunks = [chunk for chunk in chunks if len(chunk)] or list(chunks[:1])
     if not chunks:
@@ -351,7 +351,7 @@ def concat(chunks: Sequence[Chunk]) -> Chunk:
 
 
 def split(chunks: Sequence[Chunk], records: int) -> tuple[list[Chunk], list[Chunk]]:
-    """Return the first so many records, and the others."""
+    """Return the first `records` records, and the others."""
     first, rest, missing = [], [], records
     for chunk in chunks:
         first += [chunk[:missing]] if missing else []

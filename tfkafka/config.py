@@ -1,6 +1,6 @@
-"""Settings of Kafka clients, as librdkafka names them.
+"""Settings of Kafka clients, under librdkafka's names.
 
-librdkafka's list, with meanings and defaults:
+librdkafka lists them, with meanings and defaults:
 https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md
 """
 
@@ -14,39 +14,38 @@ from dataclasses import dataclass
 from tfkafka.errors import ConfigurationError
 
 DEFAULT_SERVERS = "localhost:9092"
-# tensorflow-io's way to mark a setting of a topic; librdkafka takes those like all others.
+# tensorflow-io marks topic settings with this prefix; librdkafka accepts them without it.
 TOPIC_PREFIX = "conf.topic."
 
 PREFETCH_BYTES = 32 << 20
 BROKER_TIMEOUT_MS = 30_000
-# A stream_timeout: the stream never ends.
+# The value of `stream_timeout` with which a stream never ends.
 FOREVER = -1
 
-# What tfkafka sets. Of each client first what a user may change, then, as ..._FIXED, what not.
+# What tfkafka sets: ..._DEFAULTS, which a user may change, and ..._FIXED, which they may not.
 _QUIET = {"bootstrap.servers": DEFAULT_SERVERS, "log_level": 0}
 CONSUMER_DEFAULTS: dict[str, object] = {
     **_QUIET,
-    # The client asks a broker again so soon after its queue was full; the default of 1 s halves the
+    # How soon the client fetches again after its queue was full. The default of 1 s halves the
     # speed of a fast reader.
     "fetch.queue.backoff.ms": 10,
 }
 CONSUMER_FIXED: dict[str, object] = {
     "enable.partition.eof": True,
-    # Commits are this library's business: librdkafka's own would go by what it delivered, used or
-    # not.
+    # tfkafka commits by itself: librdkafka would commit whatever it has delivered, used or not.
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
 }
-# Of a consumer that reads ranges: no group is joined, yet librdkafka wants a name.
+# For a consumer that reads ranges. It joins no group, but librdkafka requires a group name.
 RANGES_DEFAULTS: dict[str, object] = {"group.id": "tfkafka-reader"}
-# An offset that is gone is an error; to go on elsewhere would skip or repeat records.
+# A missing offset is an error: continuing elsewhere would skip or repeat records.
 RANGES_FIXED: dict[str, object] = {"auto.offset.reset": "error"}
 # librdkafka prints fatal errors at any log level; exactly-once inference raises them.
 _silent = logging.getLogger("tfkafka.librdkafka")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
-# How clients of exactly-once inference come back after a broker's death. With librdkafka's own way,
-# which is to forget all brokers and begin with the bootstrap list, some calls hung for minutes.
+# How clients of exactly-once inference recover after a broker died. librdkafka's default is to
+# forget all brokers and start from the bootstrap list; with it, some calls hung for minutes.
 RECOVERY: dict[str, object] = {
     "metadata.recovery.strategy": "none",
     "reconnect.backoff.max.ms": 1000,
@@ -54,19 +53,19 @@ RECOVERY: dict[str, object] = {
 }
 EXACTLY_ONCE_DEFAULTS: dict[str, object] = {**RECOVERY, "session.timeout.ms": 10_000}
 EXACTLY_ONCE_FIXED: dict[str, object] = {
-    # Also means: committed offsets are read only once no transaction on them is open.
+    # Committed offsets, too, are then read only once no transaction on them is open.
     "isolation.level": "read_committed",
-    # A record that was deleted before it was read is an error, and no silent skip.
+    # A record that was deleted before it was read is an error, not a silent skip.
     "auto.offset.reset": "error",
-    # All partitions are given back before others are assigned: nothing in work outlasts that.
+    # All partitions are revoked before new ones are assigned: no work in progress outlasts that.
     "partition.assignment.strategy": "range",
     "group.protocol": "classic",
 }
-# A broker that comes back is to be noticed soon: the client's default is 10 s.
+# Notice soon that a broker is back: the client's default is 10 s.
 ADMIN_DEFAULTS: dict[str, object] = {**_QUIET, "reconnect.backoff.max.ms": 1000}
-# What a record may measure is the broker's to judge.
+# The broker decides how large a record may be.
 _ANY_SIZE = {"message.max.bytes": 100_000_000}
-# As the Java client and kafka-python do: a key has the same partition whoever writes.
+# The Java client and kafka-python use it too: a key has the same partition whoever writes it.
 _PARTITIONER = {"partitioner": "murmur2_random"}
 WRITER_DEFAULTS: dict[str, object] = {
     **_QUIET,
@@ -74,13 +73,13 @@ WRITER_DEFAULTS: dict[str, object] = {
     **_PARTITIONER,
     "enable.idempotence": True,
     "linger.ms": 20,
-    # `max.message.bytes` of a topic limits a whole batch: 100 kB is small enough for almost any,
-    # and large enough for speed. A larger record is a batch by itself, and the broker's to judge.
+    # A topic's `max.message.bytes` limits a whole batch. 100 kB is small enough for almost any
+    # topic, and large enough for speed. A larger record is sent as a batch of its own.
     "batch.size": 100_000,
     "queue.buffering.max.messages": 1_000_000,
 }
-# A callback in Python for each record would be the slowest part: only failures are called back, and
-# what `flush` leaves is counted.
+# A Python callback for each record would be the slowest part: only failures have one, and what
+# `flush` leaves in the queue is counted.
 WRITER_FIXED: dict[str, object] = {"delivery.report.only.error": True}
 TRANSACTIONS_DEFAULTS: dict[str, object] = {
     **_QUIET,
@@ -89,7 +88,7 @@ TRANSACTIONS_DEFAULTS: dict[str, object] = {
     **RECOVERY,
     "linger.ms": 5,
     "batch.size": 1_000_000,
-    # The broker's "not yet" to a new transaction is asked again soon.
+    # Retry soon where the broker is not yet ready for the next transaction.
     "retry.backoff.ms": 10,
     "queue.buffering.max.messages": 1_000_000,
 }
@@ -110,10 +109,10 @@ class Limits:
     """How much is read ahead, and how long a broker may be away.
 
     Args:
-        chunk_records: records of a chunk at most.
-        chunk_bytes: bytes of memory of a chunk, about; a chunk has one record at least.
-        prefetch_bytes: bytes of records that are held ready, about.
-        broker_timeout: ms without any answer of a broker after which reading fails.
+        chunk_records: maximum number of records in a chunk.
+        chunk_bytes: approximate memory of a chunk, in bytes; a chunk has at least one record.
+        prefetch_bytes: approximate size of the records that are read ahead, in bytes.
+        broker_timeout: ms without any answer from a broker after which reading fails.
     """
 
     chunk_records: int = 4096
@@ -133,7 +132,7 @@ class Limits:
 
 
 class Settings(dict[str, object]):
-    """Settings by name. Its text masks passwords and keys, so that it can be printed and logged."""
+    """Settings by name. `str` and `repr` mask passwords and keys, for printing and logging."""
 
     def __repr__(self) -> str:
         shown = {name: "***" if is_secret(name) else value for name, value in self.items()}
@@ -143,15 +142,15 @@ class Settings(dict[str, object]):
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of this setting must not be printed."""
+    """Return whether the value of this setting must not be printed."""
     return _SECRET.search(name) is not None
 
 
 def parse(configuration: Configuration) -> Settings:
-    """Settings from `["name=value", ...]` or a mapping.
+    """Return the settings in `["name=value", ...]` or a mapping.
 
-    A value may contain "=". A name may begin with `conf.topic.`, as tensorflow-io wants it for
-    settings of topics. Names are checked when a client is made with them, see `client.create`.
+    A value may contain "=". A name may begin with `conf.topic.`, as tensorflow-io requires for
+    topic settings. Names are checked when a client is created with them: see `client.create`.
 
     Raises:
         ConfigurationError: an entry has no "=" or no name.
@@ -170,9 +169,9 @@ def parse(configuration: Configuration) -> Settings:
 def consumer_settings(
     servers: str | Iterable[str] | None, configuration: Configuration
 ) -> Settings:
-    """Settings of a consumer; `servers` takes precedence over what `configuration` says."""
+    """Return the settings of a consumer; `servers` takes precedence over `configuration`."""
     settings = parse(configuration)
-    if "metadata.broker.list" in settings:  # librdkafka's other name of it; the last one would win
+    if "metadata.broker.list" in settings:  # librdkafka's alias; the last one set would win
         settings.setdefault("bootstrap.servers", settings.pop("metadata.broker.list"))
     if servers is not None:
         settings["bootstrap.servers"] = servers if isinstance(servers, str) else ",".join(servers)
@@ -181,28 +180,31 @@ def consumer_settings(
 
 
 def whole_number(settings: Mapping[str, object], name: str, default: int) -> int:
-    """Return a setting that is a whole number, given as such or as text."""
+    """Return a setting that is a whole number, given as an int or as text."""
     return int(str(settings.get(name, default)))
 
 
 def connection_settings(settings: Mapping[str, object]) -> Settings:
-    """Those of them that say where a cluster is and who asks: for a producer beside a consumer."""
+    """Return only the settings that locate a cluster and authenticate the client.
+
+    A producer takes them from the consumer that it accompanies.
+    """
     kept = (name for name in settings if _CONNECTION.match(name))
     return Settings({name: settings[name] for name in kept})
 
 
 def with_read_ahead(settings: Mapping[str, object], limits: Limits) -> Settings:
-    """Settings of a consumer that holds no more than its share of `limits.prefetch_bytes`.
+    """Return the settings, with librdkafka's share of `limits.prefetch_bytes` as its limit.
 
-    A quarter is librdkafka's queue, a quarter the answer of a broker that is under way: librdkafka
-    limits `fetch.max.bytes` to the size of its queue.
+    A quarter is for librdkafka's queue. Another is for the response in flight: librdkafka limits
+    `fetch.max.bytes` to the size of its queue.
     """
     queue_kilobytes = max(1, min(limits.prefetch_bytes >> 12, 2_097_151))
     return Settings({"queued.max.messages.kbytes": queue_kilobytes, **settings})
 
 
 def is_cooperative(settings: Mapping[str, object]) -> bool:
-    """Whether a rebalance of a group takes away only the partitions that move."""
+    """Return whether a rebalance of the group revokes only the partitions that move."""
     strategy = str(settings.get("partition.assignment.strategy", ""))
     return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
 
@@ -213,7 +215,7 @@ def isolation_level(settings: Mapping[str, object]) -> str:
 
 
 def begins_at_end(settings: Mapping[str, object]) -> bool:
-    """Whether a group without a committed offset begins at the end of a partition."""
+    """Return whether a group without a committed offset begins at the end of a partition."""
     reset = settings.get("auto.offset.reset", "latest")
     return reset not in ("earliest", "smallest", "beginning")
 
@@ -225,7 +227,7 @@ def _text(name: object) -> str:
 def _split(entry: str) -> tuple[str, str]:
     name, equals, value = entry.partition("=")
     if not equals or not name.strip():
-        # The entry itself may be a password that lost its name: it is not repeated here.
+        # The entry is not quoted: it may be a password whose name was left out.
         raise ConfigurationError(
             "an entry of configuration is not of the form name=value: "
             'write for example "session.timeout.ms=7000"'

@@ -1,37 +1,36 @@
-"""Exceptions that tfkafka raises; the text of each is one line: what, where, what to do.
+"""Exceptions that tfkafka raises. Each message is one line: what, where, what to do.
 
-Each has `topic`, `partition` and `offset` as data, None where it is not about one of these.
+Each has `topic`, `partition` and `offset` attributes, None where they do not apply.
 
 TfkafkaError
 ├── BrokerError           a broker could not be started, reached or stopped
-├── TopicError            a topic is missing, exists already, or has another shape
+├── TopicError            a topic is missing, already exists, or has a different shape
 ├── ConfigurationError    a setting is unknown or refused (also a ValueError)
 ├── ReadError             records could not be read
 │   └── OffsetError       an offset is outside its partition, or records are gone
 ├── WriteError            a record was not acknowledged
-├── CommitError           offsets of a group were refused
+├── CommitError           the broker refused a group's offsets
 ├── BadRecordError       a record could not be decoded
-├── PredictionsError      predictions are not one for each input
-├── ManifestError         a manifest cannot be read, or is of other records
+├── PredictionsError      there is not exactly one prediction for each input
+├── ManifestError         a manifest cannot be read, or describes other records
 ├── CheckpointError       a checkpoint could not be saved or read
-└── TransactionError      a transaction failed, and another attempt will not change that
+└── TransactionError      a transaction failed, and a retry will not help
     ├── AbortedError      it was aborted: the producer can begin another
     ├── UnusableError     a client hangs or has failed: new ones are needed
-    └── FencedError       the broker refuses this client for good
+    └── FencedError       the broker refuses this client permanently
 """
 
 from __future__ import annotations
 
 
 class TfkafkaError(Exception):
-    """Base of all errors that tfkafka raises on purpose.
+    """Base class of all errors that tfkafka raises on purpose.
 
     Attributes:
-        topic: the name of the topic that the error is about; None where it is about none, or
-            about several.
-        partition: its number; None where the error is about no single partition.
-        offset: of the record that the error is about, or that was asked for; None where there is
-            none.
+        topic: the name of the topic; None where the error concerns no topic, or several.
+        partition: the number of the partition; None where the error concerns no single one.
+        offset: the offset of the record in question, or the one that was requested; None where
+            there is none.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class BrokerError(TfkafkaError):
 
 
 class TopicError(TfkafkaError):
-    """A topic is missing, exists already, or does not have the requested shape."""
+    """A topic is missing, already exists, or does not have the requested shape."""
 
 
 class ConfigurationError(TfkafkaError, ValueError):
@@ -61,11 +60,11 @@ class ConfigurationError(TfkafkaError, ValueError):
 
 
 class ReadError(TfkafkaError):
-    """Records could not be read: broker gone, access refused, topic deleted while reading."""
+    """Records could not be read: broker away, access refused, or topic deleted while reading."""
 
 
 class OffsetError(ReadError):
-    """An offset is outside its partition, or records that were asked for have been deleted."""
+    """An offset is outside its partition, or the requested records have been deleted."""
 
 
 class WriteError(TfkafkaError):
@@ -81,28 +80,28 @@ class BadRecordError(TfkafkaError):
 
 
 class PredictionsError(TfkafkaError):
-    """Committed predictions are not exactly one for each input."""
+    """There is not exactly one committed prediction for each input."""
 
 
 class ManifestError(TfkafkaError, ValueError):
-    """A manifest or a state cannot be read, or is not of what it is used for."""
+    """A manifest or state cannot be read, or does not belong to what it is used with."""
 
 
 class CheckpointError(TfkafkaError):
-    """A checkpoint could not be saved or read, or its folder is in use or of another training."""
+    """A checkpoint could not be saved or read; or its folder is in use, or of another training."""
 
 
 class TransactionError(TfkafkaError):
-    """A transaction failed for a reason that another attempt will not change."""
+    """A transaction failed for a reason that a retry will not change."""
 
 
 class AbortedError(TransactionError):
-    """The transaction was aborted: nothing of it counts, and the producer can begin another."""
+    """The transaction was aborted: none of it counts, and the producer can begin another."""
 
 
 class UnusableError(TransactionError):
-    """A client hangs or has failed for good: new clients can go on."""
+    """A client hangs or has failed permanently: new clients can continue."""
 
 
 class FencedError(TransactionError):
-    """The broker refuses this client for good: for a newer one of the same name, or as too late."""
+    """The broker refuses this client permanently: a newer one has its name, or it is too late."""
