@@ -1,7 +1,7 @@
-"""Topics, and how far consumer groups are: create, describe, delete, committed offsets, lag.
+"""Topics (create, describe, delete) and consumer groups (committed offsets, lag).
 
-What is described can be printed as Kafka's own `kafka-topics --describe` and
-`kafka-consumer-groups --describe` print it.
+Descriptions can be printed as Kafka's own `kafka-topics --describe` and
+`kafka-consumer-groups --describe` print them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition of a topic; brokers are named by their ids."""
+    """One partition of a topic; brokers are given by their ids."""
 
     number: int
     leader: int
@@ -51,7 +51,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic, with the settings that are not Kafka's built-in defaults."""
+    """A topic, with those of its settings that are not Kafka's built-in defaults."""
 
     name: str
     partitions: tuple[Partition, ...]
@@ -59,15 +59,16 @@ class Topic:
 
     @property
     def replication_factor(self) -> int:
-        """Return how many brokers have each partition."""
+        """The number of brokers that have each partition."""
         return len(self.partitions[0].replicas)
 
 
 @dataclass(frozen=True)
 class GroupPartition:
-    """How far a consumer group is in one partition, and which member reads it.
+    """A consumer group's progress in one partition, and the member that reads it.
 
-    `committed` and `lag` are None where nothing was committed, member fields where nobody reads.
+    `committed` and `lag` are None where no offset was committed; `consumer_id`, `host` and
+    `client_id` are None where no member reads the partition.
 
     Example:
         for row in tfkafka.Admin("localhost:9092").describe_group("my-group"):
@@ -85,16 +86,16 @@ class GroupPartition:
 
     @property
     def lag(self) -> int | None:
-        """Return how many offsets are not committed yet."""
+        """The number of offsets that are not committed yet."""
         return None if self.committed is None else self.end - self.committed
 
 
 class Admin:
-    """Administers a Kafka cluster.
+    """An administration client for a Kafka cluster.
 
     Args:
         bootstrap_servers: `HOST:PORT[,HOST:PORT]`.
-        configuration: further librdkafka settings, such as those of a secured cluster.
+        configuration: more librdkafka settings, such as those of a secured cluster.
 
     Every method raises BrokerError where no broker answers within 10 s.
 
@@ -106,14 +107,14 @@ class Admin:
 
     def __init__(self, bootstrap_servers: str, configuration: Mapping[str, object] | None = None):
         self.bootstrap_servers = bootstrap_servers
-        # All records count, also those of an open transaction.
+        # All records count, including those of an open transaction.
         settings = {"isolation.level": "read_uncommitted", **(configuration or {})}
         settings["bootstrap.servers"] = bootstrap_servers
         self._cluster = Cluster(settings, REQUEST_TIMEOUT_MS, BrokerError, self._unreachable)
         self._client = self._cluster.client
 
     def topics(self) -> list[str]:
-        """Names of all topics but Kafka's internal ones, sorted."""
+        """Return the names of all topics except Kafka's internal ones, sorted."""
         names = self._metadata().topics
         return sorted(name for name in names if not name.startswith("__"))
 
@@ -124,9 +125,9 @@ class Admin:
         replication_factor: int = 1,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """Create a topic; returns when each of its partitions has a leader.
+        """Create a topic, and wait until each of its partitions has a leader.
 
-        Raises TopicError where it exists already, saying its partitions and records.
+        Raises TopicError where it already exists; the message has its partitions and records.
         """
         request = NewTopic(name, partitions, replication_factor, config=dict(settings or {}))
         try:
@@ -143,7 +144,10 @@ class Admin:
         )
 
     def delete_topic(self, name: str) -> None:
-        """Delete a topic and its records; returns when it is gone. TopicError if it is missing."""
+        """Delete a topic and its records, and wait until it is gone.
+
+        Raises TopicError where there is none.
+        """
         try:
             self._once(lambda: self._client.delete_topics([name])[name])
         except KafkaException as error:
@@ -154,7 +158,7 @@ class Admin:
         wait_for(lambda: name not in self.topics(), f"topic {name} to be gone", error=TopicError)
 
     def describe_topic(self, name: str) -> Topic:
-        """A topic as it is now. Raises TopicError where there is none."""
+        """Return the current description of a topic. Raises TopicError where there is none."""
         found = self._metadata().topics.get(name)
         if found is None:
             raise self._cluster.missing(name)
@@ -165,25 +169,28 @@ class Admin:
         return Topic(name, partitions, self._settings(name))
 
     def end_offsets(self, name: str) -> dict[int, int]:
-        """For each partition, the offset that its next record will get."""
+        """Return for each partition the offset that its next record will get."""
         return self._cluster.end_offsets(name, self._cluster.partitions(name))
 
     def record_count(self, name: str) -> int:
-        """Offsets between beginning and end of all partitions: the records of a plain topic."""
+        """Return the number of offsets between the beginnings and ends of all partitions.
+
+        It is the number of records unless compaction or transactions left offsets without one.
+        """
         partitions = self._cluster.partitions(name)
         first = self._cluster.first_offsets(name, partitions)
         end = self._cluster.end_offsets(name, partitions)
         return sum(end[partition] - first[partition] for partition in end)
 
     def describe_group(self, group: str) -> list[GroupPartition]:
-        """How far a group is, a row for each partition that it committed or that a member reads.
+        """Return a group's progress, a row for each partition that it committed or reads.
 
-        Empty for a group that is not known.
+        Empty for an unknown group.
         """
         if not self._groups_are_kept():
             return []
-        # In this order: asked for offsets, a coordinator that is still loading gives an answer on
-        # which librdkafka 2.16 crashes; asked for members, it does not.
+        # Members first: where the coordinator is still loading, its answer to a request for offsets
+        # crashes librdkafka 2.16; its answer to a request for members does not.
         members = self._members(group)
         committed = self._committed(group)
         keys = sorted({*committed, *members})
@@ -202,7 +209,7 @@ class Admin:
         ]
 
     def has_members(self, group: str) -> bool:
-        """Whether a consumer is in the group now."""
+        """Return whether the group has a member now."""
         if not self._groups_are_kept():
             return False
         return self._description(group).state not in (
@@ -211,12 +218,12 @@ class Admin:
         )
 
     def member_ids(self, group: str, instance: str) -> set[str]:
-        """The ids of a group's members whose `group.instance.id` this is."""
+        """Return the ids of the group's members whose `group.instance.id` is `instance`."""
         members = self._description(group).members
         return {m.member_id for m in members if m.group_instance_id == instance}
 
     def _metadata(self) -> ClusterMetadata:
-        # Of all topics: a question for one could create it, where brokers are set so.
+        # For all topics: a request for one could create it where brokers create topics.
         return self._ask(lambda timeout_s: self._client.list_topics(timeout=timeout_s))
 
     def _leaders(self, name: str) -> int:
@@ -224,10 +231,10 @@ class Admin:
         return sum(info.leader >= 0 for info in topic.partitions.values()) if topic else 0
 
     def _groups_are_kept(self) -> bool:
-        """Whether the topic of all groups' offsets exists; returns when it can be asked.
+        """Return whether the topic of all groups' offsets exists, once it has its leaders.
 
-        It is made when the first group appears. librdkafka 2.16 waits forever on closing where
-        a question about a group timed out because that topic was not there yet.
+        It is created with the first group. librdkafka 2.16 waits forever on closing where a
+        request about a group timed out because that topic did not exist yet.
         """
         topic = self._metadata().topics.get(OFFSETS_TOPIC)
         if topic is None:
@@ -261,18 +268,18 @@ class Admin:
         }
 
     def _description(self, group: str) -> ConsumerGroupDescription:
-        """Once the group's coordinator has loaded it."""
+        """Return a group's description, once its coordinator has loaded it."""
         description: ConsumerGroupDescription = self._answer(
             lambda: self._client.describe_consumer_groups([group])[group]
         )
         return description
 
     def _answer(self, request: Callable[[], Future[Answer]]) -> Answer:
-        """What the future of a request brings; asked again while something passes."""
+        """Return the result of a request's future; the request is repeated on transient errors."""
         return self._ask(lambda timeout_s: self._cluster.result(request(), timeout_s))
 
     def _once(self, request: Callable[[], Future[object]]) -> None:
-        """The same for what is not to be asked twice. Raises KafkaException where it is refused."""
+        """Send a request that must not be repeated. Raises KafkaException where it is refused."""
         try:
             request().result(REQUEST_TIMEOUT_MS / 1000)
         except TimeoutError as error:
@@ -301,10 +308,11 @@ class Admin:
 
 
 class OffsetReport:
-    """Tells a group, which has no members, how far one is: for monitoring; it is never read.
+    """Progress reported as the offsets of a group without members: for monitoring, never read.
 
     Args:
-        settings: of a consumer; where the cluster is and who asks are taken from them.
+        settings: a consumer's settings; only the address of the cluster and the credentials are
+            used.
     """
 
     def __init__(self, settings: Mapping[str, object], group: str, topic: str):
@@ -313,7 +321,7 @@ class OffsetReport:
         self._answer: Future[ConsumerGroupTopicPartitions] | None = None
 
     def send(self, positions: Mapping[int, int]) -> None:
-        """Set the group's offsets; does not wait, and leaves out what is too much."""
+        """Set the group's offsets without waiting; does nothing while a report is under way."""
         if self._answer is not None and not self._answer.done():
             return
         offsets = [Place(self._topic, *position) for position in positions.items()]
@@ -322,7 +330,7 @@ class OffsetReport:
         ).values()
 
     def refusal(self) -> str | None:
-        """Wait for the answer to the last report: None, or why it was refused."""
+        """Wait for the answer to the last report, and return why it was refused, or None."""
         if self._answer is None:
             return None
         try:
@@ -338,7 +346,7 @@ class OffsetReport:
 
 
 def format_topic(topic: Topic) -> str:
-    """A topic as `kafka-topics --describe` of Kafka 2.7 prints it.
+    """Return a topic's description as `kafka-topics --describe` of Kafka 2.7 prints it.
 
     Example:
         admin = tfkafka.Admin("localhost:9092")
@@ -371,7 +379,7 @@ GROUP_COLUMNS = (
 
 
 def format_group(rows: list[GroupPartition]) -> str:
-    """A group as `kafka-consumer-groups --describe` prints it.
+    """Return a group's progress as `kafka-consumer-groups --describe` prints it.
 
     Example:
         admin = tfkafka.Admin("localhost:9092")
@@ -399,7 +407,7 @@ def format_group(rows: list[GroupPartition]) -> str:
 
 
 def _is_default(entry: ConfigEntry) -> bool:
-    source: object = entry.source  # a number, whatever its type says in confluent-kafka 2.16
+    source: object = entry.source  # a number in confluent-kafka 2.16, whatever its type
     return entry.is_default or source == ConfigSource.DEFAULT_CONFIG.value
 
 

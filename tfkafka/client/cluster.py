@@ -1,7 +1,7 @@
-"""Questions to a cluster: which topics and partitions there are, and where these begin and end.
+"""Queries to a cluster: its topics, their partitions, and where these begin and end.
 
-One rule for time-outs: a question is asked again until `timeout_ms` have passed, as long as what
-goes wrong may pass; then ReadError says what the broker or the connection said last.
+All queries handle time-outs alike: after a transient error a query is repeated until `timeout_ms`
+have passed; then ReadError quotes the last error of the broker or the connection.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
 Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
-# Beyond the time-out of a request, for librdkafka to say that it is over.
+# Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
 class TopicDescription:
-    """A topic as the cluster knows it.
+    """A topic as the cluster describes it.
 
     Attributes:
-        identity: differs between a topic and one of the same name that was created after it was
-            deleted; None from a broker before Kafka 2.8.
-        partitions: their numbers, ascending.
+        identity: the topic's id; a topic that is deleted and created again has a new one. None
+            from a broker before Kafka 2.8.
+        partitions: the numbers of its partitions, ascending.
     """
 
     identity: str | None
@@ -47,18 +47,19 @@ class TopicDescription:
 
 
 class Cluster:
-    """Asks a cluster.
+    """A client that queries a cluster.
 
-    Every method raises `error` where no broker answers within `timeout_ms`, or it refuses, and
-    TopicError where there is no such topic.
+    Every method raises `error` where no broker answers within `timeout_ms`, or the broker refuses,
+    and TopicError where there is no such topic.
 
     Args:
-        settings: of a consumer; where the cluster is and who asks are taken from them. With
-            `isolation.level` read_committed, librdkafka's default, a partition ends before the
-            first open transaction.
-        timeout_ms: how long a question may take.
-        error: what is raised.
-        unreachable: makes of what was asked, and of a reason, the error where nobody answers.
+        settings: a consumer's settings; only the address of the cluster and the credentials are
+            used. With `isolation.level` read_committed, librdkafka's default, a partition ends
+            before the first open transaction.
+        timeout_ms: how long a query may take.
+        error: the class of error to raise.
+        unreachable: returns the error to raise where no broker answers; called with the subject
+            of the query and the reason.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Cluster:
             wanted = TopicCollection([topic])
             [answer] = self.client.describe_topics(wanted, request_timeout=timeout_s).values()
             found = self.result(answer, timeout_s)
-            # From a broker without topic ids (before Kafka 2.8) the id is all zeros.
+            # A broker without topic ids (before Kafka 2.8) returns an id of zeros.
             bits = found.topic_id.get_most_significant_bits()
             identity = str(found.topic_id) if bits else None
             return TopicDescription(identity, sorted(p.id for p in found.partitions))
@@ -114,7 +115,7 @@ class Cluster:
         return self._offsets(topic, partitions, OffsetSpec.earliest())
 
     def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """Return for each of these partitions the end: its last readable offset plus 1."""
+        """Return the end of each of these partitions: its last readable offset plus 1."""
         return self._offsets(topic, partitions, OffsetSpec.latest())
 
     def offsets_at(self, topic: str, partitions: Iterable[int], time_ms: int) -> dict[int, int]:
@@ -136,13 +137,13 @@ class Cluster:
         topic: str | None = None,
         passing: frozenset[int] = codes.TRANSIENT,
     ) -> Answer:
-        """Ask until there is an answer.
+        """Repeat a query until it is answered, and return the answer.
 
         Args:
-            what: named in errors.
-            question: called with the seconds that it may take; raises KafkaException.
-            topic: the one that is asked for; where it is missing, TopicError says so.
-            passing: codes of errors after which it is asked again.
+            what: the subject of the query, for error messages.
+            question: sends the query; called with its time-out in seconds; raises KafkaException.
+            topic: the topic that is queried; where it is missing, TopicError is raised.
+            passing: codes of the errors after which the query is repeated.
         """
         deadline = time.monotonic() + self._timeout_s
         while True:
@@ -161,7 +162,7 @@ class Cluster:
 
     @staticmethod
     def result(future: Future[Answer], timeout_s: float) -> Answer:
-        """Return what a future of confluent-kafka's admin client brings."""
+        """Return the result of a future of confluent-kafka's admin client."""
         return future.result(timeout_s + _GRACE_S)
 
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
@@ -182,7 +183,7 @@ class Cluster:
         return self.ask(f"topic {topic}", question, topic, passing=passing)
 
     def _why(self, reason: KafkaError | None) -> str:
-        """What the connection said last tells more than a time-out."""
+        """Return the connection's last error instead of a time-out: it says more."""
         if reason is None or reason.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
             return self._reason or (reason.str() if reason else "no answer")
         return reason.str()
@@ -203,6 +204,6 @@ def missing_topic(topic: str, servers: object) -> TopicError:
 
 
 def is_deleted(client: confluent_kafka.Consumer, topic: str, timeout_s: float) -> bool:
-    """Whether a topic that was there is there no more. Raises KafkaException."""
+    """Return whether an existing topic has been deleted. Raises KafkaException."""
     found = client.list_topics(topic, timeout=timeout_s).topics[topic]
     return found.error is not None and found.error.code() in codes.MISSING

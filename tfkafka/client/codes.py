@@ -1,4 +1,4 @@
-"""What each error code of Kafka means to tfkafka, in one table.
+"""How tfkafka classifies Kafka's error codes.
 
 Codes that begin with an underscore are librdkafka's own; the others come from a broker:
 https://kafka.apache.org/protocol#protocol_error_codes
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError
 
-# A broker is away or moves; the client tries again by itself.
+# A broker is away, or a leader or coordinator moves; the client retries by itself.
 TRANSIENT = frozenset(
     {
         KafkaError._TRANSPORT,
@@ -34,9 +34,9 @@ MISSING = frozenset(
         KafkaError.UNKNOWN_TOPIC_ID,
     }
 )
-# The partition does not have the offset, and the client was told not to choose another.
+# The partition does not have the offset, and the client is set not to choose another.
 OUT_OF_RANGE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
-# The broker refuses this client, and will not change its mind.
+# The broker refuses this client permanently.
 REFUSED = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -71,7 +71,7 @@ FENCED = frozenset(
         KafkaError._FATAL,
     }
 )
-# The membership in a group was lost: its records come again, to whoever has the partition now.
+# The membership in a group was lost: its records are delivered again, to the new member.
 LOST_MEMBERSHIP = frozenset(
     {
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -83,7 +83,7 @@ LOST_MEMBERSHIP = frozenset(
         KafkaError.FENCED_INSTANCE_ID,
     }
 )
-# A broker that the metadata names as a leader or coordinator does not know it yet.
+# The metadata names a broker as leader or coordinator, and the broker does not know it yet.
 NOT_YET_LED = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -102,9 +102,9 @@ NOT_YET_LOADED = frozenset(
 
 
 def is_fencing(error: BaseException | None) -> bool:
-    """Whether this exception says that a newer client of the same name may have taken over.
+    """Return whether a newer client of the same name may have taken over.
 
-    Looks at the exception itself and at its cause.
+    Checks the exception itself and its cause.
     """
     for each in (error, getattr(error, "__cause__", None)):
         reason = each.args[0] if each is not None and each.args else None

@@ -1,4 +1,4 @@
-"""A Kafka consumer: polls chunks, tells errors apart, and knows whether a broker is there."""
+"""A Kafka consumer that polls chunks, classifies errors, and detects that no broker answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 PROBE_AFTER_S = 1.0
-# A broker answers in turn: after a fetch that waits for records, its `fetch.wait.max.ms` long.
+# A broker answers in order: first a fetch, which waits up to `fetch.wait.max.ms` for records.
 FETCH_WAIT_MS = 500
 PROBE_MARGIN_S = 0.4
 FIRST_RECORDS = 256
@@ -38,11 +38,11 @@ OnPartitions = Callable[[list[TopicPartition]], None]
 
 @dataclass(frozen=True)
 class Polled:
-    """What one call of `Consumer.poll` got.
+    """The result of one call of `Consumer.poll`.
 
     Attributes:
-        chunk: records.
-        ends: partitions whose end was reached, and the offset of that end.
+        chunk: the records.
+        ends: the partitions whose end was reached, with the offset of that end.
     """
 
     chunk: Chunk
@@ -50,19 +50,19 @@ class Polled:
 
 
 class Consumer:
-    """A consumer of confluent-kafka, and what its broker said last. For one thread.
+    """A consumer of confluent-kafka with its broker's last error. Use it from one thread only.
 
-    Its methods raise ReadError where reading cannot go on, OffsetError where records are gone, and
-    ConfigurationError for settings that librdkafka refuses.
+    Its methods raise ReadError where reading cannot continue, OffsetError where records are gone,
+    and ConfigurationError where librdkafka refuses a setting.
 
     Args:
-        settings: of the consumer.
+        settings: the consumer's settings.
         limits: how much a chunk holds, and how long a broker may be away.
-        topics: that are read; their existence is checked while there are no records.
+        topics: the topics to read; their existence is checked while no records arrive.
         metadata: whether chunks have timestamps and headers.
-        alone: the partition that is read, if it is the only one.
-        on_commit: called while polling with the answer to each `commit_soon`, in their order: an
-            error or None, and the positions that the broker has accepted.
+        alone: the only partition that is read, where there is one.
+        on_commit: called during `poll` with the answer to each `commit_soon`, in order: an error
+            or None, and the positions that the broker accepted.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Consumer:
         settings = config.with_read_ahead(config.CONSUMER_DEFAULTS | dict(settings), limits)
         wait_ms = config.whole_number(settings, "fetch.wait.max.ms", FETCH_WAIT_MS)
         self._probe_timeout_s = wait_ms / 1000 + PROBE_MARGIN_S
-        # A broker that is frozen keeps connections open: give up on it before the caller does.
+        # A frozen broker keeps connections open: give up on it before the caller does.
         patience_ms = max(limits.broker_timeout, 1000 * self._probe_timeout_s + 1000)
         settings.setdefault("socket.timeout.ms", int(min(60_000, patience_ms)))
         settings |= {**config.CONSUMER_FIXED, "error_cb": self._note}
@@ -95,9 +95,9 @@ class Consumer:
         self._size = FIRST_RECORDS
 
     def poll(self, timeout_s: float, at_most: int | None = None) -> Polled:
-        """Wait for a record, `timeout_s` at most, then take what follows at once.
+        """Wait at most `timeout_s` for a record, then take those that follow at once.
 
-        Runs the callbacks of `subscribe` and `on_commit`; what they raise, it raises.
+        Calls the callbacks of `subscribe` and `on_commit`, and raises what they raise.
         """
         size = self._size if at_most is None else max(1, min(self._size, at_most))
         with self._explained():
@@ -113,38 +113,38 @@ class Consumer:
             for event in filled.events
             if self._judge(event) and event.source is not None and event.offset is not None
         }
-        # After an end more records may have come.
+        # More records may have arrived after an end.
         read = filled.chunk.next_offsets
         return Polled(filled.chunk, {s: end for s, end in ends.items() if end >= read.get(s, 0)})
 
     def assign(self, ranges: Iterable[OffsetRange]) -> None:
-        """Read from the beginning of these ranges on, without a group."""
+        """Read from the beginnings of these ranges, without a group."""
         self.start_at({each.source: each.start for each in ranges})
 
     def start_at(self, positions: Positions) -> None:
-        """Read these partitions and no others, from these offsets on.
+        """Read only these partitions, from these offsets.
 
-        OFFSET_BEGINNING, OFFSET_END: where the partition begins or ends. OFFSET_INVALID: where the
-        group has committed, else as `auto.offset.reset` says.
+        OFFSET_BEGINNING, OFFSET_END: where the partition begins or ends. OFFSET_INVALID: at the
+        group's committed offset; without one, as `auto.offset.reset` says.
         """
         with self._explained():
             self._consumer.assign(_places(positions))
 
     def start_again_at(self, positions: Positions) -> None:
-        """The same for some of the partitions of a member that keeps the others."""
+        """Do the same for some partitions; the member keeps its others as they are."""
         with self._explained():
             self._consumer.incremental_unassign(_places(positions))
             self._consumer.incremental_assign(_places(positions))
 
     def leave_out(self, partitions: Iterable[TopicPartition]) -> None:
-        """Read these partitions no more."""
+        """Stop reading these partitions."""
         with self._explained():
             self._consumer.incremental_unassign(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
 
     def subscribe(
         self, on_assign: OnPartitions, on_revoke: OnPartitions, on_lost: OnPartitions
     ) -> None:
-        """Join the group. `on_revoke`: offsets can still be committed; `on_lost`: they cannot."""
+        """Join the group. Offsets can still be committed in `on_revoke`, but not in `on_lost`."""
 
         def assigned(
             _consumer: confluent_kafka.Consumer, partitions: list[confluent_kafka.TopicPartition]
@@ -164,24 +164,27 @@ class Consumer:
             )
 
     def unsubscribe(self) -> None:
-        """Leave the group; partitions are given back while polling."""
+        """Leave the group; partitions are revoked while polling."""
         with self._explained():
             self._consumer.unsubscribe()
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        """Fetch nothing of these. What was fetched is thrown away, and fetched again later."""
+        """Stop fetching these. Records already fetched are thrown away, and fetched again later."""
         with self._explained():
             self._consumer.pause(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        """Fetch these again."""
+        """Fetch these partitions again."""
         with self._explained():
             self._consumer.resume(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
 
     def committed(
         self, partitions: Iterable[TopicPartition], timeout_s: float
     ) -> tuple[dict[TopicPartition, int], str | None]:
-        """Return the group's offsets, those partitions left out that have none; and why not all."""
+        """Return the group's offsets, and why some could not be read, or None.
+
+        Partitions without a committed offset are left out.
+        """
         places = _places(dict.fromkeys(partitions, OFFSET_INVALID))
         if not places:
             return {}, None
@@ -194,15 +197,15 @@ class Consumer:
         return offsets, reasons[0] if reasons else None
 
     def commit_soon(self, positions: Positions) -> None:
-        """Send offsets; the answer comes to `on_commit` while polling."""
+        """Send offsets; `on_commit` is called with the answer while polling."""
         with self._explained():
             self._consumer.commit(offsets=_places(positions), asynchronous=True)
 
     def commit(self, positions: Positions) -> None:
         """Commit offsets and wait for the answer.
 
-        Raises CommitError where the broker refuses for another reason than that the membership was
-        lost: then the records come again, to whoever has the partition now.
+        Raises CommitError where the broker refuses them. A lost membership is no error: the records
+        are delivered again, to the member that has the partition now.
         """
         if not positions:
             return
@@ -215,28 +218,28 @@ class Consumer:
             raise failure
 
     def group_metadata(self) -> object:
-        """Return what proves to a transaction that offsets come from the group's present member."""
+        """Return what proves to a transaction that offsets come from a current group member."""
         return self._consumer.consumer_group_metadata()
 
     def member_id(self) -> str:
-        """Return this member's id, as soon as the broker has sent it; "" before."""
+        """Return this member's id, or "" until the broker has sent it."""
         return self._consumer.memberid() or ""
 
     def close(self) -> None:
-        """Leave the group, if there is one, and let go of the connections."""
+        """Leave the group, if there is one, and close the connections."""
         with self._explained():
             self._consumer.close()
 
     def go_on(self) -> None:
-        """Nobody has listened since the last call of `poll`: that was no silence of the broker."""
+        """Restart the broker's time-out: nobody has polled, so its silence means nothing."""
         self._heard = self._probed = time.monotonic()
 
     def is_alive(self) -> bool:
-        """Whether a broker was heard, as late as it can be while there are no records."""
+        """Return whether a broker answered as recently as it must while no records arrive."""
         return self._unheard_s() < 2 * (PROBE_AFTER_S + self._probe_timeout_s)
 
     def failure(self, what: str) -> ReadError:
-        """Return the error to raise where there was silence for too long."""
+        """Return the error to raise where no broker has answered for too long."""
         return ReadError(
             f"{what}: no answer from Kafka at {self.servers} for "
             f"{self._limits.broker_timeout} ms ({self._reason})",
@@ -247,7 +250,7 @@ class Consumer:
         return time.monotonic() - self._heard
 
     def _silent(self) -> None:
-        """Silence may mean that there are no records, or no broker, or no topic: ask."""
+        """Ask the broker whether silence means no records, no broker or no topic."""
         now = time.monotonic()
         if now - self._probed >= PROBE_AFTER_S:
             self._probed = now
@@ -275,7 +278,10 @@ class Consumer:
             )
 
     def _judge(self, event: Event) -> bool:
-        """Whether this is the end of a partition; a passing error is noted, another one raised."""
+        """Return whether this is the end of a partition.
+
+        A transient error is noted; any other is raised.
+        """
         code, reason = event.error.code(), event.error.str()
         if code == KafkaError._PARTITION_EOF:
             return True
@@ -288,7 +294,7 @@ class Consumer:
             reason = f"the broker has no such record, it was deleted since ({reason})"
         elif code in codes.MISSING:
             reason = f"topic or partition is not there ({reason})"
-        # An error of the whole client has neither.
+        # An error of the whole client has no topic and no partition.
         topic, partition = event.source or (None, None)
         where = str(event.source or f"topic {self._names()}")
         if event.offset is not None:
@@ -302,9 +308,9 @@ class Consumer:
             self._fatal = error
 
     def _adapt(self, chunk: Chunk) -> None:
-        """Ask next time for as many records as fit chunk_bytes, going by these.
+        """Ask next time for as many records as fit into chunk_bytes, judged by this chunk.
 
-        But for not many times as many as now: the first ones are wanted soon.
+        The number grows at most GROWTH times: the first records are wanted soon.
         """
         mean = max(1, chunk.nbytes // len(chunk))
         fitting = min(self._limits.chunk_records, self._limits.chunk_bytes // mean)
@@ -312,7 +318,7 @@ class Consumer:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """No exception of confluent-kafka leaves this room."""
+        """Convert exceptions of confluent-kafka: none may leave this package."""
         try:
             yield
         except KafkaException as error:
@@ -327,12 +333,12 @@ class Consumer:
 
 
 def is_fenced(error: BaseException) -> bool:
-    """Whether reading failed because a newer member of the same name may have taken over."""
+    """Return whether a newer member of the same name may have taken over, so reading failed."""
     return codes.is_fencing(error)
 
 
 def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> None:
-    """Commit for a group that one has left; Kafka accepts it while the group has no member."""
+    """Commit for a group after leaving it; Kafka accepts it while the group has no member."""
     if not positions:
         return
     chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
@@ -346,9 +352,10 @@ def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> 
 def _answer(
     error: KafkaError | None, partitions: list[confluent_kafka.TopicPartition]
 ) -> tuple[CommitError | None, dict[TopicPartition, int]]:
-    """What the answer to a commit means: an error to raise, and the positions that were accepted.
+    """Return what a commit's answer means: an error to raise, and the positions accepted.
 
-    A lost membership is no error: the records come again, to the member that has them now.
+    A lost membership is no error: the records are delivered again, to the member that has the
+    partition now.
     """
     for partition in partitions:
         reason = error or partition.error

@@ -1,6 +1,6 @@
-"""Clients of confluent-kafka, made with settings that librdkafka has checked.
+"""Clients of confluent-kafka, created with settings that librdkafka has checked.
 
-The names of settings come from librdkafka itself, so they are those of the installed version.
+The names of settings come from the installed librdkafka.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
 
 
 def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str, object]) -> Client:
-    """A confluent-kafka client (`Consumer`, `Producer`, ...) with these settings.
+    """Return a confluent-kafka client (`Consumer`, `Producer`, ...) with these settings.
 
     Raises:
-        ConfigurationError: librdkafka does not know a name (the nearest known ones are named) or
+        ConfigurationError: librdkafka does not know a name (the message suggests similar ones), or
             refuses a value.
     """
     if settings.get("group.id") == "":
@@ -44,20 +44,20 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
 
 
 def check(settings: Mapping[str, object]) -> None:
-    """Raise ConfigurationError if a consumer could not be made with these settings."""
+    """Raise ConfigurationError if a consumer cannot be created with these settings."""
     unconnected = {k: v for k, v in settings.items() if k != "bootstrap.servers"}
-    # Without an address nothing is connected to.
+    # Without an address the client makes no connection.
     fixed = {"log_level": 0, "error_cb": lambda _error: None}
     make_client(confluent_kafka.Consumer, {"group.id": "any", **unconnected, **fixed}).close()
 
 
 def nearest_names(name: str) -> list[str]:
-    """At most three names that librdkafka knows and that are spelled like `name`."""
+    """Return at most three of librdkafka's settings that are spelled like `name`."""
     return difflib.get_close_matches(name, known_names(), n=3)
 
 
 def known_names() -> list[str]:
-    """All settings of the installed librdkafka; empty where its library file is not found."""
+    """Return all settings of the installed librdkafka; none where its library is not found."""
     library = _librdkafka()
     if library is None:
         return []

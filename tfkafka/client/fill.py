@@ -1,4 +1,4 @@
-"""From what a Kafka client delivers to chunks: the filler."""
+"""The filler: makes chunks of what a Kafka client delivers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from tfkafka.chunk import NO_TIMESTAMP, Chunk, Column, TopicPartition, concat, empty
 
-# How long a chunk that is not full yet may wait for more records.
+# How long a chunk that is not full may wait for more records.
 LINGER_S = 0.01
-# So many messages at a time: a new message is then made of memory that is still in the processor's
-# cache, and another thread gets Python's lock now and then.
+# Few enough messages at a time that a new one reuses memory still in the processor's cache, and
+# that other threads get Python's lock now and then.
 PIECE_RECORDS = 1024
 
-# In half the time of a loop in Python.
+# Called by `map`, which takes half the time of a loop in Python.
 _ERROR, _VALUE, _KEY, _TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _HEADERS = map(
     methodcaller,
     ("error", "value", "key", "topic", "partition", "offset", "timestamp", "headers"),
@@ -31,7 +31,7 @@ _ERROR, _VALUE, _KEY, _TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _HEADERS = map(
 
 @dataclass(frozen=True)
 class Event:
-    """What came in place of a record: the end of a partition, or an error, of it or of all."""
+    """What arrived in place of a record: a partition's end, or an error of it or of the client."""
 
     error: KafkaError
     source: TopicPartition | None
@@ -40,27 +40,27 @@ class Event:
 
 @dataclass(frozen=True)
 class Filled:
-    """What one call of `Filler.fill` got."""
+    """The result of one call of `Filler.fill`."""
 
     chunk: Chunk
     events: Sequence[Event] = ()
 
 
 class Filler(Protocol):
-    """Takes from a client what is there, as columns."""
+    """Takes the records that a client has received, as columns."""
 
     def fill(self, timeout_s: float, at_most: int) -> Filled:
-        """Wait for a record, `timeout_s` at most, then take what follows at once."""
+        """Wait at most `timeout_s` for a record, then take those that follow at once."""
 
 
 class PythonFiller:
-    """Makes chunks of confluent-kafka's messages, which are dropped at once.
+    """Makes chunks of confluent-kafka's messages, and drops the messages at once.
 
     Args:
         consumer: confluent-kafka's.
         metadata: whether chunks have timestamps and headers.
-        alone: the one partition that all records come from, where that is known: then they need
-            not be looked at one by one.
+        alone: the only partition that is read, where there is one: the partition of each record
+            need not be looked up then.
     """
 
     def __init__(
@@ -161,9 +161,9 @@ def _headers(messages: list[Message]) -> NDArray[np.object_]:
 
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Without Python's garbage collector, which would look for cycles after every 700 messages.
+    """Pause Python's garbage collector, which would look for cycles after every 700 messages.
 
-    They have none; looking takes as long as reading.
+    Messages have none, and the search takes as long as the reading.
     """
     was_enabled = gc.isenabled()
     gc.disable()

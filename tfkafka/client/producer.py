@@ -1,4 +1,4 @@
-"""Records into topics: back-pressure, and every acknowledgement checked."""
+"""Writing records to topics, with back-pressure and every acknowledgement checked."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Fault(Protocol):
 
 
 class _Refused(KafkaException):
-    """A record was refused before it was sent: the one of this number, from 0."""
+    """A record was refused before it was sent; `number` counts from 0."""
 
     def __init__(self, reason: KafkaError, number: int):
         super().__init__(reason)
@@ -46,14 +46,14 @@ class _Refused(KafkaException):
 
 
 class _Options(TypedDict, total=False):
-    """Further arguments of `confluent_kafka.Producer.produce`."""
+    """More arguments of `confluent_kafka.Producer.produce`."""
 
     on_delivery: OnDelivery
     partition: int
 
 
 class RecordWriter:
-    """Puts records into a producer's queue; waits where that is full.
+    """Puts records into a producer's queue, and waits while it is full.
 
     Args:
         producer: confluent-kafka's.
@@ -72,7 +72,7 @@ class RecordWriter:
         self._options: _Options = {} if on_delivery is None else {"on_delivery": on_delivery}
 
     def put(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
-        """Put (value, key, headers) of records into the queue, and return how many there were.
+        """Put records, each (value, key, headers), into the queue, and return their number.
 
         Raises:
             KafkaException: a record was refused.
@@ -113,10 +113,10 @@ class RecordWriter:
 
 
 class Producer:
-    """A producer whose every acknowledgement is checked.
+    """A producer that checks every acknowledgement.
 
     Args:
-        settings: of the producer; they take precedence over `config.WRITER_DEFAULTS`.
+        settings: the producer's settings; they take precedence over `config.WRITER_DEFAULTS`.
         timeout_s: how long acknowledgements may take.
     """
 
@@ -132,13 +132,13 @@ class Producer:
         self._reason = "no answer"
 
     def connect(self, topic: str) -> None:
-        """Raise WriteError at once where no broker is or it knows no such topic.
+        """Raise WriteError at once where no broker answers, or the topic does not exist.
 
-        The idempotent producer asks for its identity every 500 ms: an open connection spares a
-        turn.
+        The idempotent producer requests its id every 500 ms: an open connection saves one such
+        interval.
         """
         try:
-            # Asked for all topics: a question for one could create it, where brokers are set so.
+            # For all topics: a request for one could create it where brokers create topics.
             found = self._producer.list_topics(timeout=self._timeout_s).topics.get(topic)
         except KafkaException as error:
             raise WriteError(f"topic {topic}: {error.args[0].str()}", topic=topic) from error
@@ -146,9 +146,9 @@ class Producer:
             raise WriteError(str(missing_topic(topic, self._servers)), topic=topic)
 
     def send(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
-        """Write (value, key, headers) of records; return their number once all are acknowledged.
+        """Write records, each (value, key, headers); return their number once all are acknowledged.
 
-        Raises WriteError: counts what was not written, and names the first of what was refused.
+        Raises WriteError, with the number of records not written and the first of those refused.
         """
         self._failed.clear()
         unacknowledged = 1
@@ -164,7 +164,7 @@ class Producer:
             ) from error
         finally:
             if unacknowledged:
-                # What is not acknowledged by now must not hold up the end of the process.
+                # Records without acknowledgement must not delay the end of the process.
                 self._producer.purge()
         self._check(topic, count, unacknowledged)
         return count
@@ -196,11 +196,11 @@ class Producer:
 
 
 class DeadLetterWriter:
-    """Writes records that cannot be decoded to a topic, each one once. One producer for all.
+    """Writes records that cannot be decoded to a topic, each one once, with one producer.
 
     Args:
-        settings: of the connection.
-        topic: written to; see `dead_letters`.
+        settings: settings of the connection.
+        topic: the topic to write to; see `dead_letters`.
     """
 
     def __init__(self, settings: Mapping[str, object], topic: str):
@@ -219,7 +219,7 @@ class DeadLetterWriter:
         try:
             self._producer.send(self._topic, dead_letters(chunk, fresh))
         except WriteError as error:
-            # What it says later of these records must not be taken for others.
+            # A late answer about these records must not be counted for others.
             self._producer = None
             raise WriteError(
                 f"cannot write bad records, the first of them from "
@@ -230,9 +230,10 @@ class DeadLetterWriter:
 
 
 def dead_letters(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
-    """Yield the records of these faults as they are kept: with value, key and headers of their own.
+    """Yield the records of these faults as dead letters, with their own value, key and headers.
 
-    And with the headers `tfkafka.reason`, `tfkafka.topic`, `tfkafka.partition`, `tfkafka.offset`.
+    The headers `tfkafka.reason`, `tfkafka.topic`, `tfkafka.partition` and `tfkafka.offset` are
+    added.
     """
     _, headers = chunk.metadata
     for fault in faults:
@@ -257,21 +258,21 @@ def write(
     configuration: config.Configuration = None,
     timeout_s: float = TIMEOUT_S,
 ) -> int:
-    """Write records and return their number once all are acknowledged by the broker.
+    """Write records and return their number once the broker has acknowledged all of them.
 
     Args:
         servers: `HOST:PORT[,HOST:PORT]`.
-        topic: must exist, also where the broker would create it.
-        values: one a record; None is a tombstone.
-        keys: as many as values, or None for records without key.
-        partition: of all records; None: by key, as Java clients do.
+        topic: the topic; it must exist, even where the broker would create it.
+        values: one for each record; None is a tombstone.
+        keys: as many as values, or None for records without keys.
+        partition: the partition of all records; None: chosen by key, as Java clients do.
         configuration: librdkafka's settings.
         timeout_s: seconds that the acknowledgements may take once all records are in the queue.
 
     Raises:
-        WriteError: at least one record was not acknowledged; counts them, and names the first of
-            those that were refused.
-        ConfigurationError: an unknown setting.
+        WriteError: at least one record was not acknowledged; the message has their number, and the
+            first of those that were refused.
+        ConfigurationError: a setting is unknown or refused.
         ValueError: keys and values differ in number.
 
     Example:

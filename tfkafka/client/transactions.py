@@ -1,7 +1,8 @@
-"""Kafka transactions: records and consumed offsets, committed as one or not at all.
+"""Kafka transactions: records and consumed offsets, committed together or not at all.
 
-Errors are told apart as librdkafka asks: retriable ones are tried again, abortable ones abort the
-transaction, and after all others the producer cannot be used any more. Every call has a deadline.
+Errors are classified as librdkafka requires: after a retriable error the call is retried, an
+abortable one aborts the transaction, and after any other the producer can no longer be used. Every
+call has a deadline.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ from tfkafka.errors import (
     UnusableError,
 )
 
-# A call that brought nothing for so long is taken for one that hangs. Seen after a broker had died
-# and come back: some call never returned, while a new producer went on at once.
+# A call without progress for this long is considered hung. Seen after a broker had died and come
+# back: some call never returned, while a new producer continued at once.
 PROGRESS_S = 8.0
 _CALL_S = 2.0
-# So long for a whole transaction, all calls together: send_offsets_to_transaction was seen to wait
-# forever, whatever its time-out, when the broker had gone away.
+# The time-out of a whole transaction. send_offsets_to_transaction was seen to wait forever,
+# whatever its own time-out, when the broker had gone away.
 TRANSACTION_S = 10.0
 
 Outgoing = Mapping[str, Iterable[Record]]
 
 
 class TransactionalProducer:
-    """A producer that does nothing outside of a transaction.
+    """A producer that writes only in transactions.
 
     Args:
-        settings: of the connection.
-        transactional_id: the same one after each restart: the broker then aborts what the former
-            process left open, and refuses that process from then on.
-        timeout_ms: after so long the broker aborts a transaction that nobody ends.
+        settings: settings of the connection.
+        transactional_id: must be the same after each restart: the broker then aborts the
+            transaction that the previous process left open, and refuses that process from then on.
+        timeout_ms: after this time the broker aborts a transaction that is still open.
     """
 
     def __init__(self, settings: Mapping[str, object], transactional_id: str, timeout_ms: int):
@@ -58,20 +59,20 @@ class TransactionalProducer:
         )
 
     def connect(self) -> None:
-        """Abort what a former producer of this name left open, and fence it."""
+        """Abort the open transaction of a previous producer with this id, and fence it."""
         self._call("init_transactions", self._producer.init_transactions)
 
     def transact(self, records: Outgoing, positions: Positions, membership: object) -> None:
-        """Commit records, and the offsets `positions` of the group, as one.
+        """Commit records, and the group's offsets `positions`, together.
 
         Args:
-            records: for each topic (value, key, headers) of what is written to it.
-            membership: `Consumer.consumer_group_metadata()`: the broker takes the offsets only
-                from the group's present member.
+            records: for each topic, the (value, key, headers) of the records to write.
+            membership: `Consumer.consumer_group_metadata()`: the broker accepts the offsets only
+                from a current member of the group.
 
         Raises:
             AbortedError, UnusableError, FencedError, TransactionError. After the last three the
-            broker may have committed: only the group's committed offsets tell.
+            broker may have committed: check the group's committed offsets.
         """
         offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
         try:
@@ -95,11 +96,11 @@ class TransactionalProducer:
                 writer.put(topic, each)
         except KafkaException as exception:
             failure = _judge("produce", exception.args[0])
-            # To try again would write the first records twice.
+            # A retry would write the first records twice.
             raise failure or AbortedError(f"produce: {exception.args[0].str()}") from exception
 
     def discard(self) -> None:
-        """Let go of the producer; an open transaction is the broker's to abort."""
+        """Drop the producer; the broker aborts an open transaction."""
         producer = self._producer
         del self._producer
         in_background(producer.purge)
@@ -112,7 +113,7 @@ class TransactionalProducer:
             except KafkaException as exception:
                 if failure := _judge(what, exception.args[0]):
                     raise failure from exception
-                self._producer.poll(0)  # lets it tell what is wrong with the connection
+                self._producer.poll(0)  # calls `_note` with what is wrong with the connection
                 if time.monotonic() > deadline:
                     raise UnusableError(
                         f"{what} did nothing for {PROGRESS_S:.0f} s ({self._reason})"
@@ -123,10 +124,11 @@ class TransactionalProducer:
 
 
 class AlternatingProducers:
-    """Two transactional producers that take turns, each transaction after the one before it.
+    """Two transactional producers that take turns; transactions do not overlap.
 
-    A commit is answered before the broker has marked all partitions; until then it refuses the
-    producer's next transaction, and librdkafka asks again every 20 ms. The other one need not wait.
+    The broker answers a commit before it has marked all partitions. Until then it refuses the
+    producer's next transaction, and librdkafka retries every 20 ms. The other producer need not
+    wait.
     """
 
     def __init__(self, settings: Mapping[str, object], transactional_id: str, timeout_ms: int):
@@ -136,7 +138,8 @@ class AlternatingProducers:
 
     def connect(self) -> None:
         """See `TransactionalProducer.connect`."""
-        # At the same time; and librdkafka's calls do not all return after their time-out.
+        # In the background: both at the same time, and librdkafka's calls may outlast their
+        # time-outs.
         answers = [in_background(producer.connect) for producer in self._producers]
         for answer in answers:
             try:
@@ -145,7 +148,7 @@ class AlternatingProducers:
                 raise UnusableError("init_transactions does not return") from None
 
     def transact(self, records: Outgoing, positions: Positions, membership: object) -> None:
-        """See `TransactionalProducer.transact`. Not before the former call has returned."""
+        """See `TransactionalProducer.transact`. Call it only after the previous call returned."""
         producer = self._producers[self._next]
         self._next = 1 - self._next
         producer.transact(records, positions, membership)
@@ -156,7 +159,7 @@ class AlternatingProducers:
 
 
 def _judge(what: str, error: KafkaError) -> TfkafkaError | None:
-    """What a failed call means, or None where the same call may be tried again."""
+    """Return the error to raise for a failed call; None where the call may be retried."""
     reason = f"{what}: {error.str()}"
     if error.code() in codes.HOPELESS:
         return TransactionError(reason)
