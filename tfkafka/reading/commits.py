@@ -1,4 +1,4 @@
-"""Which records were delivered, which of them are acknowledged, and what is committed of them."""
+"""Which records were delivered, which of them were acknowledged, and which were committed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tfkafka.errors import CommitError
 
 @dataclass
 class _Delivered:
-    """A chunk that was delivered, without its records, which take memory.
+    """A chunk that was delivered, without its records, to save memory.
 
     Attributes:
         first: the number of its first element in the iteration.
-        sources, source, offsets: of its elements, as in `Chunk`.
-        ends: where each partition goes on after the chunk; those of other members are not there.
-        acknowledged: bool [n].
+        sources, source, offsets: those of its elements, as in `Chunk`.
+        ends: each partition's next offset after the chunk; a partition that was lost is removed.
+        acknowledged: bool [n], whether each element is acknowledged.
     """
 
     first: int
@@ -35,7 +35,7 @@ class _Delivered:
     acknowledged: NDArray[np.bool_]
 
     def of(self, partition: TopicPartition) -> NDArray[np.bool_]:
-        """bool [n]: which elements are of this partition."""
+        """Return bool [n]: which elements are of this partition."""
         if partition not in self.sources:
             return np.zeros(len(self.source), np.bool_)
         mine: NDArray[np.bool_] = self.source == self.sources.index(partition)
@@ -55,7 +55,7 @@ class OffsetTracker:
         self._elements = 0
 
     def deliver(self, chunk: Chunk, kept: Chunk) -> None:
-        """Note that a chunk is delivered; `kept` are those of its records that are elements."""
+        """Note that a chunk is delivered; `kept` has those of its records that are elements."""
         if not len(chunk):
             return
         with self._lock:
@@ -72,13 +72,13 @@ class OffsetTracker:
             self._elements += len(kept)
 
     def acknowledge_all(self) -> None:
-        """Note that all that was delivered is used."""
+        """Acknowledge all delivered elements."""
         with self._lock:
             for each in self._delivered:
                 each.acknowledged[:] = True
 
     def acknowledge_first(self, elements: int) -> None:
-        """Note that the first so many elements of the iteration are used."""
+        """Acknowledge the first `elements` elements of the iteration."""
         with self._lock:
             for each in self._delivered:
                 each.acknowledged[: max(0, elements - each.first)] = True
@@ -89,7 +89,7 @@ class OffsetTracker:
         partitions: NDArray[np.int32],
         offsets: NDArray[np.int64],
     ) -> None:
-        """Note that the records at these positions are used, whatever their order."""
+        """Acknowledge the records at these positions, in any order."""
         names = np.asarray(topics)
         with self._lock:
             for each in self._delivered:
@@ -100,7 +100,7 @@ class OffsetTracker:
                     each.acknowledged |= each.of(partition) & np.isin(each.offsets, wanted)
 
     def committable(self) -> dict[TopicPartition, int]:
-        """Return for each partition the offset of its first record that is not acknowledged."""
+        """Return for each partition the offset of its first unacknowledged record."""
         with self._lock:
             while self._delivered and self._delivered[0].acknowledged.all():
                 self._settled |= self._delivered.popleft().ends
@@ -117,30 +117,29 @@ class OffsetTracker:
             return positions
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """These partitions belong to another member now: nothing of them is committed here."""
+        """Forget partitions that belong to another member now: commit nothing of them."""
         with self._lock:
             for partition in partitions:
                 self._settled.pop(partition, None)
                 for each in self._delivered:
                     if each.ends.pop(partition, None) is not None:
-                        # Or the entry would wait for them forever.
+                        # Otherwise the entry would never count as acknowledged.
                         each.acknowledged |= each.of(partition)
 
 
 @dataclass
 class _Sent:
-    """A commit under way, and who waits for its answer."""
+    """A commit under way, and the futures that wait for its answer."""
 
     positions: Positions
     answers: list[Future[None]]
 
 
 class Committer:
-    """Sends offsets without waiting; the answers come while the consumer is polled.
+    """Sends offsets without waiting; the answers arrive while the consumer polls.
 
-    Only for the thread that polls: in confluent-kafka 2.16 a commit waits for another thread's
-    poll, at times forever, and one that waits for its answer does so however long the broker is
-    away.
+    Use it only from the thread that polls. In confluent-kafka 2.16 a commit from another thread
+    waits for the poll, at times forever. A synchronous commit waits as long as the broker is away.
     """
 
     def __init__(self) -> None:
@@ -149,7 +148,7 @@ class Committer:
         self._is_over = False
 
     def send(self, consumer: Consumer, positions: Positions, answers: list[Future[None]]) -> None:
-        """Commit what is not committed yet; `answers` are settled when the broker has answered."""
+        """Commit what is not committed yet; `answers` are set when the broker has answered."""
         news = self._news(positions)
         if not news and self._under_way:
             self._under_way[-1].answers += answers
@@ -162,7 +161,7 @@ class Committer:
     def send_and_wait(
         self, consumer: Consumer, positions: Positions, answers: list[Future[None]]
     ) -> None:
-        """The same, and what is under way once more, without polling: that would take records."""
+        """Commit, with all that is under way, and wait without polling: a poll takes records."""
         earlier: dict[TopicPartition, int] = {}
         for sent in self._under_way:
             earlier |= sent.positions
@@ -177,7 +176,7 @@ class Committer:
             _settle(answers, None)
 
     def on_commit(self, failure: CommitError | None, accepted: Positions) -> None:
-        """Note an answer. For the consumer, in the order of the commits."""
+        """Note an answer. The consumer calls this in the order of the commits."""
         if self._is_over:
             return
         answers = self._under_way.popleft().answers if self._under_way else []
@@ -190,16 +189,16 @@ class Committer:
         return bool(self._under_way)
 
     def is_awaited(self) -> bool:
-        """Whether somebody waits for an answer."""
+        """Return whether a caller waits for an answer."""
         return any(sent.answers for sent in self._under_way)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """These partitions were lost: another member may commit something else."""
+        """Forget what was committed for lost partitions: another member may commit now."""
         for partition in partitions:
             self._accepted.pop(partition, None)
 
     def give_up(self, answers: list[Future[None]]) -> None:
-        """No answer counts any more: neither to these nor to those under way."""
+        """Stop waiting: fail these futures and those of the commits under way."""
         self._is_over = True
         awaited = [*answers, *(answer for sent in self._under_way for answer in sent.answers)]
         _settle(awaited, CommitError("the broker did not accept the offsets any more"))

@@ -1,4 +1,4 @@
-"""What to do with records that cannot be decoded, joined with the writer that keeps them."""
+"""The policy for records that cannot be decoded, with the writer of the dead letter topic."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tfkafka.decoding.bad_records import BadRecords, Policy, check_policy
 def bad_records_policy(
     policy: Policy, topic: str | None, settings: Mapping[str, object]
 ) -> BadRecords:
-    """Return what a reader with these settings does with records that cannot be decoded.
+    """Return the `BadRecords` of a reader with these settings.
 
     Args:
         policy: see `BadRecords`.
-        topic: of the dead letters; None: there is none.
-        settings: of the consumer; the writer connects as it does.
+        topic: the dead letter topic; None: there is none.
+        settings: the consumer's settings; the writer connects as the consumer does.
 
     Raises ValueError where policy and topic do not go together.
     """

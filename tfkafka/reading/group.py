@@ -1,4 +1,4 @@
-"""A member of a consumer group: what it is assigned, how far it has read, where its stream ends."""
+"""A member of a consumer group: its assignment, its progress, and the end of its stream."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class _Progress:
     """How far an assigned partition has been read.
 
     Attributes:
-        generation: in which it was assigned.
-        goal: where it ended then; None where that does not matter.
-        reached: the next offset, as far as known.
+        generation: the generation in which it was assigned.
+        goal: its end at that time; None where that does not matter.
+        reached: the next offset; -1 where it is unknown.
+        at_end: whether all its records have been read.
     """
 
     generation: int
@@ -38,28 +39,28 @@ class _Progress:
 
 
 class GroupConsumer:
-    """A consumer of a group. It has no thread: whoever has one must call `poll` all the time.
+    """A consumer of a group. It has no thread: its user must call `poll` all the time.
 
-    What reads ahead in another thread asks `current` for what is still this member's.
+    Code that uses records in another thread calls `current` for those that are still this member's.
 
     Args:
-        topics: subscribed to.
-        settings: of the consumer, with `group.id`.
+        topics: the topics to subscribe to.
+        settings: the consumer's settings, with `group.id`.
         stream_timeout: ms of unbroken silence after which the stream ends; 0: it ends where the
             partitions ended when they were assigned; -1: never.
         before_revoke: called with the partitions that are about to be lost, while offsets can
             still be committed.
-        after_loss: called with the partitions once they are lost, or given back.
+        after_loss: called with the partitions once they are lost or revoked.
         metadata: whether chunks have timestamps and headers.
         on_commit: see `Consumer`.
-        starts_at_committed: whether the group's offsets are asked for when partitions are
-            assigned, and partitions without one are read from their beginning; otherwise Kafka's
-            client does both, and `auto.offset.reset` counts.
-        patience_s: how long the group's offsets may be unknown, because a transaction of a dead
-            member is open on them.
+        starts_at_committed: True: on assignment the group's offsets are requested, and partitions
+            without one are read from their beginning. False: Kafka's client finds the offsets, and
+            `auto.offset.reset` applies.
+        patience_s: how long the group's offsets may be unavailable because of an open transaction
+            of a dead member.
 
     Attributes:
-        assignments: how often partitions were assigned.
+        assignments: the number of times that partitions were assigned.
         lock: held while the assignment changes.
 
     Methods raise ReadError, OffsetError or TopicError.
@@ -104,15 +105,15 @@ class GroupConsumer:
         self.consumer.subscribe(self._on_assign, self._on_revoke, self._on_lost)
 
     def poll(self, timeout_s: float, at_most: int | None = None) -> Polled:
-        """Wait for records of this member's partitions, `timeout_s` at most.
+        """Wait at most `timeout_s` for records of this member's partitions.
 
-        They count as read only once `advance` says so.
+        They count as read only after `advance`.
         """
         self._lost_in_poll = set()
         polled = self.consumer.poll(timeout_s, at_most)
         chunk, ends = polled.chunk, dict(polled.ends)
         if dropped := set(self._lost_in_poll):
-            # Nobody can tell what of them is from before the loss and what from after it.
+            # It is unknown which records are from before the loss, and which from after it.
             if again := [source for source in dropped if source in self._progress]:
                 again = again if self._is_cooperative else list(self._progress)
                 dropped.update(again)
@@ -122,7 +123,7 @@ class GroupConsumer:
         return Polled(chunk.of_generation(self._generation), ends)
 
     def advance(self, polled: Polled) -> None:
-        """Note how far this brings reading."""
+        """Note that these records and ends have been read."""
         with self.lock:
             for source, offset in {**polled.chunk.next_offsets, **polled.ends}.items():
                 if source in self._progress:
@@ -130,10 +131,10 @@ class GroupConsumer:
                     progress.reached, progress.at_end = offset, source in polled.ends
 
     def current(self, chunk: Chunk) -> Chunk:
-        """Return those of the records whose partition was not lost since they were read.
+        """Return the records whose partitions were not lost since the records were read.
 
-        A partition that was lost and assigned again is a new one: another member may have read and
-        committed its records meanwhile.
+        A partition that was lost and assigned again counts as lost: another member may have read
+        and committed its records in between.
         """
         with self.lock:
             stale = [
@@ -145,34 +146,34 @@ class GroupConsumer:
         return chunk.without(stale) if stale else chunk
 
     def mine(self, positions: Positions) -> dict[TopicPartition, int]:
-        """Return those of the positions whose partitions are assigned."""
+        """Return the positions whose partitions are assigned."""
         return {source: o for source, o in positions.items() if source in self._progress}
 
     def reached(self) -> dict[TopicPartition, int]:
-        """Return the next offset of each assigned partition, -1 where nothing was read."""
+        """Return the next offset of each assigned partition, -1 where it is unknown."""
         return {source: progress.reached for source, progress in self._progress.items()}
 
     @property
     def is_assigned(self) -> bool:
-        """Whether it holds its partitions, of which there may be none; not while it joins."""
+        """Whether the member has its assignment, which may be empty; False while it joins."""
         return self._is_assigned
 
     def is_at_end(self) -> bool:
-        """Whether all that there was has been read."""
+        """Return whether every assigned partition has been read to its end."""
         return self._is_assigned and all(p.at_end for p in self._progress.values())
 
     def is_over(self, silence_s: float) -> bool:
-        """Whether the stream has ended, after so many seconds without a record."""
+        """Return whether the stream has ended, after `silence_s` without a record."""
         if self._stream_timeout == FOREVER or not self._is_assigned:
             return False
         if self._stream_timeout == 0:
             return all(progress.is_done() for progress in self._progress.values())
-        # Silence of a broker that is away is no end of the stream.
+        # The silence of a broker that is away does not end the stream.
         is_silent = silence_s * 1000 >= self._stream_timeout
         return is_silent and self.consumer.is_alive() and self.is_at_end()
 
     def pause(self) -> None:
-        """Fetch nothing, and remain a member by polling. What was fetched is thrown away."""
+        """Stop fetching; polling keeps the membership. Records already fetched are thrown away."""
         if fresh := self._progress.keys() - self._paused:
             self.consumer.pause(fresh)
             self._paused |= fresh
@@ -184,7 +185,7 @@ class GroupConsumer:
             self._paused = set()
 
     def rewind(self) -> None:
-        """Forget what was read and not committed: go on at the committed offsets."""
+        """Forget what was read and not committed: continue at the committed offsets."""
         self._read_again(list(self._progress))
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -209,7 +210,7 @@ class GroupConsumer:
             self.assignments += 1
             for source in partitions:
                 goal = goals.get(source)
-                # Of an empty partition no end is awaited.
+                # An empty partition is at its end already.
                 self._progress[source] = _Progress(self._generation, goal, at_end=goal == 0)
             self._is_assigned = True
         if self._starts_at_committed:
@@ -220,7 +221,7 @@ class GroupConsumer:
         self._on_lost(partitions)
 
     def _on_lost(self, partitions: list[TopicPartition]) -> None:
-        # librdkafka would remember the pause, and not fetch when the partition is assigned again.
+        # librdkafka would remember the pause, and not fetch after the partition is assigned again.
         if paused := self._paused.intersection(partitions):
             self.consumer.resume(paused)
             self._paused -= paused
@@ -230,12 +231,13 @@ class GroupConsumer:
             for source in partitions:
                 self._progress.pop(source, None)
             if not self._progress:
-                # Until the next assignment, of none perhaps: without partitions none has an end.
+                # False until the next assignment, which may be empty: with no partitions,
+                # `is_at_end` would be true.
                 self._is_assigned = False
         self._after_loss(partitions)
 
     def _read_again(self, partitions: list[TopicPartition]) -> None:
-        """Read on at the committed offsets, or where the group begins without one."""
+        """Continue at the committed offsets, or where a group without one begins."""
         with self.lock:
             self._generation += 1
             for source in partitions:

@@ -1,4 +1,4 @@
-"""Which records a dataset has, as JSON, so that they can be read again."""
+"""Manifests: which records a dataset has, as JSON, so that they can be read again."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from tfkafka.reading.progress import Place
 from tfkafka.reading.ranges import Identity
 
 FORMAT = "tfkafka manifest 1"
-# What decides the bits of a decoded record, or how it is read.
+# The packages that decide the bits of a decoded record, or how it is read.
 PACKAGES = ("tfkafka", "confluent-kafka", "numpy", "polars", "tensorflow")
 OWN_DECODERS = "tfkafka.decoding."
 
-# Where a manifest is: a file, or what `KafkaDataset.manifest()` has returned.
+# A manifest: the path of a file, or what `KafkaDataset.manifest()` returned.
 Saved = str | Path | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The records of one topic that were read, and how.
+    """The records of one topic that were read, and how they were read.
 
     Attributes:
-        servers: where they were read, `HOST:PORT[,HOST:PORT]`.
-        identity: of cluster and topic.
-        ranges: which offsets.
-        order: in which order the records come; None: as `tfkafka.online` trained on them, mini
-            dataset by mini dataset.
+        servers: the brokers that they were read from, `HOST:PORT[,HOST:PORT]`.
+        identity: the identity of the cluster and the topic.
+        ranges: the offsets.
+        order: the order of the records; None: as `tfkafka.online` trained on them, mini dataset
+            by mini dataset.
         isolation_level: "read_committed" or "read_uncommitted".
-        max_records: how many of them at most; None: all.
-        batch_size, metadata, on_bad_record: of the dataset.
+        max_records: the maximum number of records; None: all.
+        batch_size, metadata, on_bad_record: the dataset's arguments.
         decoder: see `describe_decoder`.
-        counts: records of a whole iteration: read, used, skipped, dead_lettered; None where none
-            was whole.
-        versions: of Python and of packages.
+        counts: the records of a complete iteration: read, used, skipped, dead_lettered; None where
+            no iteration was complete.
+        versions: the versions of Python and of the packages.
         place: how far an iteration was; None: a manifest of all records.
     """
 
@@ -65,7 +65,7 @@ class Manifest:
         return self.identity.topic
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json.dump` takes and `of` reads."""
+        """Return the manifest in a form that `json.dump` accepts and `of` reads."""
         content = {"format": FORMAT, **asdict(self)}
         content |= content.pop("identity")
         content["ranges"] = [
@@ -77,7 +77,7 @@ class Manifest:
 
     @classmethod
     def of(cls, saved: Saved) -> Manifest:
-        """Read a manifest. Raises ManifestError where it is none, or cannot be read."""
+        """Read a manifest. Raises ManifestError where it cannot be read, or is not a manifest."""
         where, content = _content(saved)
         if content.get("format") != FORMAT:
             raise ManifestError(
@@ -90,11 +90,11 @@ class Manifest:
             raise ManifestError(f"{where}: is no manifest: {_reason(error)}") from error
 
     def refuse_another_topic(self, found: Identity) -> None:
-        """Raise TopicError where a topic of this name is not the one whose records were read."""
+        """Raise TopicError where `found` is not the topic whose records were read."""
         names = {"cluster_id": "the cluster", "topic_id": "the topic"}
         for name, what in names.items():
             before, now = getattr(self.identity, name), getattr(found, name)
-            # A broker before Kafka 2.8 gives topics no id.
+            # Topics have no id on a broker before Kafka 2.8.
             if before != now and None not in (before, now):
                 raise TopicError(
                     f"topic {self.topic} on {self.servers}: {what} is another one than in the "
@@ -103,10 +103,10 @@ class Manifest:
                 )
 
     def decode(self, given: Decoder | None) -> Decoder | None:
-        """Return the decoder: the given one, else the one that the manifest describes.
+        """Return the given decoder, or else the one that the manifest describes.
 
-        Raises ManifestError where the given one is another, or none is given and it is not one of
-        this library.
+        Raises ManifestError where the given one differs from the manifest's, or where none is
+        given and the manifest's is not part of tfkafka.
         """
         if given is not None:
             if describe_decoder(given) != self.decoder:
@@ -135,16 +135,16 @@ class Manifest:
 
 
 def describe_decoder(decoder: Decoder | None) -> dict[str, Any] | None:
-    """Return name and arguments of a decoder as JSON has them.
+    """Return the name and arguments of a decoder, in JSON's types.
 
-    The arguments of one that is no dataclass are not known: None.
+    The arguments of a decoder that is not a dataclass are unknown: None.
     """
     if decoder is None:
         return None
     kind = type(decoder)
     arguments = None
     if is_dataclass(decoder):
-        # As JSON has them, so that what is read is equal to what was written.
+        # Through JSON, so that what is read is equal to what was written.
         arguments = json.loads(json.dumps(asdict(decoder), default=repr))
     return {"name": f"{kind.__module__}.{kind.__qualname__}", "arguments": arguments}
 

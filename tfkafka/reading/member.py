@@ -1,7 +1,7 @@
 """A member of a consumer group that keeps its membership while the model is slow.
 
-One thread alone polls. It reads ahead into a bounded buffer; while that is full the partitions are
-paused and it polls on, so that `max.poll.interval.ms` is kept.
+Only one thread polls. It reads ahead into a bounded buffer. While the buffer is full, the thread
+pauses the partitions and continues to poll, so that `max.poll.interval.ms` is kept.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _open: weakref.WeakSet[GroupMember] = weakref.WeakSet()
 
 
 class GroupMember:
-    """Joins a group, and delivers the records of the partitions that it is assigned.
+    """Joins a group, and delivers the records of its assigned partitions.
 
-    Whoever calls `next_chunk` sets `unused` when it won't do so any more.
+    The caller of `next_chunk` sets `unused` after its last call.
 
     Args:
-        topics: subscribed to.
-        settings: of the consumer, with `group.id`.
+        topics: the topics to subscribe to.
+        settings: the consumer's settings, with `group.id`.
         stream_timeout: ms of unbroken silence since the assignment after which the stream ends,
             not counting time between calls of `next_chunk`; 0: it ends where the partitions ended
             when they were assigned; -1: never.
         before_revoke: called with the partitions that are about to be lost, while offsets can
             still be committed.
         metadata: whether chunks have timestamps and headers.
-        prepare: done to each chunk in the polling thread, beside the model.
+        prepare: called with each chunk in the polling thread, while the model works.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class GroupMember:
         self._buffer.start()
 
     def next_chunk(self) -> Prepared | None:
-        """Return the next records; an empty chunk if there are none for now; None at the end.
+        """Return the next records; an empty chunk if none have arrived; None at the end.
 
-        The end is that of the stream, or comes soon after `is_stopped` was set.
+        The end is that of the stream, or comes soon after `is_stopped` is set.
 
-        Raises whatever ended the polling thread: ReadError, OffsetError, TopicError; and ReadError
-        after `close`.
+        Raises the error that ended the polling thread: ReadError, OffsetError or TopicError. Raises
+        ReadError after `close`.
         """
         began = time.monotonic()
         with self._changed:
@@ -124,20 +124,20 @@ class GroupMember:
             return prepared
 
     def is_quiet(self) -> bool:
-        """Whether all that is there has been delivered."""
+        """Return whether all available records have been delivered."""
         with self._changed:
             return self._buffer.is_empty() and self._group.is_at_end()
 
     def current(self, chunk: Chunk) -> Chunk:
-        """Return those of the records that are still this member's."""
+        """Return the records whose partitions are still this member's."""
         return self._group.current(chunk)
 
     def commit(self, positions: Positions, wait: bool) -> None:
-        """Commit, for the partitions that are still this member's; `wait` for the broker's answer.
+        """Commit the positions of this member's partitions; `wait` for the broker's answer.
 
-        Raises CommitError where the broker refuses for another reason than that the membership
-        was lost; then the records come again, to the member that has the partition now. Without
-        `wait` the error comes from `next_chunk`.
+        Raises CommitError where the broker refuses them; without `wait`, `next_chunk` raises it. A
+        lost membership is no error: the records are delivered again, to the member that has the
+        partition now.
         """
         if self._buffer.is_own_thread():
             self._group.consumer.commit(self._group.mine(positions))
@@ -160,7 +160,7 @@ class GroupMember:
         _open.discard(self)
 
     def _take(self) -> Prepared | None:
-        """The next chunk of which something is still this member's."""
+        """Return the next chunk with a record of this member's partitions, or None."""
         while (prepared := self._buffer.take()) is not None:
             chunk = self.current(prepared.chunk)
             if len(chunk) == len(prepared.chunk):
@@ -189,8 +189,8 @@ class GroupMember:
             self._committer.give_up(self._answers)
             self._answers = []
         try:
-            # Partitions are given back here. Where reading has failed the broker may be away: what
-            # cannot be committed then comes again.
+            # Partitions are revoked here. Where reading has failed the broker may be away: records
+            # that cannot be committed are then delivered again.
             with contextlib.suppress(CommitError, ReadError):
                 self._group.consumer.close()
         finally:
@@ -203,43 +203,43 @@ class GroupMember:
         polled = self._group.poll(POLL_S)
         prepared = Prepared(polled.chunk, self._prepare(polled.chunk))
         with self._changed:
-            # At once: between the two a reader would take the stream to be over.
+            # Under one lock: between the two calls the stream would seem to be over.
             if len(polled.chunk):
                 buffer.put(prepared)
             self._group.advance(polled)
             self._changed.notify_all()
 
     def _wait_for_room(self, buffer: Prefetch) -> None:
-        """Wait a moment; where that was not enough, pause the partitions and poll on."""
+        """Wait a moment; where that was not enough, pause the partitions and continue to poll."""
         if buffer.wait_for_room(self._patience_s, self._is_awaited):
             if self._is_awaited() and not buffer.has_room():
-                # Whoever waits for the answer makes no room, and nothing more may be polled.
+                # A caller that waits for the answer makes no room, and the buffer takes no more.
                 self._committer.send_and_wait(self._group.consumer, *self._wanted_commits())
             return
-        # Pausing throws away what librdkafka has fetched: only for a model that is slow anyway.
+        # Pausing throws away what librdkafka has fetched: do so only where the model is slow.
         while not (buffer.has_room() or buffer.is_closing):
             self._group.pause()
             self._poll(buffer)
 
     def _is_awaited(self) -> bool:
-        """Whether somebody waits for the answer to a commit."""
+        """Return whether a caller waits for the answer to a commit."""
         return bool(self._answers) or self._committer.is_awaited()
 
     def _wanted_commits(self) -> tuple[Positions, list[Future[None]]]:
-        """What was asked for, for the partitions that are still this member's."""
+        """Return the commits requested for this member's partitions, and their futures."""
         with self._changed:
             positions, self._to_commit = self._to_commit, {}
             answers, self._answers = self._answers, []
         return self._group.mine(positions), answers
 
     def _finish_commits(self) -> None:
-        """Wait for the answers to all commits; raises ReadError where the broker is away."""
+        """Wait for the answers to all commits. Raises ReadError where the broker is away."""
         self._committer.send(self._group.consumer, *self._wanted_commits())
         while self._committer.is_waiting():
             self._group.poll(POLL_S)
 
     def _revoke(self, partitions: list[TopicPartition]) -> None:
-        # On closing all is given back: what may be committed was committed before that.
+        # On closing, all partitions are revoked: their offsets have been committed before.
         if not self._buffer.is_closing:
             self._before_revoke(partitions)
 
@@ -249,8 +249,8 @@ def _leave_all_groups() -> None:
     members = list(_open)
     for member in members:
         member.close()
-    # A thread of TensorFlow that wants to run Python while the interpreter ends never comes back,
-    # and TensorFlow waits for it: so what an uncaught exception holds is let go of before that.
+    # A TensorFlow thread that calls Python while the interpreter ends never returns, and TensorFlow
+    # waits for it. So release what an uncaught exception holds before that.
     sys.last_traceback = sys.last_value = None
     gc.collect()
     for member in members:

@@ -1,4 +1,4 @@
-"""The order of records of several partitions: a function of their ranges, and of nothing else."""
+"""The order of the records of several partitions: a function of their ranges alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, concat, empty
 
 NOWHERE: Positions = MappingProxyType({})
-# What a manifest calls the order that `Merge` makes.
+# The name of `Merge`'s order in a manifest.
 ORDER = "partitions interleaved in proportion to the lengths of their ranges"
 
 
@@ -20,13 +20,13 @@ class Merge:
     """Interleaves partitions in proportion to their lengths, whenever their records arrive.
 
     A record at offset o of the range [start, stop) has the place (o - start + 1/2) / (stop - start)
-    between 0 and 1; records come in the order of their places, and where these are equal in the
-    order of the ranges. So the order is the same in each epoch and process. Offsets without a
-    record leave a gap in places, and change no order.
+    between 0 and 1. Records come in the order of their places; equal places, in the order of the
+    ranges. So the order is the same in each epoch and process. Offsets without a record do not
+    change the order of the others.
 
     Args:
-        ranges: none is empty.
-        reached: for each partition the next offset; one that is not there begins at its start.
+        ranges: the ranges; none may be empty.
+        reached: the next offset of each partition; one that is missing begins at its start.
     """
 
     def __init__(self, ranges: Sequence[OffsetRange], reached: Positions = NOWHERE):
@@ -38,20 +38,21 @@ class Merge:
             self._queues[self._number[source]].reach(offset)
 
     def __len__(self) -> int:
-        """Return how many records wait."""
+        """Return the number of records that wait."""
         return sum(map(len, self._ready)) + sum(map(len, self._queues))
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory of the records that wait."""
+        """The memory of the records that wait, in bytes."""
         return sum(queue.nbytes for queue in self._queues) + sum(c.nbytes for c in self._ready)
 
     def add(self, chunk: Chunk, reached: Mapping[TopicPartition, int]) -> None:
         """Add records that arrived.
 
         Args:
-            reached: for each partition of which something came, the next offset: records before it
-                have all been added.
+            chunk: the records.
+            reached: the next offset of each partition that was read: all records before it have
+                been added.
         """
         if self._is_sorted:
             self._ready += [chunk] if len(chunk) else []
@@ -64,11 +65,11 @@ class Merge:
             self._queues[self._number[source]].reach(offset)
 
     def is_ready(self) -> bool:
-        """Whether records are in order already, so that `take` needs no more to be added."""
+        """Return whether `take` has records to return before more are added."""
         return bool(self._ready)
 
     def waiting(self) -> dict[TopicPartition, int]:
-        """Return for each partition the bytes of memory of its records whose order is open."""
+        """Return for each partition the memory, in bytes, of its records not in order yet."""
         return {queue.source: queue.nbytes for queue in self._queues}
 
     def awaited(self) -> TopicPartition:
@@ -76,7 +77,7 @@ class Merge:
         return self._queues[self._blocking()].source
 
     def take(self, at_most: int) -> Chunk:
-        """Return the next records, as far as their order is certain."""
+        """Return the next records whose order is certain, at most `at_most`."""
         if not self._ready:
             self._merge()
         if not self._ready:
@@ -103,7 +104,7 @@ class Merge:
 
 
 class _Queue:
-    """The records of one range that wait, with their places."""
+    """The waiting records of one range, with their places."""
 
     def __init__(self, each: OffsetRange):
         self.source = each.source
@@ -122,11 +123,11 @@ class _Queue:
         self._waiting.append((chunk, self._place(chunk.offsets)))
 
     def reach(self, offset: int) -> None:
-        """All records before `offset` were added."""
+        """Note that all records before `offset` were added."""
         self.frontier = self._place(offset)
 
     def take_before(self, limit: float, or_at: bool) -> list[tuple[Chunk, NDArray[np.float64]]]:
-        """Take the records whose place is before `limit`, or at it."""
+        """Take the records whose places are before `limit`, or at it where `or_at`."""
         taken = []
         while self._waiting:
             chunk, places = self._waiting[0]

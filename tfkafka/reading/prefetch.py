@@ -1,4 +1,4 @@
-"""Reading ahead: a thread of its own, and a buffer that is bounded in bytes."""
+"""Reading ahead in a separate thread, into a buffer that is bounded in bytes."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from tfkafka.decoding.base import Decoded
 CLOSE_S = 15.0
 WAIT_S = 0.1
 
-# Done to each chunk in the thread that reads, beside the model.
+# Called with each chunk in the thread that reads, while the model works.
 Prepare = Callable[[Chunk], Decoded | None]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A chunk, and what `Prepare` has made of it."""
+    """A chunk, and what `Prepare` returned for it."""
 
     chunk: Chunk
     result: Decoded | None = None
 
 
 class Prefetch:
-    """Chunks that one thread reads and another one takes.
+    """Chunks that one thread reads and another takes.
 
     Args:
-        read: runs in the thread; calls `put`, and ends soon after `is_closing`. What it raises, the
-            taker gets once the buffer is empty.
-        capacity: bytes of records that are held. The last chunk may go beyond it.
-        name: of the thread.
-        leave: runs in the thread at its end, when what ended it is known to the taker: it may take
-            long where a broker is away.
+        read: runs in the thread; it calls `put`, and must end soon after `is_closing` is set. An
+            exception that it raises is raised by `take` once the buffer is empty.
+        capacity: bytes of records to hold; the last chunk may exceed it.
+        name: the name of the thread.
+        leave: runs in the thread after `read`, when `take` already raises the exception: it may
+            take long where a broker is away.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Prefetch:
         self._thread.start()
 
     def put(self, prepared: Prepared) -> None:
-        """Add a chunk, also beyond the capacity."""
+        """Add a chunk, even beyond the capacity."""
         with self.changed:
             self._buffer.append(prepared)
             self._held += prepared.chunk.nbytes
@@ -72,14 +72,14 @@ class Prefetch:
     def wait_for_room(
         self, timeout_s: float | None, until: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Wait until there is room, the buffer closes or `until` is true; False after the time."""
+        """Wait for room, `is_closing` or `until`; return False after `timeout_s` without any."""
         with self.changed:
             return self.changed.wait_for(
                 lambda: self.has_room() or self.is_closing or until(), timeout_s
             )
 
     def take(self) -> Prepared | None:
-        """Take the next chunk; None where there is none now. Raises what ended the reading."""
+        """Take the next chunk; None where there is none yet. Raises what ended the reading."""
         with self.changed:
             if self._buffer:
                 prepared = self._buffer.popleft()
@@ -94,7 +94,7 @@ class Prefetch:
         return not self._buffer
 
     def is_done(self) -> bool:
-        """Whether reading has ended and all has been taken."""
+        """Return whether reading has ended without an error and all chunks have been taken."""
         with self.changed:
             return self._is_done and not self._buffer and self._error is None
 
@@ -102,7 +102,7 @@ class Prefetch:
         return threading.current_thread() is self._thread
 
     def close(self) -> None:
-        """End the thread, and wait for that. Safe to call twice."""
+        """End the thread, and wait until it has ended. Safe to call twice."""
         with self.changed:
             self.is_closing = True
             self.changed.notify_all()
@@ -124,9 +124,9 @@ class Prefetch:
 def read_ahead(
     chunks: Callable[[], Generator[Chunk, None, None]], capacity: int
 ) -> Generator[Prepared, None, None]:
-    """Yield what `chunks` yields, read in a thread of its own.
+    """Yield what `chunks` yields, read ahead in a separate thread.
 
-    An empty chunk comes now and then while there are no records.
+    While no records arrive, an empty chunk is yielded now and then.
     """
 
     def read(buffer: Prefetch) -> None:

@@ -1,4 +1,4 @@
-"""How far an iteration over ranges is: which offsets come next after so many of its elements."""
+"""The progress of an iteration over ranges: the next offsets after a number of its elements."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from tfkafka.chunk import Chunk, Positions, TopicPartition
 from tfkafka.errors import OffsetError
 
-# Elements between two places that are kept: after resuming so many are read again at most, and an
-# iteration of millions keeps some dozens.
+# Elements between two places that are kept. Resuming reads at most this many again, and an
+# iteration over millions keeps a few dozen places.
 SPACING = 65_536
 
 
@@ -20,10 +20,10 @@ class Place:
     """A place within the records of a dataset.
 
     Attributes:
-        next_offsets: for each partition the offset that comes next; a partition that is not there
-            is at the start of its range.
-        read: how many records come before these offsets.
-        skip: how many elements after these offsets were used already.
+        next_offsets: the next offset of each partition; a partition that is missing is at the
+            start of its range.
+        read: the number of records before these offsets.
+        skip: the number of elements after these offsets that were already used.
     """
 
     next_offsets: Positions = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Place:
     skip: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json.dump` takes and `of` reads."""
+        """Return the place in a form that `json.dump` accepts and `of` reads."""
         offsets = [
             {"partition": source.partition, "offset": offset}
             for source, offset in self.next_offsets.items()
@@ -40,7 +40,7 @@ class Place:
 
     @classmethod
     def of(cls, topic: str, content: Mapping[str, Any]) -> Place:
-        """Read what `to_json` has returned. Raises KeyError or TypeError where it is none."""
+        """Return the place described by what `to_json` returned. Raises KeyError or TypeError."""
         offsets = {
             TopicPartition(topic, each["partition"]): each["offset"]
             for each in content["next_offsets"]
@@ -51,7 +51,7 @@ class Place:
 class ReadLog:
     """The places that one iteration has passed.
 
-    One thread delivers while another one asks.
+    One thread may deliver while another calls `after`.
 
     Args:
         begin: where the iteration begins.
@@ -67,11 +67,11 @@ class ReadLog:
 
     @property
     def elements(self) -> int:
-        """How many elements were delivered, without those that the place of the begin skips."""
+        """The number of elements delivered, without those that `begin` skips."""
         return max(0, self._elements - self._begin.skip)
 
     def deliver(self, chunk: Chunk, kept: Chunk) -> None:
-        """Note that a chunk is delivered; `kept` are those of its records that are elements."""
+        """Note that a chunk is delivered; `kept` has those of its records that are elements."""
         self._elements += len(kept)
         self._read += len(chunk)
         self._next_offsets |= chunk.next_offsets
@@ -79,9 +79,9 @@ class ReadLog:
             self._marks.append((self._elements, Place(dict(self._next_offsets), self._read)))
 
     def end(self, expected: int | None, topic: str) -> None:
-        """Note that the iteration came to its end.
+        """Note that the iteration reached its end.
 
-        Raises OffsetError where `expected` records were read before, and now it is another number.
+        Raises OffsetError where the number of records read is not `expected`; None: any number.
         """
         if expected not in (None, self._read):
             raise OffsetError(
@@ -92,9 +92,9 @@ class ReadLog:
         self.is_whole = True
 
     def after(self, elements: int) -> Place:
-        """Return the place after so many elements of the iteration.
+        """Return the place after the first `elements` elements of the iteration.
 
-        Raises ValueError where so many were not delivered.
+        Raises ValueError where fewer were delivered.
         """
         if not 0 <= elements <= self.elements:
             raise ValueError(

@@ -1,7 +1,7 @@
-"""Bounded reading: which offsets [start, stop) are meant, and the records in them.
+"""Bounded reading: the offsets [start, stop) of partitions, and the records in them.
 
-The end is reached by position, never by counting records: compaction, aborted transactions and
-transaction markers leave offsets that no record has.
+The end is found by position, never by counting records: compaction, aborted transactions and
+transaction markers leave offsets without a record.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True)
 class Last:
-    """So many offsets before a partition's end, or its first one where it has fewer."""
+    """The place `records` offsets before a partition's end, or its first offset if it has fewer."""
 
     records: int
 
@@ -45,13 +45,13 @@ Bounds = Bound | Mapping[int, Bound]
 
 @dataclass(frozen=True)
 class Identity:
-    """Which topic this is, whatever its name.
+    """A topic's identity, which is more than its name.
 
     Attributes:
-        topic: its name.
-        cluster_id: of the cluster.
-        topic_id: differs between a topic and one of the same name that was created after it was
-            deleted; None from a broker before Kafka 2.8.
+        topic: the topic's name.
+        cluster_id: the cluster's id.
+        topic_id: the topic's id; a topic that is deleted and created again has a new one. None
+            from a broker before Kafka 2.8.
     """
 
     topic: str
@@ -60,7 +60,10 @@ class Identity:
 
 
 def identify(settings: Mapping[str, object], limits: Limits, topic: str) -> Identity:
-    """Return which topic this is now. Raises TopicError: no such topic. ReadError: no broker."""
+    """Return the identity that a topic has now.
+
+    Raises TopicError where there is no such topic, ReadError where no broker answers.
+    """
     return _identity(Cluster(settings, limits.broker_timeout), topic)
 
 
@@ -72,21 +75,21 @@ def resolve(
     start: Bounds = "earliest",
     stop: Bounds = "latest",
 ) -> list[OffsetRange]:
-    """Return what `start` and `stop` mean for these partitions now, in offsets.
+    """Return the offsets that `start` and `stop` stand for now, for each of these partitions.
 
     The end is the one that a consumer with these settings can reach: with `isolation.level`
     read_committed (librdkafka's default) it is before the first open transaction.
 
     Args:
-        partitions: None: all.
-        start: an offset; "earliest", the first record that there is; "latest", the present end; a
-            time, for the first record at or after it; `Last`; or one of these for each partition.
+        partitions: the numbers of the partitions; None: all.
+        start: an offset; "earliest", the first offset; "latest", the current end; a time, for the
+            first record at or after it; `Last`; or one of these for each partition.
         stop: the exclusive end, given in the same ways.
 
     Raises:
-        TopicError: no such topic or partition.
+        TopicError: there is no such topic or partition.
         ValueError: a partition is given twice, or a bound is none of these.
-        OffsetError: start or stop lie outside of what the partition has.
+        OffsetError: start or stop is outside the partition.
         ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
     """
     cluster = Cluster(settings, limits.broker_timeout)
@@ -143,21 +146,21 @@ def read(
     metadata: bool = False,
     reached: Positions = NOWHERE,
 ) -> Generator[Chunk, None, None]:
-    """Yield the records of these ranges of one topic, in an order that only the ranges decide.
+    """Yield the records of these ranges of one topic, in the order of `order.Merge`.
 
-    See `order.Merge` for the order. While a broker is silent, an empty chunk comes now and then, so
-    that the caller can break off.
+    While a broker is silent, an empty chunk is yielded now and then, so that the caller can stop.
 
     Args:
-        max_records: stop after so many; None: after all.
-        waits: records may be written only later.
+        max_records: stop after this number of records; None: after all.
+        waits: whether to wait for records that are not written yet.
         metadata: whether chunks have timestamps and headers.
-        reached: for each partition the offset from which on it is read, in the order that the
-            whole ranges have; a partition that is not there is read from its start on.
+        reached: the offset to start each partition at, in the order of the whole ranges; a
+            partition that is missing is read from its start.
 
     Raises:
         ReadError: no broker answers within `limits.broker_timeout`, it refuses, or the topic was
-            deleted. OffsetError: records of a range have been deleted.
+            deleted.
+        OffsetError: records of a range have been deleted.
     """
     ranges = [each for each in ranges if len(each)]
     left = [each.since(reached.get(each.source, each.start)) for each in ranges]
@@ -175,18 +178,18 @@ def read(
             if not wanted:
                 return
             if len(chunk):
-                # The caller's time is no silence of the broker.
+                # The caller's time does not count as silence of the broker.
                 reading.go_on()
     finally:
         reading.close()
 
 
 class _Reading:
-    """Ranges that are being read, and how far.
+    """Ranges that are being read, and their progress.
 
     Args:
-        ranges: decide the order.
-        left: of each of them what is to be read.
+        ranges: the whole ranges, which decide the order.
+        left: the part of each range that is still to be read.
     """
 
     def __init__(
@@ -226,7 +229,7 @@ class _Reading:
         self._consumer.go_on()
 
     def next_chunk(self, at_most: int | None) -> Chunk:
-        """Return the records that come next; none while they are awaited."""
+        """Return the next records; an empty chunk while none have arrived."""
         if self._left and not self._merge.is_ready():
             self._poll(at_most)
         return self._merge.take(self._limits.chunk_records)
@@ -251,10 +254,10 @@ class _Reading:
         return offset >= self._left[source].stop
 
     def _pause_those_ahead(self) -> None:
-        """Keep what waits for a slower partition within its share of memory.
+        """Pause partitions whose waiting records exceed their share of memory.
 
-        A paused partition is fetched again only after most of its records are taken: librdkafka
-        throws away what it holds of a partition that is paused.
+        A paused partition is resumed only after most of its records are taken: librdkafka throws
+        away what it has fetched of a partition that is paused.
         """
         waiting = {s: each for s, each in self._merge.waiting().items() if s in self._left}
         total, bound = self._merge.nbytes, self._limits.buffer_bytes
@@ -280,7 +283,7 @@ class _Reading:
         self._interrupts.check()
 
     def _nothing_came(self) -> ReadError:
-        """Why records that must come do not: the broker is away, or it has them no more."""
+        """Return the error for missing records: the broker is away, or no longer has them."""
         what = ", ".join(map(str, self._left.values()))
         if not self._consumer.is_alive() or self._left.keys() - self._ends.keys():
             return self._consumer.failure(what)
@@ -295,7 +298,7 @@ class _Reading:
 
 
 def _with_small_chunks(limits: Limits, ranges: int) -> Limits:
-    """Several partitions are read a little at a time, as each has only a share of the buffer."""
+    """Return limits with smaller chunks where several partitions share the buffer."""
     share = limits.buffer_bytes // (2 * ranges)
     return replace(limits, chunk_bytes=min(limits.chunk_bytes, max(SMALL_CHUNK_BYTES, share)))
 
@@ -305,7 +308,7 @@ def _inside(
     left: Mapping[TopicPartition, OffsetRange],
     reached: Mapping[TopicPartition, int],
 ) -> Chunk:
-    """The records that lie before the stop of a range that is still being read."""
+    """Return the records before the stop of a range that is still being read."""
     if not len(chunk):
         return empty()
     if all(s in left and reached[s] <= left[s].stop for s in chunk.next_offsets):
