@@ -1,4 +1,4 @@
-"""What to do with records that cannot be decoded, and how many there were."""
+"""The policy for records that cannot be decoded, and their counts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tfkafka.errors import BadRecordError
 Policy = Literal["error", "skip", "dead_letter"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 
-# Writes the records of a chunk that have a fault to where they are kept.
+# Writes the records of a chunk that have a fault to the dead letter topic.
 DeadLetters = Callable[[Chunk, Sequence[Fault]], None]
 
 
 @dataclass
 class Counts:
-    """Records of one pass over a dataset: read = used + skipped + dead_lettered."""
+    """Numbers of records of one pass over a dataset: read = used + skipped + dead_lettered."""
 
     read: int = 0
     used: int = 0
@@ -27,7 +27,7 @@ class Counts:
     dead_lettered: int = 0
 
     def add(self, read: int, faults: int, policy: Policy) -> None:
-        """Count a chunk of so many records, of which `faults` could not be decoded."""
+        """Count a chunk of `read` records, `faults` of which could not be decoded."""
         self.read += read
         self.used += read - faults
         if policy == "dead_letter":
@@ -41,8 +41,10 @@ class BadRecords:
     """The policy for records that cannot be decoded.
 
     Args:
-        policy: "error" raises; "skip" counts; "dead_letter" writes the record by
-            `dead_letters`.
+        policy: "error" raises BadRecordError; "skip" only counts the record; "dead_letter" writes
+            it with `dead_letters`.
+        dead_letters: writes the records; None: nothing is written.
+        counts: the counts so far.
     """
 
     policy: Policy = "error"
@@ -50,7 +52,7 @@ class BadRecords:
     counts: Counts = field(default_factory=Counts)
 
     def handle(self, chunk: Chunk, faults: Sequence[Fault]) -> None:
-        """Count a decoded chunk, and treat its faults.
+        """Count a decoded chunk, and apply the policy to its faults.
 
         Raises:
             BadRecordError: the policy is "error" and there is a fault.

@@ -1,4 +1,4 @@
-"""What a decoder is: it makes arrays of a chunk of records."""
+"""Decoders: they turn a chunk of records into arrays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tfkafka.chunk import Chunk
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """The shape and type of what one record becomes in one array.
+    """The shape and dtype of one record in one array.
 
     Attributes:
-        shape: without the axis of the records.
-        dtype: NumPy's.
+        shape: the shape, without the axis of the records.
+        dtype: the NumPy dtype.
     """
 
     shape: tuple[int, ...]
@@ -26,7 +26,7 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why the record at `index` of a chunk could not be decoded."""
+    """The reason why the record at `index` of a chunk could not be decoded."""
 
     index: int
     reason: str
@@ -37,8 +37,8 @@ class Decoded:
     """A decoded chunk.
 
     Attributes:
-        arrays: as `element_spec` says, each [m, ...]: a row for each record that could be decoded.
-        kept: int64 [m], the indices in the chunk of these records, ascending.
+        arrays: as `element_spec` says, each [m, ...]: one row for each record that was decoded.
+        kept: int64 [m], the indices of these records in the chunk, ascending.
         faults: the other records.
     """
 
@@ -47,17 +47,17 @@ class Decoded:
     faults: tuple[Fault, ...] = ()
 
     def records(self, chunk: Chunk) -> Chunk:
-        """Return those of the chunk's records that could be decoded."""
+        """Return the records of the chunk that were decoded."""
         return chunk.select(self.kept) if self.faults else chunk
 
 
 @runtime_checkable
 class Decoder(Protocol):
-    """Makes arrays of records. Any class with these two members is a decoder."""
+    """Turns records into arrays. Any class with these two members is a decoder."""
 
     @property
     def element_spec(self) -> tuple[ArraySpec, ...]:
-        """What a record becomes: the features, then the label where there is one."""
+        """The specs of the arrays: the features, then the label where there is one."""
 
     def decode(self, chunk: Chunk) -> Decoded:
-        """Decode all records of a chunk; report those that cannot be decoded as faults."""
+        """Decode all records of a chunk, and return those that cannot be decoded as faults."""

@@ -1,8 +1,8 @@
-"""CSV records to float32 matrices, and what is wrong with a record that cannot be one.
+"""Decoding of CSV records to float32 matrices, and explanations of what is wrong with a record.
 
-A whole chunk is one CSV text for polars, whose parser rounds to the nearest float32 as
-`tf.io.decode_csv` does: the numbers are equal bit by bit. (But for those nearer to 0 than 1.2e-38,
-which TensorFlow takes for 0.)
+polars parses a whole chunk as one CSV text. It rounds to the nearest float32, as
+`tf.io.decode_csv` does: the results are equal bit by bit, except for numbers closer to 0 than
+1.2e-38, which TensorFlow reads as 0.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FLOAT32 = np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class CsvDecoder:
-    """Decodes values of `columns` comma-separated decimal numbers, without quotes.
+    """A decoder for values of `columns` comma-separated decimal numbers, without quotes.
 
     Args:
-        columns: how many numbers each value has.
+        columns: the number of columns in each value.
         label: "key" takes the label from the record's key, a number as text; None: no label.
 
     Example:
@@ -55,7 +55,7 @@ class CsvDecoder:
         return (features,) if self.label is None else (features, label)
 
     def decode(self, chunk: Chunk) -> Decoded:
-        """Decode all records of a chunk; report those that cannot be decoded as faults."""
+        """Decode all records of a chunk, and return those that cannot be decoded as faults."""
         values = chunk.values.entries
         features, bad = parse_rows(values, self.columns)
         reasons = {index: explain(values[index], self.columns) for index in bad}
@@ -74,12 +74,12 @@ class CsvDecoder:
 
 
 def parse_rows(rows: NDArray[np.object_], columns: int) -> tuple[NDArray[np.float32], list[int]]:
-    """float32 [n, columns], and the indices of the rows that could not be parsed (left 0)."""
+    """Return float32 [n, columns], and the indices of the rows that could not be parsed (zeros)."""
     matrix = _parse(rows, columns)
     if matrix is not None:
         return matrix, []
     matrix, bad = np.zeros((len(rows), columns), np.float32), []
-    # The parser doesn't tell which row it refused: halve until those rows are alone.
+    # The parser does not report which row it refused: halve until those rows are alone.
     pending = [(0, len(rows))]
     while pending:
         start, stop = pending.pop()
@@ -95,7 +95,7 @@ def parse_rows(rows: NDArray[np.object_], columns: int) -> tuple[NDArray[np.floa
 
 
 def explain(row: bytes | None, columns: int) -> str:
-    """What is wrong with a row that could not be parsed."""
+    """Return what is wrong with a row that could not be parsed."""
     if row is None:
         return "is null"
     if not row.strip():
@@ -112,14 +112,14 @@ def explain(row: bytes | None, columns: int) -> str:
 
 
 def _parse(rows: Collection[bytes | None], columns: int) -> NDArray[np.float32] | None:
-    """float32 [n, columns], or None if any row is not exactly that many numbers."""
+    """Return float32 [n, columns], or None if any row is not exactly `columns` numbers."""
     if not len(rows):
         return np.zeros((0, columns), np.float32)
     try:
         text = b"\n".join(rows)  # type: ignore[arg-type]  # None is caught
     except TypeError:
         return None
-    # A line break inside a value would be taken for two records, and hide an empty one.
+    # A line break in a value would be read as two records, and hide an empty one.
     if text.count(b"\n") != len(rows) - 1:
         return None
     schema = {str(column): polars.Float32 for column in range(columns)}
