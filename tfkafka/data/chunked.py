@@ -1,4 +1,4 @@
-"""Datasets over chunks of records: what all datasets on Kafka have in common."""
+"""Datasets over chunks of records: what all Kafka datasets have in common."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tfkafka.reading.prefetch import Prepared
 
 
 class ChunkedDataset(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no types
-    """A dataset over a Python generator of chunks; base of all datasets here.
+    """A dataset over a Python generator of chunks; the base class of all datasets here.
 
     Attributes:
         error: the exception that ended the last iteration, or None. TensorFlow raises a
-            `tf.errors.OpError` with its text in its place.
-        counts: records of the last iteration: read, used, skipped, dead_lettered.
+            `tf.errors.OpError` with its text instead.
+        counts: numbers of records of the last iteration: read, used, skipped, dead_lettered.
     """
 
     def __init__(self, pipeline: tf.data.Dataset[Any]):
@@ -37,15 +37,17 @@ class ChunkedDataset(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow 
 
 
 class ChunkStream:
-    """Makes the chunks of a dataset into tensors, and remembers what went wrong.
+    """Turns the chunks of a dataset into columns for TensorFlow, and keeps the error.
 
     Args:
+        elements: how chunks become elements.
+        bad_records: the policy for records that cannot be decoded.
         chunks: begins an iteration.
         delivered: called with each chunk, and with those of its records that are elements, just
-            before it is given to TensorFlow.
+            before TensorFlow receives it.
 
     Attributes:
-        skip: how many elements are left out at the beginning of each iteration.
+        skip: the number of elements to leave out at the beginning of each iteration.
     """
 
     def __init__(
@@ -63,19 +65,19 @@ class ChunkStream:
         self._delivered = delivered
 
     def dataset(self) -> tf.data.Dataset[Any]:
-        """Return a dataset of whole chunks; some are empty."""
+        """Return a dataset of whole chunks, some of which are empty."""
         interrupts.watch()
         return tf.data.Dataset.from_generator(
             self.columns, output_signature=self.elements.signature()
         )
 
     def columns(self) -> Generator[Columns, None, None]:
-        """Yield the columns of one chunk after the other."""
+        """Yield the columns of one chunk after another."""
         self.error = None
         self.bad_records.counts = Counts()
         skip = self.skip
         try:
-            # Closed here: what keeps an error keeps its frames too, and so an open consumer.
+            # Closed here: whatever keeps an error also keeps its frames, and so an open consumer.
             with closing(self._chunks()) as chunks:
                 for prepared in chunks:
                     columns, kept = self.elements.columns(prepared, self.bad_records)
@@ -95,7 +97,7 @@ def _without_first(count: int, columns: Columns) -> Columns:
 def shaped(
     chunks: tf.data.Dataset[Any], elements: Elements, batch_size: int | None, whole: bool
 ) -> tf.data.Dataset[Any]:
-    """Chunks as they are, cut into batches, or into single records."""
+    """Return the chunks whole, cut into batches, or cut into single records."""
     if whole:
         chunks = chunks.filter(lambda *columns: tf.size(tf.nest.flatten(columns)[-1]) > 0)
     elif batch_size is None:
@@ -106,12 +108,15 @@ def shaped(
 
 
 def source_options() -> tf.data.Options:
-    """Options for a source that may be silent for long; they hold for all that is built on it."""
+    """Return options for a source that may be silent for long.
+
+    They apply to all datasets that are built on it.
+    """
     options = tf.data.Options()
-    # Asking ahead would commit what is not used yet.
+    # Prefetching would commit records that are not used yet.
     options.experimental_optimization.inject_prefetch = False
-    # The end of an iterator waits for the thread that tunes, in about half of the cases, and that
-    # sleeps 5.12 s after an iterator of 3.4 s, 20 s after one of 10 s (seen with TensorFlow 2.16).
-    # And tuning makes maps parallel, which then wait for a record that nobody wants any more.
+    # In about half of the cases the end of an iterator waits for the autotune thread. That sleeps
+    # 5.12 s after an iterator of 3.4 s, and 20 s after one of 10 s (seen with TensorFlow 2.16).
+    # Autotune also makes maps parallel, which then wait for a record that nobody wants any more.
     options.autotune.enabled = False
     return options

@@ -1,4 +1,4 @@
-"""Committing what a Keras model has finished."""
+"""Committing the records that a Keras model has used."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ else:
 
 COMMIT_EVERY_S = 1.0
 Logs = Mapping[str, object] | None
-# Of a batch that left the pipeline: the iteration that it is of; topics, partitions and offsets.
+# A batch that left the pipeline: its iteration; its topics, partitions and offsets.
 _Batch = tuple[OffsetTracker, NDArray[np.str_], NDArray[np.int32], NDArray[np.int64]]
 
 
 class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     """Commits the records of a group dataset that finished steps of a model have used.
 
-    For `fit`, `evaluate` and `predict`. A crash repeats records, and loses none. The dataset no
-    longer commits what it merely delivered. Offsets are sent once a second at most, and at the
-    end of each epoch, when the broker's answer is waited for. The steps of `fit`'s own validation
-    are not counted.
+    It is for `fit`, `evaluate` and `predict`. A crash repeats records, and loses none. The dataset
+    no longer commits records that it merely delivered. Offsets are sent at most once a second, and
+    at the end of each epoch, where the callback waits for the broker's answer. The steps of `fit`'s
+    own validation are not counted.
 
-    Which records a step has used is known in one of two ways:
-    - by counting, where batches come in the order of the records and nothing is filtered: from
-      the dataset's own `batch_size`, or from `batch_size` given here if the pipeline says
+    There are two ways to know which records a step has used:
+    - By counting, where batches have the order of the records and nothing is filtered. The
+      batch size is the dataset's own, or `batch_size` given here if the pipeline has
       `.batch(batch_size)`.
-    - exactly, after any shuffle: let the dataset have `metadata=True`, keep that in the elements
-      as their last part, and end the pipeline with `watch`. A partition is then committed up to
-      its oldest record that is not used yet, which may still be in the shuffle's buffer. Leave
-      records out by `filter` of this class: one that a filter of the dataset's drops is never
-      used, and nothing after it is committed.
+    - Exactly, after any shuffle: create the dataset with `metadata=True`, keep the metadata as the
+      last part of the elements, and end the pipeline with `watch`. A partition is then committed up
+      to its oldest unused record, which may still be in the shuffle's buffer. Filter with `filter`
+      of this class: a record that the dataset's own filter drops is never used, and nothing after
+      it is committed.
 
     Args:
-        dataset: the source of what the model is given.
-        batch_size: records of a batch, where the dataset doesn't make the batches.
+        dataset: the group dataset that the model's data comes from.
+        batch_size: records of a batch, where the dataset does not make the batches.
 
-    Raises from the model's call: CommitError, where the broker refuses the offsets.
+    Raises CommitError, from the model's call, where the broker refuses the offsets.
 
     Example:
         stream = tfkafka.KafkaGroupDataset(
@@ -71,15 +71,15 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
         self._watches = False
         self._watched: deque[_Batch] = deque()
         self._tracker: OffsetTracker | None = None
-        # Steps of this iteration, in all and before this epoch: with steps_per_epoch Keras has
-        # several epochs of one iteration.
+        # Steps of this iteration, in total and before this epoch: with steps_per_epoch, Keras runs
+        # several epochs in one iteration.
         self._steps = self._before = 0
         self._is_training = False
         self._sent = 0.0
         dataset._membership.auto_commit = False
 
     def watch(self, pipeline: tf.data.Dataset[Any]) -> tf.data.Dataset[Any]:
-        """The same without the metadata, remembering which records each batch holds."""
+        """Return the pipeline without the metadata; the callback keeps each batch's records."""
         _refuse_without_metadata("watch", pipeline)
         self._watches = True
         self._watched = deque()
@@ -105,7 +105,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     def filter(
         self, pipeline: tf.data.Dataset[Any], predicate: Callable[..., tf.Tensor]
     ) -> tf.data.Dataset[Any]:
-        """`pipeline.filter(predicate)` of single records; those left out count as used."""
+        """Return `pipeline.filter(predicate)` of single records; dropped ones count as used."""
         _refuse_without_metadata("filter", pipeline)
 
         def use(topic: bytes, partition: np.int32, offset: np.int64) -> np.bool_:
@@ -128,7 +128,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
         return pipeline.filter(keep)
 
     def set_params(self, params: Mapping[str, object] | None) -> None:
-        # The first that `fit`, `evaluate` and `predict` say; `fit`'s own validation does not.
+        # `fit`, `evaluate` and `predict` call this first; `fit`'s own validation does not.
         super().set_params(params)
         self._is_training = False
 
@@ -177,7 +177,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
             membership.commit(wait=False)
 
     def _use_watched(self, steps: int) -> None:
-        """Of this iteration so many batches are used; what is left of an earlier one is not."""
+        """Acknowledge the first `steps` batches of this iteration; drop those of an earlier one."""
         while self._steps < steps and self._watched:
             tracker, topics, partitions, offsets = self._watched.popleft()
             if tracker is self._tracker:

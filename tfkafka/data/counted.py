@@ -1,4 +1,4 @@
-"""Iterators of datasets that count what a Python loop has taken of them."""
+"""Dataset iterators that count the elements that a Python loop takes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def count_taken(iterator: Any, taken: Callable[[], None]) -> Iterator[Any]:
-    """Return the same iterator, which calls `taken` after each element.
+    """Return the same iterator, made to call `taken` after each element.
 
-    It stays an iterator of TensorFlow, which a `tf.function` accepts as an argument, as Keras'
-    training loop needs it. What a graph takes is not counted.
+    It remains a TensorFlow iterator, which a `tf.function` accepts as an argument; Keras' training
+    loop needs that. Elements that a graph takes are not counted.
     """
     iterator._taken = taken
     kind: Any = type(iterator)

@@ -1,5 +1,4 @@
-"""Kafka as `tf.data.Dataset`: bounded reading of partitions, from the same first to the same last
-record in every epoch."""
+"""Bounded reading of partitions as `tf.data.Dataset`: the same records in every epoch."""
 
 from __future__ import annotations
 
@@ -27,48 +26,52 @@ from tfkafka.reading.progress import Place, ReadLog
 from tfkafka.reading.ranges import Bounds, Identity, Last, identify, read, resolve_and_identify
 
 CHUNKS_AHEAD = 2
-# Where no offsets are committed chunks may be large: they cost less a record.
+# Where no offsets are committed, chunks may be large: they cost less per record.
 CHUNK_RECORDS = 16_384
 CHUNK_BYTES = 8 << 20
 
 
 class KafkaDataset(ChunkedDataset):
-    """Records [start, stop) of a topic, of all of its partitions if not said otherwise.
+    """The records [start, stop) of a topic, by default of all its partitions.
 
-    Both ends are pinned when the dataset is made, so that every epoch sees the same records;
-    `refresh()` pins them again. Nothing is committed, no group is joined. Several partitions are
-    interleaved in proportion to their lengths: the order is the same in every epoch and process.
+    Both ends are pinned when the dataset is created, so that every epoch sees the same records;
+    `refresh()` pins them again. Nothing is committed, and no group is joined. Several partitions
+    are interleaved in proportion to their lengths: the order is the same in every epoch and
+    process.
 
-    Elements are (message, key), scalar strings, "" where a record has null; with `decode`
-    (features float32 [columns], label float32 []), or the features alone where the decoder has no
-    label; with `batch_size` each with a first axis of that length (the last batch may be shorter);
-    with `metadata` followed by a `Metadata`.
+    Elements are (message, key), scalar strings, "" where the record has null. With `decode` they
+    are (features float32 [columns], label float32 []), or the features alone where the decoder has
+    no label. With `batch_size` each part has a first axis of that length (the last batch may be
+    shorter). With `metadata` a `Metadata` follows.
 
     Args:
-        topic: its name.
-        partitions: None: all; a number, or several.
-        start: the first offset; "earliest", the first record that there is; "latest", the present
-            end; a datetime with a time zone, for the first record at or after it; or a dict with
-            one of these for each partition.
+        topic: the name of the topic.
+        partitions: one number, or several; None: all.
+        start: the first offset; "earliest", the first record; "latest", the current end; a
+            datetime with a time zone, for the first record at or after it; or a dict with one of
+            these for each partition.
         stop: the exclusive end, given in the same ways. "latest", for a consumer that reads
             committed records only (the default), is before the first open transaction.
-        last: the last so many offsets of each partition, in place of `start` and `stop`.
-        servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, else localhost:9092.
+        last: the number of offsets before the end of each partition; replaces `start` and `stop`.
+        servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, or else localhost:9092.
         configuration: librdkafka's settings, `["name=value", ...]` or a dict.
         metadata: whether elements end with their `Metadata`.
-        decode: for example `CsvDecoder(18, label="key")`.
-        batch_size: records of an element; None: one, without an axis.
-        max_records: stop after this many; None: after all.
+        decode: a decoder, for example `CsvDecoder(18, label="key")`.
+        batch_size: the number of records in an element; None: one, without a batch axis.
+        max_records: stop after this many records; None: after all.
         on_bad_record: "error", "skip" or "dead_letter": what to do if decode fails on a record.
-        dead_letter_topic: where bad records are written to.
-        prefetch_bytes: bytes that Kafka's client reads ahead, about.
+        dead_letter_topic: the topic that bad records are written to.
+        prefetch_bytes: approximate size of the records that are read ahead, in bytes.
         broker_timeout: ms without an answer from Kafka after which iteration raises.
 
     Raises:
-        ConfigurationError: an unknown setting. TopicError: no such topic or partition.
-        OffsetError: start or stop are outside of what the partition has. ReadError: no broker.
-        Iteration raises `tf.errors.OpError` whose text names topic, partition, offset and reason;
-        the original exception is then at `error`.
+        ConfigurationError: a setting is unknown or refused.
+        TopicError: there is no such topic or partition.
+        OffsetError: start or stop is outside the partition.
+        ReadError: no broker answers.
+
+        Iteration raises `tf.errors.OpError` with topic, partition, offset and reason in its text;
+        `error` then has the original exception.
 
     Attributes:
         ranges: the pinned offsets of each partition.
@@ -138,11 +141,11 @@ class KafkaDataset(ChunkedDataset):
 
     @property
     def counts(self) -> Counts:
-        """Records of the last iteration: read, used, skipped, dead_lettered."""
+        """Numbers of records of the last iteration: read, used, skipped, dead_lettered."""
         return self._stream.bad_records.counts
 
     def refresh(self) -> None:
-        """Pin both ends again: later iterations see the records of now.
+        """Pin both ends again: later iterations see the records that exist now.
 
         Example:
             dataset = tfkafka.KafkaDataset("clicks", servers="localhost:9092")
@@ -152,7 +155,7 @@ class KafkaDataset(ChunkedDataset):
         self.ranges, self._identity = self._resolve()
 
     def chunks(self) -> tf.data.Dataset[Any]:
-        """The same with whole chunks as elements: a first axis of any length but 0.
+        """Return the dataset with whole chunks as elements, whose first axis has any length but 0.
 
         Example:
             dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092")
@@ -162,10 +165,10 @@ class KafkaDataset(ChunkedDataset):
         return self._shaped(whole=True)
 
     def manifest(self) -> dict[str, Any]:
-        """Return which records these are, for `json.dump`; `from_manifest` reads them again.
+        """Return a description of the records, for `json.dump`; `from_manifest` reads them again.
 
-        Cluster, topic and their ids, ranges, order, isolation level, decoder and versions; the
-        counts of the last iteration, if it came to its end.
+        It has the cluster, the topic and their ids, the ranges, order, isolation level, decoder and
+        versions; and the counts of the last iteration, if that reached its end.
 
         Example:
             dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092")
@@ -175,15 +178,15 @@ class KafkaDataset(ChunkedDataset):
         return self._manifest().to_json()
 
     def state(self, records: int | None = None) -> dict[str, Any]:
-        """Return how far the last iteration is, for `json.dump`; `from_state` reads on from there.
+        """Return the progress of the last iteration, for `json.dump`; `from_state` resumes there.
 
         Args:
-            records: how many records of this iteration are used, those left out that could not be
-                decoded; None: as many as a Python loop over this dataset itself has taken. Where
-                Keras or another dataset iterates, only the caller knows.
+            records: the number of records of this iteration that are used, not counting those that
+                could not be decoded; None: as many as a Python loop over this dataset itself has
+                taken. Where Keras or another dataset iterates, only the caller knows the number.
 
         Raises:
-            ValueError: more than were delivered; or None where no Python loop has taken anything.
+            ValueError: fewer were delivered; or it is None and no Python loop has taken any.
 
         Example:
             for step, (features, label) in enumerate(dataset):
@@ -211,20 +214,23 @@ class KafkaDataset(ChunkedDataset):
     ) -> KafkaDataset:
         """Return a dataset of the same records, in the same order and equal to the bit.
 
-        Bad records are skipped where they were written to a dead letter topic. The records of a
-        manifest that `tfkafka.online.learn` has saved come in the order of this class.
+        Bad records that were written to a dead letter topic are skipped. The records of a manifest
+        that `tfkafka.online.learn` saved come in the order of this class.
 
         Args:
-            manifest: a file, or what `manifest()` has returned.
-            servers: None: as in the manifest.
+            manifest: the path of a file, or what `manifest()` returned.
+            servers: `HOST:PORT[,HOST:PORT]`; None: as in the manifest.
             configuration: librdkafka's settings; a manifest has none.
-            decode: the decoder, where it is not one of this library.
+            decode: the decoder, where it is not one of tfkafka's.
 
         Raises:
-            ManifestError: it cannot be read, or the decoder is another.
-            TopicError: the topic is gone, or was created again. OffsetError: records are gone.
-            ReadError: no broker. Where records within the ranges are gone, by compaction for
-            example, iteration raises at its end.
+            ManifestError: it cannot be read, or the decoder is a different one.
+            TopicError: the topic is gone, or was created again.
+            OffsetError: records are gone.
+            ReadError: no broker answers.
+
+            Where records within the ranges are gone, for example by compaction, iteration raises
+            at its end.
 
         Example:
             Path("susy.json").write_text(json.dumps(dataset.manifest()))
@@ -243,7 +249,7 @@ class KafkaDataset(ChunkedDataset):
     ) -> KafkaDataset:
         """Return a dataset of the records that follow, in the order of the whole iteration.
 
-        Each iteration over it gives these. Arguments and errors: see `from_manifest`.
+        Each iteration over it yields these records. Arguments and errors: see `from_manifest`.
 
         Example:
             Path("state.json").write_text(json.dumps(dataset.state(records=100)))
@@ -308,9 +314,9 @@ class KafkaDataset(ChunkedDataset):
         self._taken += 1
 
     def _read(self) -> Generator[Prepared, None, None]:
-        """Begin an iteration."""
+        """Yield the chunks of one iteration."""
         log = self._log = ReadLog(self._begin)
-        # Decoded by who takes it: so records are read and decoded at the same time.
+        # The thread that takes a chunk decodes it: records are read and decoded at the same time.
         yield from read_ahead(self._chunks, self._limits.buffer_bytes)
         log.end(self._expected, self._identity.topic)
 

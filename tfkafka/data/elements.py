@@ -1,4 +1,4 @@
-"""What a dataset's elements are made of: a chunk of records, as columns for TensorFlow."""
+"""The elements of datasets: chunks of records as columns for TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tfkafka.reading.prefetch import Prepared
 
 
 class Metadata(NamedTuple):
-    """Where a record comes from.
+    """The origin, timestamp and headers of a record.
 
     Attributes:
         topic: string.
         partition: int32.
         offset: int64.
         timestamp: int64, ms since 1970 (UTC), -1 where the record has none.
-        headers: string, to be read with `headers_of`.
+        headers: string; read it with `headers_of`.
         null_message: bool, True for a tombstone, whose message is "".
-        null_key: bool.
+        null_key: bool, True where the key is null.
 
     Example:
         dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092", metadata=True)
@@ -47,13 +47,13 @@ class Metadata(NamedTuple):
 _METADATA_TYPES = Metadata(tf.string, tf.int32, tf.int64, tf.int64, tf.string, tf.bool, tf.bool)
 
 
-# Of a chunk: its arrays, each with a first axis of its records, the last may be its `Metadata`.
+# The arrays of a chunk, whose first axes are its records; a `Metadata` may be the last of them.
 Columns = tuple[NDArray[np.generic] | Metadata, ...]
 Signature = tuple[tf.TensorSpec | Metadata, ...]
 
 
 def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
-    """A record's headers from the field `headers` of its metadata.
+    """Return a record's headers, read from the field `headers` of its metadata.
 
     Example:
         dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092", metadata=True)
@@ -79,7 +79,7 @@ class Elements:
     metadata: bool = False
 
     def signature(self) -> Signature:
-        """Return the specs of a whole chunk: each with a first axis of any length."""
+        """Return the specs of a whole chunk, each with a first axis of any length."""
         if self.decode is None:
             columns = (_vector(tf.string), _vector(tf.string))
         else:
@@ -90,16 +90,16 @@ class Elements:
         return (*columns, Metadata(*map(_vector, _METADATA_TYPES))) if self.metadata else columns
 
     def tensors(self, columns: Columns) -> tf.Tensor | tuple[tf.Tensor | Metadata, ...]:
-        """Return the columns as tensors; a single one is no tuple."""
+        """Return the columns as tensors; a single column without a tuple."""
         tensors = tf.nest.map_structure(tf.convert_to_tensor, columns)
         return tensors if len(tensors) > 1 else tensors[0]
 
     def prepare(self, chunk: Chunk) -> Decoded | None:
-        """Do for a chunk what takes long."""
+        """Decode a chunk, which takes long; None where there is no decoder."""
         return None if self.decode is None else self.decode.decode(chunk)
 
     def columns(self, prepared: Prepared, bad_records: BadRecords) -> tuple[Columns, Chunk]:
-        """Return the chunk's columns, as `signature` says, and the records that are in them."""
+        """Return the chunk's columns, as in `signature`, and the records that are in them."""
         chunk, decoded = prepared.chunk, prepared.result
         columns: Columns
         if self.decode is None:
@@ -117,7 +117,7 @@ def _vector(dtype: tf.DType) -> tf.TensorSpec:
 
 
 def _strings(column: Column) -> NDArray[np.object_]:
-    """Object [n], b"" in place of null, as TensorFlow's strings know no null."""
+    """Return object [n], b"" in place of null: TensorFlow's strings have no null."""
     entries, nulls = column.entries, column.has_nulls
     return np.array([entry or b"" for entry in entries], np.object_) if nulls else entries
 

@@ -27,14 +27,14 @@ from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.member import GroupMember
 from tfkafka.reading.prefetch import Prepare, Prepared
 
-# Of librdkafka's producers; tensorflow-io takes it for the records of a mini dataset.
+# A setting of librdkafka's producers; tensorflow-io uses it for the records of a mini dataset.
 PRODUCERS_BATCH = "batch.num.messages"
-# A mini dataset that is not full yet waits so long once all that there is has been read.
+# How long a mini dataset that is not full waits once all available records have been read.
 QUIET_S = 1.0
 
 
 class Membership:
-    """The one member that a group dataset has at a time, and what was delivered to it."""
+    """The member of a group dataset, one at a time, and the records that it delivered."""
 
     def __init__(
         self,
@@ -58,17 +58,17 @@ class Membership:
         self._settings = settings
         self._limits = limits
         self._stream_timeout = stream_timeout
-        # Of what is being worked on when a partition is lost: committed, or read again elsewhere.
+        # Whether records in use when a partition is lost are committed; else they are read again.
         self._commit_in_flight = commit_in_flight
         self._metadata, self._prepare = metadata, prepare
         self._member: GroupMember | None = None
 
     def chunks(self) -> Generator[Prepared, None, None]:
-        """Join, deliver chunks until the stream ends, and leave.
+        """Join the group, yield chunks until the stream ends, and leave.
 
-        A chunk counts as used when the next one is asked for; only then is it committed. So
-        whoever breaks off leaves the last one uncommitted. Without auto-commit the member stays
-        in the group at the stream's end, for what is committed later.
+        A chunk counts as used, and is committed, when the next one is requested. So a loop that
+        breaks leaves its last chunk uncommitted. Without auto-commit the member stays in the group
+        at the stream's end, for later commits.
         """
         self.leave()
         member = self._join()
@@ -89,7 +89,7 @@ class Membership:
             member.unused.set()
 
     def mini_datasets(self, records: int) -> Generator[Prepared, None, None]:
-        """The same in chunks of exactly so many records, or fewer when the stream goes quiet."""
+        """Do the same in chunks of `records` records, or fewer when the stream goes quiet."""
         self.leave()
         member = self._join()
         try:
@@ -103,12 +103,12 @@ class Membership:
             member.unused.set()
 
     def commit(self, wait: bool) -> None:
-        """Commit what is acknowledged."""
+        """Commit the acknowledged records."""
         if self._member is not None:
             self._member.commit(self.tracker.committable(), wait)
 
     def stop(self) -> None:
-        """End the stream of this iteration, and of each later one."""
+        """End the stream of this iteration, and of all later ones."""
         self._is_stopped = True
         if self._member is not None:
             self._member.is_stopped = True
@@ -135,7 +135,7 @@ class Membership:
         return self._member
 
     def _give_up(self, partitions: list[TopicPartition]) -> None:
-        """Partitions go to another member: commit what may be, for the last time."""
+        """Commit for the last time before partitions go to another member."""
         if self.auto_commit and self._commit_in_flight:
             self.tracker.acknowledge_all()
         if self._member is not None:
@@ -144,7 +144,7 @@ class Membership:
 
 
 def _regrouped(member: GroupMember, records: int) -> Iterator[Chunk]:
-    """Yield chunks of so many records, of the partitions that are still the member's."""
+    """Yield chunks of `records` records, of partitions that are still the member's."""
     pending: list[Chunk] = []
     last = time.monotonic()
 
@@ -171,7 +171,7 @@ def _regrouped(member: GroupMember, records: int) -> Iterator[Chunk]:
 
 
 class _GroupDataset(ChunkedDataset):
-    """What KafkaGroupDataset and KafkaMiniBatchDataset have in common."""
+    """The common part of KafkaGroupDataset and KafkaMiniBatchDataset."""
 
     _membership: Membership
     _stream: ChunkStream
@@ -183,20 +183,20 @@ class _GroupDataset(ChunkedDataset):
 
     @property
     def counts(self) -> Counts:
-        """Records of the last iteration: read, used, skipped, dead_lettered."""
+        """Numbers of records of the last iteration: read, used, skipped, dead_lettered."""
         return self._stream.bad_records.counts
 
     def stop(self) -> None:
         """End the stream, from any thread: iteration ends as at the end of the stream.
 
-        That takes less than a second in a silent stream; elements that tf.data holds already are
-        still delivered. Records that were read ahead are not committed and come again, to whoever
-        reads next. A stream that was stopped stays at its end: make another one to go on.
+        In a silent stream that takes less than a second. Elements that tf.data already holds are
+        still delivered. Records that were read ahead are not committed; the next reader of the
+        group gets them again. A stopped stream stays stopped: create another one to continue.
         """
         self._membership.stop()
 
     def close(self) -> None:
-        """Leave the group now; what is not committed comes again."""
+        """Leave the group now; records that are not committed are delivered again."""
         self._membership.leave()
 
     def _delivered(self, chunk: Chunk, kept: Chunk) -> None:
@@ -204,31 +204,32 @@ class _GroupDataset(ChunkedDataset):
 
 
 class KafkaGroupDataset(_GroupDataset):
-    """A consumer group's share of topics, from where the group has committed.
+    """A consumer group's share of topics, from the group's committed offsets.
 
     The stream ends after `stream_timeout` ms without a record; late records are delivered. A
     member of the group reads while the dataset is iterated, one iteration at a time. It leaves
     when iteration ends, breaks or fails, and at exit.
 
-    When is a record committed? tf.data asks ahead: by an element at least, by hundreds after a
-    shuffle, so a record that was delivered is not yet trained on.
-    - By default a chunk (up to 4,096 records) is committed when tf.data asks for the next one.
-      A crash can then lose what tf.data holds of chunks before that one, in shuffle, batch and
-      prefetch buffers; with several members also the chunk in work when partitions move. A loop
-      that is broken off leaves its last chunk uncommitted.
+    When is a record committed? tf.data reads ahead: by at least one element, by hundreds after a
+    shuffle. So a delivered record has not been trained on yet.
+    - By default a chunk (up to 4,096 records) is committed when tf.data requests the next one.
+      A crash can then lose records of earlier chunks that tf.data holds in shuffle, batch and
+      prefetch buffers. With several members it can also lose the chunk in use when partitions
+      move. A loop that breaks leaves its last chunk uncommitted.
     - With `CommitCallback`, or with `auto_commit=False` and `commit()`, a record is committed
       after its use: a crash repeats records, and loses none.
 
-    Elements, and all arguments that are not named here, are as with `KafkaDataset`.
+    Elements, and all arguments that are not listed here, are those of `KafkaDataset`.
 
     Args:
         topics: a name, or a list of names.
         group_id: the consumer group.
-        stream_timeout: ms of unbroken silence since partitions were assigned, not counting the
-            time that the model takes; 0: to the end as it was then; -1: never ends.
-        configuration: `auto.offset.reset=earliest` lets a new group begin with the first record;
+        stream_timeout: ms of unbroken silence, since partitions were assigned, after which the
+            stream ends, not counting the time that the model takes; 0: it ends where the
+            partitions ended when they were assigned; -1: never.
+        configuration: with `auto.offset.reset=earliest` a new group begins at the first record;
             Kafka's default is latest.
-        auto_commit: whether what was delivered is committed without a call of `commit`.
+        auto_commit: whether delivered records are committed without a call of `commit`.
 
     Example:
         stream = tfkafka.KafkaGroupDataset(
@@ -275,7 +276,7 @@ class KafkaGroupDataset(_GroupDataset):
         super().__init__(self._shaped(batch_size, whole=False))
 
     def chunks(self) -> tf.data.Dataset[Any]:
-        """The same with whole chunks as elements: a first axis of any length but 0."""
+        """Return a dataset of whole chunks, whose first axis has any length but 0."""
         return self._shaped(None, whole=True)
 
     def _shaped(self, batch_size: int | None, whole: bool) -> tf.data.Dataset[Any]:
@@ -283,10 +284,10 @@ class KafkaGroupDataset(_GroupDataset):
         return chunks.with_options(source_options())
 
     def commit(self, records: int | None = None) -> None:
-        """Commit the first so many records of this iteration; None: all that were delivered.
+        """Commit the first `records` records of this iteration; None: all delivered ones.
 
-        Returns when the broker has taken the offsets. After the end of the stream the member
-        leaves the group then. Raises CommitError.
+        Returns when the broker has accepted the offsets. After the end of the stream the member
+        then leaves the group. Raises CommitError.
         """
         if records is None:
             self._membership.tracker.acknowledge_all()
@@ -298,15 +299,15 @@ class KafkaGroupDataset(_GroupDataset):
 
 
 class KafkaMiniBatchDataset(_GroupDataset):
-    """A consumer group's share of topics in mini datasets, for learning online.
+    """A consumer group's share of topics in mini datasets, for online learning.
 
-    Each element is a `tf.data.Dataset` of known length, of `records` records (10,000 by default),
-    or of what there is when no more records came for 1 s after all had been read. In a Python loop
-    mini dataset n is committed when n + 1 is asked for: a crash repeats a mini dataset, and loses
-    none. A loop that is broken off leaves its last one uncommitted, unless `commit()` is called.
+    Each element is a `tf.data.Dataset` of known length. It has `records` records (10,000 by
+    default), or fewer where none arrived for 1 s after all had been read. In a Python loop mini
+    dataset n is committed when n + 1 is requested: a crash repeats a mini dataset, and loses none.
+    A loop that breaks leaves its last one uncommitted, unless `commit()` is called.
 
-    The other arguments are as with `KafkaGroupDataset`, without batch_size; stream_timeout is -1 by
-    default: never ends.
+    The other arguments are those of `KafkaGroupDataset`, without batch_size. stream_timeout is -1
+    by default: the stream never ends.
 
     Example:
         online = tfkafka.KafkaMiniBatchDataset(
@@ -363,16 +364,16 @@ class KafkaMiniBatchDataset(_GroupDataset):
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))
 
     def __iter__(self) -> Iterator[tf.data.Dataset[Any]]:
-        """In Python, one mini dataset at a time, with nothing asked ahead."""
+        """Yield one mini dataset at a time to a Python loop, without reading ahead in tf.data."""
         for columns in self._stream.columns():
             dataset = tf.data.Dataset.from_tensor_slices(self._stream.elements.tensors(columns))
             if len(dataset):
                 yield dataset
 
     def commit(self) -> None:
-        """Commit all mini datasets that were given out, the present one too.
+        """Commit all delivered mini datasets, including the current one.
 
-        Returns when the broker has taken the offsets. Raises CommitError.
+        Returns when the broker has accepted the offsets. Raises CommitError.
         """
         self._membership.tracker.acknowledge_all()
         self._membership.commit(wait=True)
