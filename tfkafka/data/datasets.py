@@ -155,7 +155,7 @@ class KafkaDataset(ChunkedDataset):
         self.ranges, self._identity = self._resolve()
 
     def chunks(self) -> tf.data.Dataset[Any]:
-        """Return the dataset with whole chunks as elements, whose first axis has any length but 0.
+        """Return a dataset of whole chunks, whose first axis has any length but 0.
 
         Example:
             dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092")

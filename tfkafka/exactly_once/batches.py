@@ -1,4 +1,4 @@
-"""A group's records in batches, from the committed offsets on, for whoever commits them itself."""
+"""A group's records in batches, from the committed offsets; the caller commits them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LEAVE_S = 5.0
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """How much a batch is, and when the stream ends.
+    """When a batch is full, and when the stream ends.
 
     Args:
-        transaction_records: of a batch at most.
-        transaction_wait: ms that the first record of a batch waits for others at most.
+        transaction_records: maximum number of records in a batch.
+        transaction_wait: maximum ms that the first record of a batch waits for others.
         stream_timeout: ms of silence after which the stream ends; 0: it ends where the partitions
             ended when they were assigned; -1: never.
     """
@@ -46,17 +46,20 @@ class BatchLimits:
 
 
 class BatchReader:
-    """A member of a group. For one thread, which must call `next_batch` or `idle` all the time.
+    """A member of a group. Use it from one thread, which must call `next_batch` or `idle` often.
 
     Args:
-        settings: of the consumer, with `group.id`.
-        forget: called when partitions are taken away, before another member gets them: what was
-            read of them and is not committed must be forgotten.
-        patience_s: how long a transaction of a dead member may keep the committed offsets.
+        topics: the topics to subscribe to.
+        settings: the consumer's settings, with `group.id`.
+        batch_limits: when a batch is full, and when the stream ends.
+        limits: how much is read ahead, and how long a broker may be away.
+        forget: called when partitions are revoked, before another member gets them: records of
+            them that were read and are not committed must be dropped.
+        patience_s: how long a transaction of a dead member may block the committed offsets.
         metadata: whether chunks have timestamps and headers.
 
-    Methods raise UnusableError where only a new client can go on, FencedError where another member
-    has this one's `group.instance.id`, ReadError, OffsetError or TopicError.
+    Methods raise UnusableError where only a new client can continue, FencedError where another
+    member has this one's `group.instance.id`, and ReadError, OffsetError or TopicError.
     """
 
     def __init__(
@@ -90,11 +93,11 @@ class BatchReader:
 
     @property
     def rebalances(self) -> int:
-        """How often partitions were assigned."""
+        """The number of times that partitions were assigned."""
         return self._group.assignments
 
     def next_batch(self) -> Chunk | None:
-        """A full batch, or what its time allowed; an empty one now and then; None at the end."""
+        """Return a batch, full or out of time; an empty one while it fills; None at the end."""
         self._group.resume()
         began = time.monotonic()
         missing = self._batch_limits.transaction_records - sum(map(len, self._chunks))
@@ -115,31 +118,31 @@ class BatchReader:
         return None if is_over and not self._chunks else empty()
 
     def idle(self) -> None:
-        """Remain a member while no batch is wanted."""
+        """Keep the membership while no batch is wanted."""
         self._group.pause()
         self._take(1)
 
     def is_idle(self) -> bool:
-        """Whether the broker answers and has no further records."""
+        """Return whether the broker answers and has no more records."""
         return not self._chunks and self._group.is_at_end() and self._group.consumer.is_alive()
 
     def rewind(self) -> None:
-        """Forget what was read and not committed: go on at the committed offsets."""
+        """Forget what was read and not committed: continue at the committed offsets."""
         self._chunks = []
         self._silence_s, self._checked_s = 0.0, time.monotonic()
         with _fencing_explained():
             self._group.rewind()
 
     def membership(self) -> object:
-        """What proves to a transaction that its offsets come from the group's present member."""
+        """Return what proves to a transaction that offsets come from a current group member."""
         return self._group.consumer.group_metadata()
 
     def is_assigned(self) -> bool:
-        """Whether it holds partitions, as far as it knows; not while it joins."""
+        """Return whether the member has its assignment; False while it joins."""
         return self._group.is_assigned
 
     def membership_id(self) -> str:
-        """This member's id, as soon as the broker has sent it; "" before."""
+        """Return this member's id, or "" until the broker has sent it."""
         return self._group.consumer.member_id()
 
     def leave(self) -> None:
@@ -147,7 +150,7 @@ class BatchReader:
         consumer = self._group.consumer
 
         def leave() -> None:
-            # A member with a group.instance.id says good-bye on unsubscribing alone.
+            # A member with a group.instance.id leaves the group only if it unsubscribes.
             try:
                 consumer.unsubscribe()
                 deadline = time.monotonic() + _LEAVE_S
@@ -159,7 +162,7 @@ class BatchReader:
         wait([in_background(leave)], 2 * _LEAVE_S)
 
     def discard(self) -> None:
-        """Let go of the consumer without waiting for the broker."""
+        """Drop the consumer without waiting for the broker."""
         self._forget = lambda: None
         in_background(self._group.consumer.close)
 
@@ -167,7 +170,7 @@ class BatchReader:
         with _fencing_explained():
             polled = self._group.poll(_POLL_S, at_most)
         self._group.advance(polled)
-        # Of a batch that is not full yet, what was lost meanwhile comes again.
+        # Records of lost partitions leave the batch: they are delivered again.
         self._chunks = [c for c in map(self._group.current, self._chunks) if len(c)]
         if self._assignments != self._group.assignments:
             self._assignments = self._group.assignments
@@ -179,7 +182,7 @@ class BatchReader:
         return len(polled.chunk)
 
     def _refuse_stuck(self, now: float) -> None:
-        """Raise where the broker has records, and this client does not get them."""
+        """Raise UnusableError where the broker has records that this client does not receive."""
         if now - self._checked_s < PROGRESS_S:
             return
         reached = self._group.reached()
@@ -197,7 +200,7 @@ class BatchReader:
 
 @contextmanager
 def _fencing_explained() -> Iterator[None]:
-    """Raise FencedError in place of the ReadError of a member that was replaced."""
+    """Raise FencedError instead of the ReadError of a member that was replaced."""
     try:
         yield
     except ReadError as error:

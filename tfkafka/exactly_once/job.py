@@ -1,4 +1,4 @@
-"""What a worker of exactly-once inference predicts: a batch in, records of a transaction out."""
+"""The job of an exactly-once inference worker: from a batch to the records of a transaction."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ _ASK_MS = 5000
 
 @dataclass(frozen=True)
 class InferenceJob:
-    """What is predicted, from where, to where.
+    """What to predict, from which topics, and where the predictions go.
 
     Args:
-        predict: the model, float32 [n, columns] -> float32 [n]; `predictions.keras_predict`
-            makes one of a Keras model. Called from a thread of its own.
-        decode: of the records' values.
-        topics: read from, by the group `group_id`.
-        predictions_topic: written to.
-        worker: unlike that of all other workers of the group, and the same after a restart: the
-            new process has the partitions of the old one at once, and the old one is refused.
-        model_id: a header of each prediction.
+        predict: the model, float32 [n, columns] -> float32 [n]; `keras_predict` returns one for a
+            Keras model. It is called in a separate thread.
+        decode: the decoder of the records.
+        topics: the topics to read.
+        predictions_topic: the topic to write predictions to.
+        group_id: the consumer group that reads.
+        worker: the worker's name, unique in the group, and the same after a restart: the new
+            process gets the partitions of the old one at once, and the old one is refused.
+        model_id: the model's name, a header of each prediction.
         on_bad_record: what to do with a record that `decode` refuses: "error", "skip", or
-            "dead_letter": write it to `dead_letter_topic`, in the same transaction, so once.
+            "dead_letter", which writes it to `dead_letter_topic` once, in the same transaction.
+        dead_letter_topic: the topic that bad records are written to.
 
     Example:
         from tfkafka.exactly_once import InferenceJob, keras_predict
@@ -60,7 +62,7 @@ class InferenceJob:
 
     @property
     def transactional_id(self) -> str:
-        """What both transactional ids of a worker begin with; they end with -0 and -1."""
+        """The prefix of the worker's two transactional ids, which end with -0 and -1."""
         return f"{self.group_id}-{self.worker}"
 
 
@@ -75,7 +77,7 @@ class Predicted:
     faults: Sequence[Fault]
 
     def outgoing(self) -> Outgoing:
-        """Return the records that belong into the batch's transaction."""
+        """Return the records to write in the batch's transaction."""
         job = self.job
         outgoing = {
             job.predictions_topic: predictions.records(self.kept, self.probabilities, job.model_id)
@@ -86,7 +88,7 @@ class Predicted:
 
 
 def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
-    """Decode a batch and predict. Raises BadRecordError where the job says so."""
+    """Decode a batch and predict. Raises BadRecordError as the job's `on_bad_record` says."""
     decoded = job.decode.decode(chunk)
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)

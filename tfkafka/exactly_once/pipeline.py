@@ -1,9 +1,9 @@
 """Reading, predicting and committing at the same time, with one set of clients.
 
-Three things go on at a time: the thread that calls `run` reads the next batch and keeps the
-membership, one predicts the batch before it, one commits the batch before that. Batches are
-committed in their order; one that fails takes all after it with it, and reading begins again at the
-committed offsets.
+Three threads work at the same time. The one that calls `run` reads the next batch and keeps the
+membership, another predicts the batch before it, and a third commits the batch before that. Batches
+are committed in their order. Where one fails, all later ones are dropped, and reading begins again
+at the committed offsets.
 """
 
 from __future__ import annotations
@@ -28,36 +28,38 @@ from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
 _IN_WORK = 2
 _PATIENCE_S = 0.5
 _STOP_S = 10.0
-# The broker looks only every 10 s for transactions that are over time.
+# The broker looks for transactions that have timed out only every 10 s.
 _BROKER_LOOKS_S = 10.0
 
 
 class Events(Protocol):
-    """What a pipeline reports, and asks."""
+    """What a pipeline reports to its caller and asks of it."""
 
     def joined(self, member_id: str) -> None:
-        """This is the member's id, as far as the broker has told it."""
+        """Note the member's id, "" until the broker has sent it."""
 
     def committed(self, records: int, faults: int) -> None:
-        """A transaction of so many records was committed; `faults` could not be decoded."""
+        """Note a committed transaction of `records` records, `faults` of them not decoded."""
 
     def idle(self) -> None:
-        """There is nothing to be committed."""
+        """Note that there is nothing to commit."""
 
     def failed(self, error: Exception) -> None:
-        """A transaction was aborted; raises where that is one too many."""
+        """Note that a transaction was aborted; raises where transactions fail for too long."""
 
     def is_stopped(self) -> bool:
-        """Whether the work is to end."""
+        """Return whether the work must end."""
 
 
 class Pipeline:
-    """Work with one consumer and one producer, until the end or until they are of no use.
+    """The work of one set of clients, until the end or until they can no longer be used.
 
     Args:
-        settings: of the consumer.
-        transaction_timeout: ms after which the broker aborts what nobody ends.
-        events: told what happens, in the thread that calls `run`.
+        job: what to predict.
+        batch_limits: when a batch is full, and when the stream ends.
+        settings: the consumer's settings.
+        transaction_timeout: ms after which the broker aborts a transaction that is still open.
+        events: called with what happens, in the thread that calls `run`.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class Pipeline:
     ):
         self._job, self._events = job, events
         self._work: deque[Future[Predicted | None]] = deque()
-        # Held while a transaction is open. What was read in an epoch that is over, or after a
-        # batch that failed, is never written.
+        # Held while a transaction is open. Records that were read in an earlier epoch, or after a
+        # batch that failed, are never written.
         self._transaction = threading.Lock()
         self._begun_s: float | None = None
         self._epoch = 0
@@ -94,7 +96,7 @@ class Pipeline:
         )
 
     def run(self) -> None:
-        """Work until the stream ends; raises what ends it before."""
+        """Work until the stream ends. Raises the error that ends the work before."""
         try:
             self._run()
         except (FencedError, UnusableError, ReadError) as error:
@@ -102,7 +104,7 @@ class Pipeline:
             raise
 
     def close(self) -> None:
-        """Leave the group once no transaction is open; or let go of clients that are of no use."""
+        """Leave the group once no transaction is open; or drop clients that cannot be used."""
         self._predictor.close()
         self._writer.close()
         if self._is_usable:
@@ -115,8 +117,8 @@ class Pipeline:
         self._producer.discard()
 
     def _run(self) -> None:
-        # Joining the group goes on meanwhile. Committed offsets are asked for after this only:
-        # until now a former process of this name could have moved them.
+        # Joining the group continues in the meantime. Committed offsets are requested only after
+        # this: until now a previous process of this name could have moved them.
         self._producer.connect()
         while not self._events.is_stopped() and not (self._ended and not self._work):
             try:
@@ -131,7 +133,7 @@ class Pipeline:
         return self._reader.rebalances
 
     def member_id(self) -> str:
-        """As the broker has told it last, before partitions are assigned perhaps."""
+        """Return the id that the broker sent last, which may be before any assignment."""
         return self._reader.membership_id()
 
     def is_assigned(self) -> bool:
@@ -161,7 +163,7 @@ class Pipeline:
                 self._reader.idle()
 
     def _reap(self) -> None:
-        """Note what is committed; raises what went wrong, or hangs."""
+        """Report what was committed. Raises what went wrong, or UnusableError on a hang."""
         begun_s = self._begun_s
         if begun_s is not None and time.monotonic() - begun_s > TRANSACTION_S:
             raise UnusableError(f"a transaction does not end within {TRANSACTION_S:.0f} s")
@@ -192,7 +194,7 @@ class Pipeline:
             raise
 
     def _forget(self) -> None:
-        """Before partitions are lost: end the open transaction, drop what is not begun."""
+        """Wait for the open transaction before partitions are lost, and drop all later work."""
         if not self._transaction.acquire(timeout=TRANSACTION_S):
             raise UnusableError("partitions are revoked, and the open transaction does not end")
         self._epoch += 1
@@ -206,7 +208,7 @@ class Pipeline:
         self._reader.rewind()
 
     def _finish(self) -> None:
-        """Wait for what is in work; what a slow model does not end in time is dropped."""
+        """Wait for the work in progress; drop what a slow model does not finish in time."""
         deadline = time.monotonic() + _STOP_S
         with contextlib.suppress(AbortedError):
             while self._work and time.monotonic() < deadline:

@@ -1,7 +1,7 @@
-"""Predictions as records: how they are written, read, and held against their inputs.
+"""Predictions as records: writing them, reading them, and checking them against their inputs.
 
-The value is the probability as decimal text, the shortest that gives the same float32 again; the
-key is the input's own. Headers say where the input is, and which model it was.
+The value is the probability, as the shortest decimal text that is parsed to the same float32. The
+key is that of the input. Headers have the position of the input and the name of the model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TOPIC, PARTITION, OFFSET = "tfkafka.topic", "tfkafka.partition", "tfkafka.offset"
 MODEL = "tfkafka.model"
 NAMED_RECORDS = 20
-# Longer than the broker takes to abort what a dead worker has left open.
+# Longer than the broker takes to abort the transaction that a dead worker left open.
 SETTLED_S = 60.0
 _NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
@@ -42,7 +42,7 @@ ByOffset = tuple[NDArray[np.int64], NDArray[np.float32]]
 def keras_predict(model: keras.Model) -> Predict:
     """Return a Keras model with one output as a function float32 [n, columns] -> float32 [n].
 
-    One graph for all batch sizes: `model.predict` takes five times as long for 2,000 rows.
+    It uses one graph for all batch sizes: `model.predict` takes five times as long for 2,000 rows.
 
     Example:
         from tfkafka.exactly_once import keras_predict
@@ -58,7 +58,7 @@ def keras_predict(model: keras.Model) -> Predict:
 
 
 def records(chunk: Chunk, probabilities: NDArray[np.float32], model: str) -> Iterator[Record]:
-    """Yield a prediction, float32 [n], for each record of a chunk, as it is written."""
+    """Yield the prediction of each record of a chunk as a record, from `probabilities` [n]."""
     values = polars.Series(probabilities).cast(polars.String).to_list()
     partitions = [str(partition) for partition in chunk.partitions.tolist()]
     offsets = [str(offset) for offset in chunk.offsets.tolist()]
@@ -77,12 +77,14 @@ def read_predictions(
 ) -> dict[TopicPartition, ByOffset]:
     """Return all committed predictions.
 
-    For each input partition the offsets of the inputs, int64 [n], and the predictions, float32 [n],
-    in the order of the offsets; one that was predicted twice is there twice. Those after an open
-    transaction are missing: see `wait_until_settled`.
+    For each input partition these are the offsets of the inputs, int64 [n], and the predictions,
+    float32 [n], in the order of the offsets. An input that was predicted twice occurs twice.
+    Predictions after an open transaction are missing: see `wait_until_settled`.
 
     Raises:
-        PredictionsError: a record is not a prediction. ReadError, TopicError: see `read`.
+        PredictionsError: a record is not a prediction.
+        TopicError: there is no such topic.
+        ReadError: no broker answers, or it refuses.
 
     Example:
         from tfkafka.exactly_once import read_predictions
@@ -116,17 +118,24 @@ def checked_predictions(
     decode: Decoder,
     configuration: config.Configuration = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return labels and predictions, float32 [n] each, of all that a group has read.
+    """Return labels and predictions, float32 [n] each, of all records that a group has read.
 
-    Each input that `decode` accepts must have exactly one prediction, up to where the group is. For
-    a group whose workers have ended, or died: it waits for the broker to end their transactions.
+    Each input that `decode` accepts must have exactly one prediction, up to the group's committed
+    offsets. Call it after the group's workers have ended or died: it waits for the broker to end
+    their transactions.
 
     Args:
-        decode: the worker's. Labels are the inputs' keys; a record whose key is no number is
-            checked, and left out of what is returned.
+        servers: `HOST:PORT[,HOST:PORT]`.
+        topic: the topic of the inputs.
+        predictions_topic: the topic of the predictions.
+        group_id: the workers' consumer group.
+        decode: the workers' decoder. Labels are the inputs' keys; a record whose key is not a
+            number is checked, but not returned.
+        configuration: librdkafka's settings.
 
     Raises:
-        PredictionsError: predictions are missing, double, or of no input; names the first of them.
+        PredictionsError: predictions are missing, duplicate, or without an input; the message names
+            the first of them.
 
     Example:
         from tfkafka.exactly_once import checked_predictions
@@ -164,15 +173,16 @@ def checked_predictions(
 
 
 def wait_until_settled(settings: Mapping[str, object], topic: str) -> None:
-    """Wait until no transaction is open, after which committed predictions cannot be read.
+    """Wait until no transaction is open: committed predictions after it could not be read.
 
     Args:
-        settings: of a consumer, with `bootstrap.servers`.
-        topic: of the predictions.
+        settings: a consumer's settings, with `bootstrap.servers`.
+        topic: the topic of the predictions.
 
     Raises:
         PredictionsError: one is still open after 60 s.
-        TopicError: no such topic. ReadError: no broker answers.
+        TopicError: there is no such topic.
+        ReadError: no broker answers.
 
     Example:
         from tfkafka.exactly_once import wait_until_settled
@@ -198,7 +208,7 @@ def wait_until_settled(settings: Mapping[str, object], topic: str) -> None:
 def _inputs(
     settings: config.Settings, topic: str, partition: int, stop: int, decode: Decoder
 ) -> ByOffset:
-    """Offsets and labels of the records before `stop` that could be decoded; nan: no label."""
+    """Return offsets and labels of the decodable records before `stop`; nan: no label."""
     offsets, labels = [_NONE[0]], [_NONE[1]]
     ranges: list[OffsetRange] = []
     if stop:
@@ -237,7 +247,7 @@ def _refuse_wrong(
     found: NDArray[np.int64],
     where: str,
 ) -> None:
-    """`expected` and `found` are ascending offsets."""
+    """Raise PredictionsError where `found` differs from `expected`, both ascending offsets."""
     wrong: Mapping[str, NDArray[np.int64]] = {
         "have no prediction": np.setdiff1d(expected, found),
         "have several predictions": np.unique(found[1:][np.diff(found) == 0]),

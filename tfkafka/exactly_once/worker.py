@@ -1,7 +1,7 @@
 """Inference in which every record has exactly one prediction, whatever is killed and when.
 
 Predictions and input offsets are committed in one Kafka transaction. A worker that fails begins
-again at the committed offsets, with new clients where the former are of no use.
+again at the committed offsets, with new clients where the old ones cannot be used.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ TRANSACTION_RECORDS = 10_000
 TRANSACTION_WAIT_MS = 1000
 TRANSACTION_TIMEOUT_MS = 10_000
 BROKER_TIMEOUT_MS = 60_000
-# A member that joins is answered when the others have joined as well: these end a transaction
-# before, and a group without members waits 3 s for more (group.initial.rebalance.delay.ms).
+# A join is answered when all other members have joined too. They end a transaction first, and a
+# group without members waits 3 s for more (group.initial.rebalance.delay.ms).
 _JOIN_S = TRANSACTION_S + 5.0
 _LOOK_S = 0.2
 
@@ -41,26 +41,26 @@ _log = logging.getLogger(__name__)
 
 
 class ExactlyOnceInference:
-    """A worker: reads, predicts and writes in transactions.
+    """A worker that reads, predicts and writes in transactions.
 
     Args:
-        job: what is predicted.
+        job: what to predict.
         servers: `HOST:PORT[,HOST:PORT]`.
-        transaction_records: predictions of a transaction at most.
-        transaction_wait: ms that a record waits for others of its transaction at most.
-        stream_timeout: ms of silence after which `run` returns; 0: it returns when all is
-            predicted that was there when partitions were assigned; -1: it goes on until `stop`.
-        transaction_timeout: ms after which the broker aborts what a dead worker left open, unless
-            that worker is started again before. Readers of predictions wait for it.
-        broker_timeout: ms for which nothing can be committed before `run` fails.
-        configuration: librdkafka's settings of the consumer; those of the connection also of the
-            producer.
+        transaction_records: maximum number of records in a transaction.
+        transaction_wait: maximum ms that a record waits for others of its transaction.
+        stream_timeout: ms of silence after which `run` returns; 0: it returns when all records
+            that existed when partitions were assigned are predicted; -1: it works until `stop`.
+        transaction_timeout: ms after which the broker aborts the transaction that a dead worker
+            left open, unless that worker is restarted before. Readers of predictions wait for it.
+        broker_timeout: ms without a possible commit after which `run` fails.
+        configuration: librdkafka's settings for the consumer; the producer uses those of the
+            connection.
         on_commit: called with the counts after each transaction.
 
     Attributes:
-        counts: records whose commit was confirmed to this worker.
-        restarts: how often it began again with new clients, or from the committed offsets.
-        rebalances: how often it was assigned partitions.
+        counts: numbers of records whose commit was confirmed to this worker.
+        restarts: the number of times it began again, with new clients or at the committed offsets.
+        rebalances: the number of times that partitions were assigned to it.
 
     Example:
         from tfkafka.exactly_once import ExactlyOnceInference
@@ -104,10 +104,10 @@ class ExactlyOnceInference:
         Raises:
             FencedError: another process with the same worker name has taken over.
             TransactionError: nothing could be committed for `broker_timeout`, or access is refused.
-            BadRecordError: see `InferenceJob`; what was before its batch is committed.
+            BadRecordError: see `InferenceJob`; earlier batches are committed.
             OffsetError: records were deleted before they were read.
             TopicError: a topic is missing.
-            ReadError: no broker answers within 5 s at the beginning.
+            ReadError: no broker answers within 5 s at the start.
         """
         refuse_missing_topics(self.job, self._settings)
         while (failure := self._attempt()) is not None and not self.is_stopped():
@@ -115,9 +115,9 @@ class ExactlyOnceInference:
         return self.counts
 
     def stop(self) -> None:
-        """Let `run` finish what is in work, within 10 s, leave the group and return.
+        """Make `run` finish the work in progress within 10 s, leave the group and return.
 
-        For signal handlers too.
+        Signal handlers may call it.
         """
         self._stopped.set()
 
@@ -137,7 +137,7 @@ class ExactlyOnceInference:
         self._patience.reset()
 
     def failed(self, error: Exception) -> None:
-        """See `Events`. Raises TransactionError where it is one too many."""
+        """See `Events`. Raises TransactionError where nothing can be committed for too long."""
         self.restarts += 1
         _log.warning(
             "group %s, worker %s: %s; going on from the committed offsets",
@@ -152,7 +152,7 @@ class ExactlyOnceInference:
         return self._stopped.is_set()
 
     def _attempt(self) -> Exception | None:
-        """Work with new clients; returns why others are needed, or None at the end."""
+        """Work with new clients; return why others are needed, or None at the end."""
         attempt = Pipeline(
             self.job, self._batch_limits, self._settings, self._transaction_timeout, events=self
         )
@@ -175,11 +175,11 @@ class ExactlyOnceInference:
             attempt.close()
 
     def _is_replaced(self, attempt: Pipeline) -> bool:
-        """Whether the group has a member of this worker's name that is not this process.
+        """Return whether another process is in the group under this worker's name.
 
-        Otherwise the broker only was faster than this process, which was frozen or cut off, in
-        ending its transaction or its membership. While this one joins again the broker shows its
-        new id before it tells it.
+        Otherwise this process was only frozen or cut off for so long that the broker ended its
+        transaction or its membership. While it joins again, the broker lists its new id before it
+        sends the id to the member.
         """
         admin = Admin(
             str(self._settings["bootstrap.servers"]), config.connection_settings(self._settings)
@@ -193,7 +193,7 @@ class ExactlyOnceInference:
         return False
 
     def _named(self, admin: Admin) -> set[str]:
-        """The ids of the group's members of this worker's name; none where Kafka does not say."""
+        """Return the ids of group members with this worker's name; none where Kafka fails."""
         try:
             return admin.member_ids(self.job.group_id, self.job.worker)
         except TfkafkaError:
@@ -201,7 +201,7 @@ class ExactlyOnceInference:
 
 
 class _Patience:
-    """How long failures may follow each other without a commit."""
+    """A limit on the time of repeated failures without a commit."""
 
     def __init__(self, limit_s: float, stopped: threading.Event):
         self._limit_s = limit_s
@@ -210,7 +210,7 @@ class _Patience:
         self.reset()
 
     def reset(self) -> None:
-        """A transaction was committed, or there is nothing to be committed."""
+        """Note that a transaction was committed, or that there is nothing to commit."""
         self._first_s = None
         self._pause_s = 0.1
 
