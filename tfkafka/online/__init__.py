@@ -1,4 +1,4 @@
-"""Online learning that a crash does not change."""
+"""Online learning with results that a crash does not change."""
 
 from tfkafka.online.learner import Progress, Stream, learn
 

@@ -1,6 +1,6 @@
-"""Numbered files of arrays that are there as a whole or not at all.
+"""Numbered files of arrays, each written whole or not at all.
 
-What the disk itself spoils is found by a checksum.
+A checksum finds damage by the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HEADER = "header"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one file holds: a header that JSON can hold, and arrays by name."""
+    """The content of one file: a header for JSON, and arrays by name."""
 
     header: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
@@ -37,9 +37,9 @@ class Checkpoint:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make the folder, and keep others out of it; the lock ends with the process, whatever ends it.
+    """Create the folder and lock it; the lock ends with the process, however that ends.
 
-    Raises CheckpointError where it cannot be made, or another process has it.
+    Raises CheckpointError where it cannot be created, or another process has the lock.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def locked(folder: Path) -> Iterator[None]:
                 f"here: end it first, or give another folder"
             ) from None
         file.truncate(0)
-        # The name of the process is for people; that a full disk has no room for it is no matter.
+        # The process id is only for people: that a full disk has no room for it does not matter.
         with contextlib.suppress(OSError):
             os.write(file.fileno(), str(os.getpid()).encode())
         for left in folder.glob(f"{SCRATCH}*"):
@@ -65,9 +65,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a checkpoint: the sha256 of all that follows in hexadecimal, a line feed, an .npz.
+    """Write a checkpoint: the sha256 of the .npz in hexadecimal, a line feed, the .npz.
 
-    Returns when it is on the disk. Raises CheckpointError; then what was there before still is.
+    Returns when it is on the disk. Raises CheckpointError, and then keeps the previous file.
     """
     content = io.BytesIO()
     np.savez(content, **{HEADER: np.array(json.dumps(header))}, **arrays)
@@ -82,9 +82,9 @@ def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
 
 
 def replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Put what `write` writes in the place of `path`.
+    """Replace `path` with the file that `write` writes.
 
-    Raises CheckpointError, and leaves what was there, where the disk is full or refuses.
+    Raises CheckpointError, and keeps the previous file, where the disk is full or refuses.
     """
     try:
         with replacing(path) as scratch:
@@ -119,15 +119,15 @@ class Series:
         return self.folder / f"{self.name}-{number:010}.ckpt"
 
     def numbers(self) -> list[int]:
-        """Those that are there, ascending."""
+        """Return the numbers of the existing checkpoints, ascending."""
         paths = self.folder.glob(f"{self.name}-*.ckpt")
         return sorted(int(path.stem.removeprefix(f"{self.name}-")) for path in paths)
 
     def newest(self, notify: Callable[[str], None]) -> tuple[int, Checkpoint] | None:
-        """The last one that is intact, or None where there is none at all.
+        """Return the newest intact checkpoint and its number, or None where there is none.
 
-        Each damaged one before which it looks is told to `notify`. Raises CheckpointError where
-        all are damaged.
+        Calls `notify` with a line about each damaged one. Raises CheckpointError where all are
+        damaged.
         """
         numbers = self.numbers()
         for number in reversed(numbers):
@@ -142,7 +142,7 @@ class Series:
         return None
 
     def forget_before(self, number: int) -> None:
-        """Delete those with a smaller number."""
+        """Delete the checkpoints with smaller numbers."""
         for old in self.numbers():
             if old < number:
                 self.path(old).unlink()

@@ -1,8 +1,8 @@
-"""Online learning that survives kill -9: model, optimizer and next offsets are saved as one.
+"""Online learning that survives kill -9: model, optimizer and next offsets are saved together.
 
-Before a mini dataset is trained on, its offset ranges are brought to the disk; after it, the state.
-So a process that was killed trains on the same records again, from the same state and with the same
-random numbers: the weights are those of a run that was never killed, bit by bit.
+The offset ranges of a mini dataset are written to the disk before it is trained on, and the state
+after it. So a process that was killed trains on the same records again, from the same state and
+with the same random numbers: the weights are those of a run that was never killed, bit by bit.
 """
 
 from __future__ import annotations
@@ -44,19 +44,20 @@ Train = Callable[[keras.Model, NDArray[np.float32], NDArray[np.float32]], None]
 
 @dataclass(frozen=True)
 class Stream:
-    """What is learnt from.
+    """The stream to learn from.
 
     Args:
-        topic: all its partitions are read, from their beginning on.
-        decode: makes a float32 matrix and labels of the records.
-        servers: `HOST:PORT[,HOST:PORT]`.
-        mini_dataset: offsets of a mini dataset at most.
+        topic: the topic; all its partitions are read from their beginnings.
+        decode: a decoder that returns features (a float32 matrix) and labels.
+        servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, or else localhost:9092.
+        mini_dataset: maximum number of offsets in a mini dataset.
         stream_timeout: ms without a new record after which learning ends; -1: never.
         configuration: librdkafka's settings.
-        group_id: a group that is told after each save how far learning is, for monitoring; what it
-            says is never read, and it must have no members. None: nobody is told.
-        on_bad_record: "error", "skip" or "dead_letter", with dead_letter_topic: see `BadRecords`.
-        broker_timeout: ms without an answer of a broker after which learning fails.
+        group_id: a group whose offsets are set after each save, for monitoring. They are never
+            read, and the group must have no members. None: no progress is reported.
+        on_bad_record: "error", "skip" or "dead_letter": what to do if decode fails on a record.
+        dead_letter_topic: the topic that bad records are written to.
+        broker_timeout: ms without an answer from a broker after which learning fails.
 
     Example:
         from tfkafka.online import Stream
@@ -88,13 +89,13 @@ class Stream:
 
 @dataclass
 class Progress:
-    """How far learning is.
+    """The progress of learning.
 
     Attributes:
-        mini_datasets: trained on so far, of all processes together.
-        records: in them.
-        positions: for each partition the next offset.
-        training_s, saving_s: seconds that this process took for either.
+        mini_datasets: the number of mini datasets trained on so far, by all processes together.
+        records: the number of records in them.
+        positions: the next offset of each partition.
+        training_s, saving_s: seconds that this process spent on training and on saving.
 
     Example:
         progress = learn("state", stream, build, train, seed=7)  # see learn
@@ -119,35 +120,35 @@ def learn(
     export_s: float = EXPORT_S,
     notify: Callable[[str], None] = print,
 ) -> Progress:
-    """Train on a stream, mini dataset by mini dataset, going on where the last process ended.
+    """Train on a stream, mini dataset by mini dataset, and continue where the last process ended.
 
-    Turns TensorFlow's op determinism on. Before each mini dataset the random state of Python,
-    NumPy and TensorFlow is set from `seed` and its number; seed generators inside the model
-    (Keras' own layers have them) are saved with the weights. The same machine and the same
-    versions give the same weights, bit by bit, wherever processes were killed in between.
+    TensorFlow's op determinism is turned on. Before each mini dataset the random state of Python,
+    NumPy and TensorFlow is set from `seed` and the mini dataset's number. Seed generators inside
+    the model (Keras' own layers have them) are saved with the weights. With the same machine and
+    the same versions the weights are the same, bit by bit, wherever processes were killed.
 
-    Returns at the end of the stream, or on SIGTERM (in the main thread) after the mini dataset
-    under way, with all saved.
+    Returns at the end of the stream, or on SIGTERM (in the main thread) after the current mini
+    dataset, with everything saved.
 
     Args:
-        folder: holds the state, the plans, and for others to read `model.keras` and
-            `model.manifest.json`, which says which records made it (see
-            `KafkaDataset.from_manifest`).
-        stream: what to train on.
-        build: makes the compiled model; called once.
+        folder: the folder for the state and the plans, and for the exported `model.keras` and
+            `model.manifest.json`. The manifest says which records made the model: see
+            `KafkaDataset.from_manifest`.
+        stream: the stream to train on.
+        build: returns the compiled model; called once.
         train: called with the model, features (float32 [n, columns]) and labels (float32 [n]) of a
-            mini dataset, its partitions one after another, each in its order: shuffle them.
-        seed: of everything random.
-        keep: saved states that are kept, at least 1; the older ones are there for the case that
-            the newest is damaged.
-        export_s: seconds between two times that `model.keras` is written; it is at the end too.
+            mini dataset. Its partitions follow one another, each in its order: shuffle them.
+        seed: the seed of all random numbers.
+        keep: the number of saved states to keep, at least 1; the older ones are used where the
+            newest is damaged.
+        export_s: seconds between two exports of `model.keras`; the end exports it too.
         notify: called with a line about each mini dataset and each damaged file.
 
     Raises:
-        CheckpointError: another process learns in this folder; the folder is of another topic,
-            mini_dataset, seed or model; each state is damaged; the disk is full. What was saved
-            is valid.
-        TopicError: there is no such topic, or it was created again since the folder was begun.
+        CheckpointError: another process learns in this folder; the folder belongs to another
+            topic, mini_dataset, seed or model; all states are damaged; or the disk is full. What
+            was saved remains valid.
+        TopicError: there is no such topic, or it was created again since the folder was created.
         OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
 
@@ -182,7 +183,7 @@ def learn(
 
 
 class _Learner:
-    """The model and how far it is, in memory and in the folder."""
+    """The model and its progress, in memory and in the folder."""
 
     def __init__(
         self,
@@ -220,7 +221,10 @@ class _Learner:
             self._restore(*found)
 
     def plan(self, is_stopped: Callable[[], bool]) -> list[OffsetRange] | None:
-        """The next mini dataset: as it was planned before a crash, else again; None: no more."""
+        """Return the ranges of the next mini dataset; None at the end.
+
+        A plan that was saved before a crash is used again.
+        """
         path = self._plans.path(self.progress.mini_datasets + 1)
         if is_stopped():
             return None
@@ -242,7 +246,7 @@ class _Learner:
         return ranges
 
     def train_on(self, plan: list[OffsetRange]) -> None:
-        """Train on a mini dataset, and save."""
+        """Train on a mini dataset, and save the state."""
         progress = self.progress
         features, labels = self._read(plan)
         begun = time.monotonic()
@@ -261,13 +265,13 @@ class _Learner:
         )
 
     def export(self) -> None:
-        """Write the model for others; they see the former one or this one, never a half."""
+        """Write the model for others, which see the previous one or this one, never half of it."""
         manifest = json.dumps(self._manifest().to_json(), indent=1) + "\n"
         replace(self._folder / MODEL, self._model.save)
         replace(self._folder / MANIFEST, lambda scratch: _write(scratch, manifest))
 
     def end(self) -> None:
-        """Wait until the group has been told."""
+        """Wait for the answer to the last progress report, and notify of a refusal."""
         refused = self._report and self._report.refusal()
         if refused:
             self._notify(
@@ -275,7 +279,7 @@ class _Learner:
             )
 
     def _read(self, plan: list[OffsetRange]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features and labels of the planned records, in an order that does not vary."""
+        """Return features and labels of the planned records, always in the same order."""
         metadata = self._stream.dead_letter_topic is not None
         chunk = concat(list(read(plan, self._settings, self._limits, metadata=metadata)))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
@@ -309,7 +313,7 @@ class _Learner:
                     f"{value!s:.60}: give the same, or another folder"
                 )
         for variable, value in zip(self._variables(), state.arrays.values(), strict=True):
-            # Of bfloat16 NumPy's files keep the bits, not the name.
+            # NumPy's files keep the bits of bfloat16, but not the name of the dtype.
             bits = value.dtype.kind == "V"
             variable.assign(value.view(variable.numpy().dtype) if bits else value)
         self.progress.mini_datasets = number
@@ -322,7 +326,7 @@ class _Learner:
             self._bad_records.counts = Counts(**manifest.counts)
 
     def _manifest(self) -> Manifest:
-        """Return which records the model was trained on so far."""
+        """Return the manifest of the records that the model was trained on so far."""
         return Manifest(
             servers=str(self._settings["bootstrap.servers"]),
             identity=self._topic,
@@ -338,11 +342,11 @@ class _Learner:
         )
 
     def _variables(self) -> list[keras.Variable]:
-        """Weights, seed generators' states and the optimizer's variables."""
+        """Return the weights, the seed generators' states and the optimizer's variables."""
         return [*self._model.variables, *self._model.optimizer.variables]
 
     def _identity(self) -> Mapping[str, object]:
-        """What must not change between processes."""
+        """Return what must not change between processes."""
         shapes = [f"{v.dtype}{list(v.shape)}" for v in self._variables()]
         return {
             "topic": self._stream.topic,
@@ -358,7 +362,7 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def _sigterm() -> Iterator[Callable[[], bool]]:
-    """Take SIGTERM for a wish that can wait; gives a function that tells whether there was one."""
+    """Defer SIGTERM; yield a function that returns whether it has arrived."""
     noted = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

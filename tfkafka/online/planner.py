@@ -1,4 +1,4 @@
-"""Which records the next mini dataset has: decided from offsets alone, before any is read."""
+"""The records of the next mini dataset: planned by offsets alone, before any is read."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from tfkafka.errors import OffsetError, ReadError, TopicError
 
 REQUEST_MS = 2000
 POLL_S = 0.1
-# As with KafkaMiniBatchDataset: so long without a new record, and what there is will do.
+# As with KafkaMiniBatchDataset: after this time without a new record, fewer records are enough.
 QUIET_S = 1.0
 
 
 class TopicEnds:
-    """Where the partitions of a topic begin and end, as long as a broker answers.
+    """The beginnings and ends of a topic's partitions, while a broker answers.
 
     Args:
-        settings: of a consumer; where the cluster is and who asks are taken from them.
-        broker_timeout: ms without an answer after which there is an error.
+        settings: a consumer's settings; only the address of the cluster and the credentials are
+            used.
+        topic: the name of the topic.
+        broker_timeout: ms without an answer after which ReadError is raised.
     """
 
     def __init__(self, settings: Mapping[str, object], topic: str, broker_timeout: int):
@@ -32,18 +34,19 @@ class TopicEnds:
         self._failing_since: float | None = None
 
     def begins(self) -> dict[int, int]:
-        """Return for each partition its first offset; waits for a broker that is away.
+        """Return the first offset of each partition; wait while no broker answers.
 
-        Raises TopicError where there is no such topic, ReadError as `ends` does.
+        Raises TopicError where there is no such topic, and ReadError as `ends` does.
         """
         while (offsets := self._ask(self._cluster.first_offsets)) is None:
             time.sleep(POLL_S)
         return offsets
 
     def ends(self) -> dict[int, int] | None:
-        """Return for each partition its end, the last readable offset plus 1.
+        """Return the end of each partition: its last readable offset plus 1.
 
-        None where no broker answers at the moment; ReadError where none has for `broker_timeout`.
+        Returns None where no broker answers now. Raises ReadError where none has for
+        `broker_timeout`.
         """
         return self._ask(self._cluster.end_offsets)
 
@@ -80,25 +83,27 @@ def next_plan(
     stream_timeout: int,
     is_stopped: Callable[[], bool],
 ) -> list[OffsetRange] | None:
-    """Wait for the next `records` offsets, or for what there is when nothing came for 1 s.
+    """Wait for the next `records` offsets, or for fewer where none arrived for 1 s.
 
-    From a topic that nobody writes to, the plans are the same each time: equal parts of the
-    partitions, as far as they have them.
+    The plans for a topic that nobody writes to are always the same: the partitions have equal
+    shares, as long as they have offsets left.
 
     Args:
-        positions: for each partition the next offset; 0 where none is given.
-        records: offsets of a plan at most; those without a record (gaps, markers) count.
-        stream_timeout: ms without anything new after which None is returned; -1: never.
-        is_stopped: asked every 0.1 s; None is returned once it says so.
+        topic_ends: the topic.
+        positions: the next offset of each partition; 0 where none is given.
+        records: maximum number of offsets of a plan; those without a record (gaps, markers) count.
+        stream_timeout: ms without new offsets after which None is returned; -1: never.
+        is_stopped: called every 0.1 s; None is returned once it is true.
 
     Raises:
-        ReadError: no broker answers. OffsetError: the topic is shorter than it was.
+        ReadError: no broker answers.
+        OffsetError: a partition is shorter than it was.
     """
     known, since = None, time.monotonic()
     while not is_stopped():
         ends, now = topic_ends.ends(), time.monotonic()
         if ends is None:
-            since = now  # silence of a broker that is away is no end of the stream
+            since = now  # the silence of a broker that is away does not end the stream
         elif ends != known:
             known, since = ends, now
         if ends is not None:
@@ -119,7 +124,7 @@ def next_plan(
 
 
 def share(available: Mapping[int, int], count: int) -> dict[int, int]:
-    """Equal parts of `count`; what a partition cannot give, the others do, as far as they can."""
+    """Split `count` into equal shares; where a partition has less, the others make up for it."""
     shares = dict.fromkeys(sorted(available), 0)
     while count and (able := [p for p in shares if shares[p] < available[p]]):
         part, rest = divmod(count, len(able))
