@@ -1,7 +1,7 @@
 """tensorflow-io's Kafka datasets under their own names: `import tfkafka.tfio as tfio`.
 
-Names, arguments and defaults are those of tensorflow-io 0.37.1; what its defects made of them is
-not: see tests/integration/tfkafka/test_defects_cured.py.
+Names, arguments and defaults are those of tensorflow-io 0.37.1. Its defects are fixed: see
+tests/integration/tfkafka/test_defects_cured.py.
 """
 
 from tfkafka import __version__

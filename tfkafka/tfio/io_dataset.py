@@ -1,4 +1,4 @@
-"""tensorflow-io's `tfio.IODataset`, as far as it is about Kafka."""
+"""The Kafka part of tensorflow-io's `tfio.IODataset`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfkafka.tfio.offsets import bound
 
 
 class Record(NamedTuple):
-    """A record, as tensorflow-io's datasets have it: two strings, "" in place of null."""
+    """A record as an element of tensorflow-io's datasets: two strings, "" in place of null."""
 
     message: tf.Tensor
     key: tf.Tensor
@@ -34,7 +34,7 @@ class KafkaIODataset(KafkaDataset):
 
 
 class KafkaStreamIODataset(ChunkedDataset):
-    """Records from an offset to the end as it is when iteration begins."""
+    """The records from an offset to the end of the partition when iteration begins."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class KafkaStreamIODataset(ChunkedDataset):
 
 
 class StreamIODataset:
-    """Datasets that end where a partition ends when their iteration begins.
+    """Datasets that end at the end that a partition has when their iteration begins.
 
     Example:
         import tfkafka.tfio as tfio
@@ -83,7 +83,7 @@ class StreamIODataset:
         *,
         name: str = "IOFromKafka",
     ) -> KafkaStreamIODataset:
-        """Records of a partition from `offset` on; elements have `.message` and `.key`."""
+        """Return the records of a partition from `offset`; elements have `.message` and `.key`."""
         with tf.name_scope(name):
             return KafkaStreamIODataset(topic, partition, offset, servers, configuration)
 
@@ -101,7 +101,7 @@ class IODataset:
 
     @classmethod
     def stream(cls) -> type[StreamIODataset]:
-        """Where the datasets whose end is not pinned are made."""
+        """Return the class that creates datasets whose end is not pinned."""
         return StreamIODataset
 
     @classmethod
@@ -117,17 +117,17 @@ class IODataset:
         offset: int | datetime | None = None,
         name: str = "IOFromKafka",
     ) -> KafkaIODataset:
-        """Records [start, stop) of a partition; elements have `.message` and `.key`.
+        """Return the records [start, stop) of a partition; elements have `.message` and `.key`.
 
         Args:
-            topic: its name.
-            partition: its number.
-            start: the first offset; 0: the first record; -1: the end; -2000 - n: n before it.
+            topic: the name of the topic.
+            partition: the number of the partition.
+            start: the first offset; 0: the first record; -1: the end; -2000 - n: n before the end.
             stop: the exclusive end, given in the same way.
-            servers: None: as in configuration, else localhost:9092.
-            configuration: `["name=value", ...]`.
+            servers: None: as in configuration, or else localhost:9092.
+            configuration: librdkafka's settings, `["name=value", ...]`.
             offset: takes precedence over `start` where given. (tensorflow-io ignores it.)
-            name: of the TensorFlow name scope.
+            name: the TensorFlow name scope.
 
         Raises: see `KafkaDataset`.
         """

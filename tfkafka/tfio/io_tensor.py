@@ -1,4 +1,4 @@
-"""tensorflow-io's `tfio.IOTensor`, as far as it is about Kafka."""
+"""The Kafka part of tensorflow-io's `tfio.IOTensor`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tfkafka.tfio.offsets import bound
 
 
 class KafkaIOTensor:
-    """The values of a partition as a vector of strings, read when they are asked for.
+    """The values of a partition as a vector of strings, read when they are used.
 
-    Indices are offsets. The end is the one of the time when a value is asked for.
+    Indices are offsets. The end is that of the partition when a value is read.
     """
 
     def __init__(self, topic: str, partition: int, settings: config.Settings):
@@ -37,11 +37,14 @@ class KafkaIOTensor:
         return f"<{type(self).__name__}: shape={self.shape}, dtype={self.dtype}>"
 
     def to_tensor(self) -> tf.Tensor:
-        """All values, string [n]."""
+        """Return all values, string [n]."""
         return self._values(0, -1)
 
     def __getitem__(self, key: int | slice) -> tf.Tensor:
-        """One value (a scalar), or those of a slice without step. IndexError beyond the end."""
+        """Return one value (a scalar), or those of a slice without a step.
+
+        Raises IndexError beyond the end.
+        """
         if isinstance(key, slice):
             if key.step not in (None, 1):
                 raise ValueError(f"a slice of a Kafka partition has no step, not {key.step}")
@@ -66,7 +69,7 @@ class KafkaIOTensor:
 
 
 class IOTensor:
-    """Tensors whose values are elsewhere.
+    """Tensors whose values are stored elsewhere.
 
     Example:
         import tfkafka.tfio as tfio
@@ -85,6 +88,6 @@ class IOTensor:
         *,
         name: str = "IOFromKafka",
     ) -> KafkaIOTensor:
-        """The values of a partition. Raises ConfigurationError for an unknown setting."""
+        """Return the values of a partition. Raises ConfigurationError for an unknown setting."""
         with tf.name_scope(name):
             return KafkaIOTensor(topic, partition, config.consumer_settings(servers, configuration))

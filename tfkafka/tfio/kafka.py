@@ -1,4 +1,4 @@
-"""tensorflow-io's `tensorflow_io.kafka`: its first Kafka dataset, and writing."""
+"""tensorflow-io's `tensorflow_io.kafka`: its first Kafka dataset, and functions that write."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENDLESS = 2**63 - 1
 
 @dataclass(frozen=True)
 class Subscription:
-    """What "topic:partition:offset:limit" says; the record at offset `limit` is the last one."""
+    """A parsed "topic:partition:offset:limit"; the record at offset `limit` is the last one."""
 
     topic: str
     partition: int = 0
@@ -54,26 +54,28 @@ class Subscription:
 
 
 class KafkaDataset(ChunkedDataset):
-    """Records of subscriptions, one subscription after the other.
+    """The records of subscriptions, one subscription after another.
 
-    Elements are the message, a scalar string; with message_key and message_offset tuples that go
-    on with the key and "partition:offset".
+    Elements are messages, scalar strings. With message_key or message_offset they are tuples that
+    continue with the key, "partition:offset", or both.
 
     Args:
         topics: "topic:partition:offset:limit", or a list of them; all but the topic may be left
-            out. limit is the offset of the last record; -1: none.
-        servers: `HOST:PORT[,HOST:PORT]`; without a port 9092.
-        group: the `group.id` that is shown to the broker. No group is joined.
-        eof: stop at the end of a partition; otherwise wait there forever.
+            out. limit is the offset of the last record; -1: no limit.
+        servers: `HOST:PORT[,HOST:PORT]`; the default port is 9092.
+        group: the `group.id` that the broker sees. No group is joined.
+        eof: True: stop at the end of a partition; False: wait there forever.
         timeout: accepted for compatibility; must be positive.
-        config_global: `["name=value", ...]`.
-        config_topic: the same, for settings of topics.
-        message_key: elements with the key.
-        message_offset: elements with partition and offset.
+        config_global: librdkafka's settings, `["name=value", ...]`.
+        config_topic: the same, for topic settings.
+        message_key: whether elements have the key.
+        message_offset: whether elements have partition and offset.
 
     Raises:
-        ValueError: a subscription cannot be read, timeout is not positive.
-        ConfigurationError: an unknown setting. Iteration raises `tf.errors.OpError`.
+        ValueError: a subscription cannot be parsed, or timeout is not positive.
+        ConfigurationError: a setting is unknown or refused.
+
+        Iteration raises `tf.errors.OpError`.
 
     Example:
         from tfkafka.tfio import kafka
@@ -141,7 +143,7 @@ def _range(
     try:
         (found,) = resolve(*place, bound(subscription.offset))
     except OffsetError:
-        # Here auto.offset.reset says what to do, as with any consumer of Kafka.
+        # Here auto.offset.reset decides, as for any Kafka consumer.
         (found,) = resolve(*place, "latest" if config.begins_at_end(settings) else "earliest")
     stop = found.stop if eof else ENDLESS
     if subscription.limit >= 0:
@@ -150,12 +152,12 @@ def _range(
 
 
 class KafkaOutputSequence:
-    """Writes items in the order of their index, from 0, as soon as none is missing before them.
+    """Writes items in the order of their indices, from 0, up to the first missing one.
 
     Args:
-        topic: "topic" or "topic:partition"; without a partition it is 0.
+        topic: "topic" or "topic:partition"; the default partition is 0.
         servers: `HOST:PORT[,HOST:PORT]`.
-        configuration: `["name=value", ...]`.
+        configuration: librdkafka's settings, `["name=value", ...]`.
 
     Example:
         from tfkafka.tfio import kafka
@@ -178,7 +180,7 @@ class KafkaOutputSequence:
         self._written = 0
 
     def setitem(self, index: int, item: str | bytes | tf.Tensor) -> None:
-        """The item at `index`, both scalars."""
+        """Set the item at `index`; both are scalars."""
         self._waiting[int(index)] = _bytes(item)
 
     def flush(self) -> None:
@@ -209,13 +211,13 @@ def write_kafka(
     For many records `tfkafka.write` is much faster.
 
     Args:
-        message: scalar.
-        topic: "topic" or "topic:partition"; without a partition it is 0.
+        message: the value, a scalar.
+        topic: "topic" or "topic:partition"; the default partition is 0.
         servers: `HOST:PORT[,HOST:PORT]`.
-        name: of the TensorFlow operation.
+        name: the name of the TensorFlow operation.
 
     Raises:
-        WriteError, or inside a graph `tf.errors.OpError`: it was not acknowledged.
+        WriteError, or inside a graph `tf.errors.OpError`: the record was not acknowledged.
 
     Example:
         from tfkafka.tfio import kafka

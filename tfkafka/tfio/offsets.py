@@ -1,4 +1,4 @@
-"""Offsets as tensorflow-io takes them: numbers, some of which are none."""
+"""tensorflow-io's offsets: numbers, some of which have a special meaning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TAIL_BASE = -2000
 
 
 def bound(offset: int | datetime) -> Bound:
-    """Return what a number means: 0 and -2 the first record, -1 the end, -2000 - n the last n."""
+    """Return a number's meaning: 0 and -2 the first record, -1 the end, -2000 - n the last n."""
     if isinstance(offset, datetime):
         return offset
     if offset in (0, OFFSET_BEGINNING):

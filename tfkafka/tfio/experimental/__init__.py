@@ -1,4 +1,4 @@
-"""tensorflow-io's `tfio.experimental`, as far as it is about Kafka."""
+"""The Kafka part of tensorflow-io's `tfio.experimental`."""
 
 from tfkafka.tfio.experimental import streaming
 

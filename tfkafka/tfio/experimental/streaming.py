@@ -12,7 +12,7 @@ __all__ = ["KafkaBatchIODataset", "KafkaGroupIODataset"]
 
 DEFAULT_GROUP = "test-consumer-group"
 MESSAGE_POLL_TIMEOUT_MS = 10_000
-# librdkafka's default of the setting that tensorflow-io takes for it.
+# librdkafka's default of the setting that tensorflow-io uses for this.
 MINI_DATASET_RECORDS = 10_000
 
 
@@ -20,13 +20,13 @@ class KafkaGroupIODataset(KafkaGroupDataset):
     """`KafkaGroupDataset` with tensorflow-io's arguments. Elements are (message, key).
 
     Args:
-        topics: their names.
+        topics: the names of the topics.
         group_id: None: "test-consumer-group", unless configuration has a `group.id`.
-        servers: None: as in configuration, else localhost:9092.
+        servers: None: as in configuration, or else localhost:9092.
         stream_timeout: ms of silence after which the stream ends; at least message_poll_timeout,
             as in tensorflow-io; -1: never.
-        message_poll_timeout: see stream_timeout; records are delivered at once whatever it is.
-        configuration: `["name=value", ...]`.
+        message_poll_timeout: see stream_timeout. Records are delivered at once, whatever it is.
+        configuration: librdkafka's settings, `["name=value", ...]`.
 
     Raises:
         ValueError: stream_timeout is negative and not -1.
@@ -70,8 +70,8 @@ class KafkaBatchIODataset(KafkaMiniBatchDataset):
 
     Elements are datasets of (message, key).
 
-    Arguments are those of KafkaGroupIODataset; the stream never ends by default. A `for` loop
-    raises one of `tfkafka.errors`, not `tf.errors.OpError`.
+    Arguments are those of KafkaGroupIODataset. By default the stream never ends. A `for` loop
+    raises an exception of `tfkafka.errors`, not `tf.errors.OpError`.
 
     Example:
         import tfkafka.tfio as tfio
