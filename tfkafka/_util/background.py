@@ -1,6 +1,6 @@
-"""Work in a thread that may hang: it holds up neither its caller nor the end of the process.
+"""Work in a thread that may hang: it delays neither its caller nor the end of the process.
 
-Which a thread of `concurrent.futures` would do.
+A thread of `concurrent.futures` would delay the end of the process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class BackgroundThread:
-    """One thread that does what it is given, in this order."""
+    """One thread that runs submitted tasks in order."""
 
     def __init__(self, name: str):
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -38,7 +38,7 @@ class BackgroundThread:
         return future
 
     def close(self) -> None:
-        """End the thread once it has done what it was given."""
+        """End the thread once it has run the submitted tasks."""
         self._tasks.put(None)
 
     def _run(self) -> None:
@@ -47,7 +47,7 @@ class BackgroundThread:
 
 
 def in_background(function: Callable[[], Result]) -> Future[Result]:
-    """Run one function in a thread of its own."""
+    """Run one function in a separate thread, and return its future."""
     thread = BackgroundThread(getattr(function, "__name__", "background"))
     future = thread.submit(function)
     thread.close()

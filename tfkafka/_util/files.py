@@ -1,8 +1,7 @@
 """Files that are written whole or not at all.
 
-A file is written under another name, brought to the disk and then renamed, and the folder is
-brought to the disk as well: whatever is killed and when, under its own name there is never half a
-file.
+A file is written under another name, flushed to the disk and then renamed; the folder is flushed
+too. Whatever is killed and when, there is never half a file under the final name.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ SCRATCH = ".new-"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` once all went well and is on the disk.
+    """Yield a path to write to, which replaces `path` once the block has ended without an error.
 
     Raises:
-        OSError: with `path` as its file name; what was there before still is.
+        OSError: with `path` as its file name; the previous file is kept.
     """
     scratch = path.with_name(SCRATCH + path.name)
     try:
@@ -38,13 +37,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8; what was there before stays where this fails."""
+    """Write `text` to `path` as UTF-8; keep the previous file where this fails."""
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
 def _flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Ctrl-C, noticed outside of the main thread, and kept out of TensorFlow's C++.
+"""Ctrl-C, noticed outside the main thread, and kept out of TensorFlow's C++.
 
 While TensorFlow waits for an element, the main thread is in C++ and Python's signal handlers
-do not run. The wake-up file descriptor is written to by the C handler, at once.
+do not run. The C handler writes to the wake-up file descriptor at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import FrameType
 
 from tfkafka.errors import ReadError
 
-# The functions of TensorFlow's that call C++ for an element, and for a step of a model.
+# TensorFlow's functions that call C++ for an element, and for a step of a model.
 CALLS_OF_CPP = {"iterator_get_next", "quick_execute"}
 _lock = threading.Lock()
 _reader: int | None = None
@@ -24,10 +24,10 @@ _count = 0
 
 
 def watch() -> None:
-    """Begin to notice Ctrl-C. Does nothing outside of the main thread, or where already done.
+    """Begin to notice Ctrl-C. Does nothing outside the main thread, or if called before.
 
-    A wake-up descriptor that somebody else has set is left alone: Ctrl-C then ends a wait when
-    the next record arrives.
+    A wake-up descriptor that other code has set is kept: Ctrl-C then ends a wait only when the
+    next record arrives.
     """
     global _reader
     if threading.current_thread() is not threading.main_thread():
@@ -49,14 +49,15 @@ def watch() -> None:
 
 
 class Interrupts:
-    """Tells whether Ctrl-C was pressed since this was made."""
+    """A check whether Ctrl-C was pressed since its creation."""
 
     def __init__(self) -> None:
         self._before = _interrupts()
 
     def check(self) -> None:
-        """Raise ReadError if it was: TensorFlow's call then returns to the main thread, which
-        raises KeyboardInterrupt.
+        """Raise ReadError if it was.
+
+        TensorFlow's call then returns to the main thread, which raises KeyboardInterrupt.
         """
         if _interrupts() > self._before:
             raise ReadError("reading was interrupted by Ctrl-C")
@@ -72,11 +73,11 @@ def _interrupts() -> int:
 
 
 def _guard_handler() -> None:
-    """Call the present handler of SIGINT, Python's own one in most cases, only where it may raise.
+    """Make the current handler of SIGINT, usually Python's own, run only where it may raise.
 
-    In what TensorFlow's C++ has called, for example while the error of a call is made into an
-    exception, TensorFlow 2.16 takes a KeyboardInterrupt for a fault of its own: a RuntimeError
-    about a "mismatch", or a crash. So the handler is called where that call ends.
+    In Python code that TensorFlow's C++ calls, for example to turn an error into an exception,
+    TensorFlow 2.16 treats a KeyboardInterrupt as its own fault: a RuntimeError about a "mismatch",
+    or a crash. So the handler runs when that call of C++ ends.
     """
     handler = signal.getsignal(signal.SIGINT)
     if callable(handler) and not isinstance(handler, _Guarded):
@@ -84,7 +85,7 @@ def _guard_handler() -> None:
 
 
 class _Guarded:
-    """A handler of SIGINT that is called only where it may raise."""
+    """A handler of SIGINT that runs only where it may raise."""
 
     def __init__(self, handler: Callable[[int, FrameType | None], object]):
         self._handler = handler
@@ -103,7 +104,7 @@ class _Guarded:
 
 
 def _caller_of_cpp(frame: FrameType | None) -> FrameType | None:
-    """The function of TensorFlow's whose call of C++ has led to this frame, or None."""
+    """Return the frame of TensorFlow's function whose call of C++ led to this frame, or None."""
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
         if frame.f_code.co_name in CALLS_OF_CPP:

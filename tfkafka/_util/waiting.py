@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline and a reason."""
+"""Waiting for a condition, with a deadline and a message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def wait_for(
 ) -> Value:
     """Call `condition` until it returns something true, and return that.
 
-    Raises `error`, saying `what` was waited for, after `deadline_s` seconds.
+    Raises `error` with `what` in its message after `deadline_s` seconds.
 
     Example:
         from tfkafka.testing import wait_for
