@@ -11,21 +11,27 @@ LONG_S = 10
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
-        config.pluginmanager.register(Progress(config))
+        config.pluginmanager.register(Progress())
 
 
 class Progress:
     """Prints to the terminal as tests end."""
 
-    def __init__(self, config: pytest.Config):
-        self._config = config
+    def __init__(self) -> None:
         self._seconds: Counter[str] = Counter()
+        self._ended = 0
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._seconds[report.nodeid] += report.duration
-        took_long = self._seconds[report.nodeid] >= LONG_S
-        if report.when == "teardown" and took_long:
-            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-            terminal.ensure_newline()
-            terminal.write_line(f"{self._seconds[report.nodeid]:4.0f} s  {report.nodeid}")
+        if report.when != "teardown":
+            return
+        self._ended += 1
+        seconds = self._seconds[report.nodeid]
+        if seconds >= LONG_S:
+            done = self._ended / self._session.testscollected
+            terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
+            terminal.write_line(f" [{done:4.0%}] {seconds:4.0f} s  {report.nodeid}")
