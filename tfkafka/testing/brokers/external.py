@@ -1,4 +1,4 @@
-"""A Kafka cluster that somebody else runs: it can be used, not disturbed."""
+"""A Kafka cluster that others run: it can be used, but not disturbed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CONNECT_DEADLINE_S = 10.0
 
 
 class ExternalBroker(Broker):
-    """The cluster at `bootstrap_servers` (`HOST:PORT`, or several with commas between).
+    """The cluster at `bootstrap_servers`, `HOST:PORT[,HOST:PORT]`.
 
-    Its log is not ours to read, so `logs()` is empty; `version` is `"external"`, for clients
-    are told of a cluster's features and not of its version.
+    Its log cannot be read, so `logs()` is empty. `version` is `"external"`, because a cluster
+    reports its features to clients, but not its version.
 
     Raises:
-        BrokerError: the address is none, nothing answers there, or it is asked for what only
-            the cluster's owner can do.
+        BrokerError: the address is not valid, nothing answers there, or a method was called that
+            only the cluster's owner may use.
     """
 
     version = "external"
@@ -50,7 +50,7 @@ class ExternalBroker(Broker):
         self._refuse("resumed")
 
     def stop(self) -> None:
-        """Leave it running: it was there before us."""
+        """Do nothing: the cluster belongs to others."""
 
     def _refuse(self, what: str) -> NoReturn:
         raise BrokerError(f"the broker at {self.bootstrap_servers} is not ours and is not {what}")

@@ -1,4 +1,4 @@
-"""The folder of an embedded broker: what runs there, its data's version, its log."""
+"""The folder of an embedded broker: its processes, the version of its data, its log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG_TAIL_LINES = 15
 
 @dataclass(frozen=True)
 class State:
-    """What `broker.json` holds: all that another process needs to find the broker."""
+    """The content of `broker.json`: all that another process needs to find the broker."""
 
     version: str
     ports: Ports
@@ -32,7 +32,7 @@ class State:
         return f"{HOST}:{self.ports.broker}"
 
     def processes(self) -> list[JavaProcess]:
-        """The broker first: it needs ZooKeeper to shut down in an orderly way."""
+        """Return the processes, the broker first: it needs ZooKeeper to shut down cleanly."""
         return [self.kafka] + ([self.zookeeper] if self.zookeeper else [])
 
     def end_processes(self) -> None:
@@ -42,7 +42,7 @@ class State:
 
 @dataclass(frozen=True)
 class BrokerFolder:
-    """Paths below `path`, which nothing but one broker uses."""
+    """The paths under `path`, which only one broker uses."""
 
     path: Path
 
@@ -63,7 +63,7 @@ class BrokerFolder:
         return self.path / "broker.json"
 
     def read_state(self) -> State | None:
-        """The broker that was started here and not stopped; it may have died since."""
+        """Return the broker that was started here and not stopped; it may have died since."""
         try:
             data = json.loads(self._state.read_text())
             zookeeper = data["zookeeper"] and JavaProcess(**data["zookeeper"])
@@ -81,7 +81,7 @@ class BrokerFolder:
         self._state.unlink(missing_ok=True)
 
     def claim_data(self, version: str) -> None:
-        """Mark the data as this Kafka version's; raise BrokerError if it is another's."""
+        """Mark the data as that of this Kafka version. Raises BrokerError if it is another's."""
         marker = self.data / "kafka-version"
         if marker.exists() and marker.read_text() != version:
             raise BrokerError(
@@ -93,7 +93,7 @@ class BrokerFolder:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Held while a broker is started here, so that two starts don't mix."""
+        """Hold a lock while a broker starts here, so that two starts do not mix."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / "lock").open("w")
@@ -110,12 +110,12 @@ class BrokerFolder:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def log_tail(self) -> str:
-        """The last lines of the log, and where the rest is."""
+        """Return the last lines of the log, and where the rest is."""
         lines = self.read_log().splitlines()[-LOG_TAIL_LINES:] or ["(the log is empty)"]
         return "\n".join(["  " + line[:300] for line in lines] + [f"  (all of it: {self.log})"])
 
     def remove(self) -> None:
-        """End what runs here and delete the folder, data included."""
+        """End the processes and delete the folder, including the data."""
         state = self.read_state()
         if state:
             state.end_processes()

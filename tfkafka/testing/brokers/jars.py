@@ -1,6 +1,6 @@
-"""Kafka's own jars: named by Maven coordinates and sha256 in a lock file, kept in a cache.
+"""Kafka's jars: listed with Maven coordinates and sha256 in a lock file, and kept in a cache.
 
-A lock file is all that a version of Kafka needs; `lock.py` writes one.
+A version of Kafka needs only a lock file, which `lock.py` writes.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ class Lock:
 
 
 def known_versions() -> list[str]:
-    """Kafka versions that have a lock file, oldest first."""
+    """Return the Kafka versions that have a lock file, oldest first."""
     names = [entry.name.removesuffix(".toml") for entry in LOCKS.iterdir()]
     versions = [name for name in names if name[0].isdigit()]
     return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def read_lock(version: str) -> Lock:
-    """The lock of a Kafka version. Raises BrokerError for a version without one."""
+    """Return the lock of a Kafka version. Raises BrokerError for a version without one."""
     entry = LOCKS / f"{version}.toml"
     if not entry.is_file():
         raise BrokerError(
@@ -85,19 +85,19 @@ def read_lock(version: str) -> Lock:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $TFKAFKA_CACHE, else $XDG_CACHE_HOME or ~/.cache, /tfkafka."""
+    """Return $TFKAFKA_CACHE, or else the folder `tfkafka` in $XDG_CACHE_HOME or ~/.cache."""
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfkafka"
 
 
 def fetch(lock: Lock, progress: bool = True) -> Path:
-    """Folder with all jars of `lock`; downloads what is missing, with a progress bar.
+    """Return the folder with all jars of `lock`; download missing ones, with a progress bar.
 
-    Raises BrokerError where a jar cannot be had or does not have the locked sha256.
+    Raises BrokerError where a jar cannot be downloaded, or does not have the locked sha256.
     """
     folder = cache_folder() / "kafka" / lock.version
-    # A size is enough here: a jar enters the folder by rename, after its checksum was right.
+    # A size is enough here: a jar is renamed into the folder only after its checksum was right.
     missing = [jar for jar in lock.jars if not _has_size(folder / jar.file_name, jar.size)]
     if missing:
         _download(missing, folder, lock.version, progress)
@@ -105,13 +105,13 @@ def fetch(lock: Lock, progress: bool = True) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
+    """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def maven_context(folder: Path) -> MavenContext:
-    """A jgo context that keeps what it downloads under `folder`."""
+    """Return a jgo context that keeps its downloads in `folder`."""
     from jgo.maven import MavenContext
 
     repository = os.environ.get(REPOSITORY_VARIABLE)
@@ -137,8 +137,8 @@ def _download(jars: list[Jar], folder: Path, version: str, progress: bool) -> No
         disable=not progress,
         file=sys.stderr,
     )
-    # jgo writes straight to the final name of its own cache, so a broken download would look
-    # whole there; a temporary cache and a rename after the check keep ours right.
+    # jgo downloads directly to the final name in its own cache, where a broken download would look
+    # whole. A temporary cache, and a rename after the check, keep this cache correct.
     with bar, _temporary_folder(folder) as scratch, ThreadPoolExecutor(8) as pool:
         context = maven_context(scratch)
         futures = [pool.submit(_download_one, context, jar, folder) for jar in jars]
@@ -171,7 +171,7 @@ def _download_one(context: MavenContext, jar: Jar, folder: Path) -> None:
 
 @contextmanager
 def _temporary_folder(beside: Path) -> Iterator[Path]:
-    """On the same file system as `beside`, so that a rename out of it is atomic."""
+    """Yield a folder on the file system of `beside`, so that a rename out of it is atomic."""
     try:
         beside.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".download-", dir=beside))

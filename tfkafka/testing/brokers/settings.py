@@ -1,8 +1,7 @@
 """Configuration files of an embedded broker.
 
 The values are those of the configuration that Apache Kafka ships (`config/server.properties`,
-`config/zookeeper.properties`), as the tutorial uses it; only addresses, folders and a timeout are
-ours.
+`config/zookeeper.properties`) and the tutorial uses. Only addresses, folders and a time-out differ.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ appender.stdout.layout.pattern = [%d] %p %m (%c)%n
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports on 127.0.0.1; `metadata` is ZooKeeper's or, with KRaft, the controller's."""
+    """Ports on 127.0.0.1; `metadata` is that of ZooKeeper or, with KRaft, of the controller."""
 
     broker: int
     metadata: int
@@ -64,7 +63,7 @@ def write_settings(config: Path, data: Path, lock: Lock, ports: Ports) -> None:
 
 
 def logging_flag(config: Path, lock: Lock) -> str:
-    """Java's flag that names the logging configuration."""
+    """Return Java's flag for the logging configuration."""
     path = config / "logging.properties"
     name = "log4j2.configurationFile" if lock.uses_log4j2 else "log4j.configuration"
     return f"-D{name}=file:{path}"
@@ -78,7 +77,7 @@ def _server_properties(data: Path, lock: Lock, ports: Ports) -> dict[str, object
             "broker.id": 0,
             "listeners": listener,
             "zookeeper.connect": f"{HOST}:{ports.metadata}",
-            # Apache's 18 s are too short for a machine on which much else starts.
+            # Apache's 18 s are too short on a machine that starts many other processes.
             "zookeeper.connection.timeout.ms": 120_000,
         }
     return properties | {

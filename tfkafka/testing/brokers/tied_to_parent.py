@@ -1,7 +1,7 @@
 """Run a command that the kernel kills when its parent dies: PARENT_PID COMMAND [ARGUMENT ...].
 
-A program of its own, with the standard library alone, because `preexec_fn` is not safe in a
-process with threads. Linux only; elsewhere the command just runs.
+This is a separate program, with the standard library alone, because `preexec_fn` is not safe in a
+process with threads. It works on Linux only; elsewhere the command just runs.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
-"""The judge: from records of operations to what was lost, duplicated, reordered, skipped, phantom.
+"""The checker: finds lost, duplicated, reordered, skipped and phantom records in a history.
 
-Operations are written down first, each with the outcome that its process saw (`Recorder`), and
-judged afterwards (`judge`). Memory goes by the number of distinct records, about 50 bytes for each,
-and not by the number of operations.
+Operations are recorded first, each with the outcome that its process saw (`Recorder`), and judged
+afterwards (`judge`). Memory grows with the number of distinct records, about 50 bytes for each, not
+with the number of operations.
 """
 
 from __future__ import annotations
@@ -49,21 +49,22 @@ def judge(
     """Judge all operations that recorders wrote into `folder`.
 
     - lost: acknowledged, and never used.
-    - duplicated: used more than once, whoever did; or in the log more than once, by its number.
-    - reordered: used by a recorder for the first time after a later record of its partition.
-    - skipped: the group's offset went past it before it was used (or, if predictions count as use,
-      went past it and there is no prediction for it).
-    - phantom: used, but never sent, or sent in vain only; or it is not what was acknowledged there.
-      (Of a record without number that nobody acknowledged this can be said only if no record that
-      was sent is without an answer.)
+    - duplicated: used more than once, by any recorder; or its number is in the log more than once.
+    - reordered: first used by a recorder after a later record of its partition.
+    - skipped: the group's committed offset passed it before it was used (or, if predictions count
+      as use, passed it and there is no prediction for it).
+    - phantom: used, but never sent, or sent only in vain; or it is not what was acknowledged there.
+      (For an unacknowledged record without a number this is known only if every record that was
+      sent has an answer.)
 
     Args:
+        folder: the folder that the recorders wrote into.
         use: what counts as use: DELIVERED or PREDICTED.
         servers: `HOST:PORT`, to look there for the lost records that are listed.
-        configuration: further librdkafka settings of that consumer.
+        configuration: more librdkafka settings for that consumer.
 
     Raises:
-        OperationsError: a file is damaged elsewhere than at its end.
+        OperationsError: a file is damaged, and not only at its end.
         ReadError: the broker at `servers` does not answer.
     """
     topics: dict[str, Evidence] = {}
@@ -87,7 +88,7 @@ def judge(
 
 
 def is_in_kafka(finding: Finding, servers: str, configuration: Mapping[str, object]) -> bool:
-    """Whether the broker has this record, committed or not."""
+    """Return whether the broker has this record, committed or not."""
     settings = {
         **configuration,
         "bootstrap.servers": servers,

@@ -1,4 +1,4 @@
-"""What the operations on one topic add up to, a row for each record."""
+"""The evidence of all operations on one topic, a row for each record."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tfkafka.testing.checker.operations import UNKNOWN, Kind, OperationsFile, Ou
 from tfkafka.testing.checker.sparse import BLOCK, Indices, Rows, Sparse
 from tfkafka.testing.checker.verdict import LISTED, Finding, Verdict
 
-# Of `operations.ENTRY`.
+# An array of `operations.ENTRY`.
 Entries = NDArray[np.void]
 NEVER = np.iinfo(np.int64).max
-# A row for each number that a record calls itself; partition and offset of its first place.
+# A row for each record number; partition and offset are those of its first place.
 _NUMBERS: dict[str, ArrayLike] = {
     "sent": np.int32(0),
     "failed": np.int32(0),
@@ -42,9 +42,11 @@ _PHANTOMS = {
 
 
 class Evidence:
-    """Of one topic: first `learn` all that was sent, then `follow` each reader, then `conclude`.
+    """The evidence on one topic: first `learn`, then `follow` each file, then `conclude`.
 
-    `use` is what counts as use of a record, DELIVERED or PREDICTED.
+    Args:
+        topic: the name of the topic.
+        use: what counts as use of a record, DELIVERED or PREDICTED.
     """
 
     def __init__(self, topic: str, use: Kind):
@@ -53,10 +55,10 @@ class Evidence:
         self._numbers = Sparse(_NUMBERS)
         self._partitions: dict[int, Sparse] = {}
         self._commits: dict[int, tuple[Indices, Indices]] = {}
-        self._unanswered = 0  # of records without number
+        self._unanswered = 0  # counts records without a number
 
     def learn(self, entries: Entries) -> None:
-        """Take what was sent, and what the broker answered."""
+        """Add what was sent, and what the broker answered."""
         sent = entries[entries["kind"] == Kind.SENT]["number"]
         self._unanswered += int(np.sum(sent < 0))
         self._numbers.count("sent", sent[sent >= 0])
@@ -73,7 +75,7 @@ class Evidence:
             self._place(partition, named["offset"], named["number"])
 
     def follow(self, file: OperationsFile) -> None:
-        """Take what one reader used and committed, in its order."""
+        """Add what one reader used and committed, in its order."""
         seen: dict[int, Sparse] = {}
         highest: dict[int, int] = {}
         for entries in file.chunks():
@@ -158,9 +160,9 @@ class Evidence:
         return self._partitions[partition]
 
     def _place(self, partition: int, offsets: Indices, numbers: Indices) -> None:
-        """Note where numbers are; those that are elsewhere already are copies."""
+        """Note where numbers are; those that already have another place are copies."""
         for block, rows, chosen in self._numbers.parts(numbers):
-            # Backwards: of a number that comes twice the first place counts.
+            # Backwards: for a number that occurs twice the first place counts.
             new = chosen[::-1][block["offset"][rows[::-1]] == UNKNOWN]
             at = numbers[new] & (BLOCK - 1)
             block["offset"][at], block["partition"][at] = offsets[new], partition
@@ -169,7 +171,7 @@ class Evidence:
             self._records(partition).set("copy", offsets[copies], True)
 
     def _placed(self, uses: Entries) -> Entries:
-        """Uses with their positions, where only the number was known looked up."""
+        """Return uses with their positions, looked up where only the number was known."""
         if (uses["offset"] >= 0).all():
             return uses
         uses = uses.copy()
@@ -181,7 +183,7 @@ class Evidence:
         return uses[~nowhere]
 
     def _identify(self, partition: int, uses: Entries) -> None:
-        """Find those that are not what was sent, and learn where unanswered ones went."""
+        """Find uses that are not what was sent, and the places of unanswered records."""
         records = self._records(partition)
         offsets, numbers = uses["offset"], uses["number"]
         known = records.get("number", offsets)
@@ -206,14 +208,14 @@ class Evidence:
         records = self._records(partition)
         records.count("uses", uses["offset"])
         if self._kind == Kind.PREDICTED:
-            # Predictions are read when all is over: their time says nothing.
+            # Predictions are read after the run: their time means nothing.
             records.set("first_use", uses["offset"], 0)
             return
         for block, rows, chosen in records.parts(uses["offset"]):
             np.minimum.at(block["first_use"], rows, uses["time"][chosen])
 
     def _commit(self, partition: int, commits: Entries) -> None:
-        """Keep, of each offset reached, the first time at which it or a later one was."""
+        """Keep, for each committed offset, the first time that it or a later one was committed."""
         before = self._commits.get(partition, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
         offsets = np.concatenate([before[0], commits["offset"]])
         times = np.concatenate([before[1], commits["time"]])
@@ -224,7 +226,7 @@ class Evidence:
         self._commits[partition] = offsets[keep], times[keep]
 
     def _commit_times(self, partition: int, first: int) -> NDArray[np.int64]:
-        """For the BLOCK offsets from `first` on, when a commit first went past each."""
+        """Return int64 [BLOCK]: when a commit first passed each of the offsets from `first`."""
         if partition not in self._commits:
             return np.full(BLOCK, NEVER)
         offsets, times = self._commits[partition]
@@ -240,7 +242,7 @@ def _by_partition(entries: Entries) -> list[tuple[int, Entries]]:
 
 
 def _late(offsets: Indices, session: Sparse, highest: int) -> tuple[Indices, int]:
-    """Offsets below one used before, that are used for the first time; and the highest now."""
+    """Return the offsets first used after a higher one, and the highest offset used so far."""
     before = np.maximum.accumulate(np.concatenate([[highest], offsets]))
     suspects = np.flatnonzero(offsets < before[:-1])
     if len(suspects):

@@ -1,7 +1,7 @@
-"""Records of operations on Kafka records, in files that survive kill -9.
+"""Histories of operations on Kafka records, in files that survive kill -9.
 
-Each process appends to files of its own, whole entries of a fixed size: what `write` has taken is
-the kernel's, and stays when the process is killed. A torn last entry is left out when reading.
+Each process appends whole entries of a fixed size to its own files. Written data is with the
+kernel, and remains when the process is killed. A torn last entry is left out on reading.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 SUFFIX = ".operations"
 UNKNOWN = -1
 CHUNK_OPERATIONS = 1 << 17
-# `time` is the machine's monotonic clock in ns, which all its processes share.
+# `time` is the monotonic clock of the machine, in ns, which all its processes share.
 ENTRY = np.dtype(
     [
         ("kind", "u1"),
@@ -36,7 +36,7 @@ ENTRY = np.dtype(
 
 
 class Kind(IntEnum):
-    """What was done to a record."""
+    """The kind of an operation on a record."""
 
     SENT = 1
     ACKNOWLEDGED = 2
@@ -46,7 +46,7 @@ class Kind(IntEnum):
 
 
 class Outcome(IntEnum):
-    """How it ended; UNKNOWN where no answer came."""
+    """The outcome of an operation; UNKNOWN where no answer arrived."""
 
     OK = 1
     FAILED = 2
@@ -54,17 +54,17 @@ class Outcome(IntEnum):
 
 
 class OperationsError(ValueError):
-    """A file of operations is damaged elsewhere than at its end."""
+    """A file of operations is damaged, and not only at its end."""
 
 
 class Recorder:
-    """Appends operations on one topic to a new file in `folder`; for one thread.
+    """Appends operations on one topic to a new file in `folder`. Use it from one thread only.
 
-    A recorder is also what order is judged by: one for each reader (consumer).
+    Order is judged for each recorder: use one for each reader (consumer).
 
-    All of its methods take scalars or arrays of one length. `number` is what a record calls
-    itself: an integer from 0 on that no other record of the topic has, and that counts up (the
-    judge's memory goes by ranges of numbers); -1 where that is not known.
+    All methods take scalars or arrays of one length. `number` identifies a record in its topic: an
+    integer, counted up from 0 (the checker's memory grows with ranges of numbers), or -1 where it
+    is unknown.
     """
 
     def __init__(self, folder: Path | str, topic: str):
@@ -74,7 +74,7 @@ class Recorder:
         self._append(json.dumps({"topic": topic}).encode() + b"\n")
 
     def sent(self, number: ArrayLike) -> None:
-        """To be called before a record is given to a producer."""
+        """Record that a record is about to be given to a producer. Call it before that."""
         self._record(Kind.SENT, UNKNOWN, UNKNOWN, number, Outcome.UNKNOWN)
 
     def acknowledged(
@@ -84,26 +84,29 @@ class Recorder:
         number: ArrayLike = UNKNOWN,
         outcome: Outcome = Outcome.OK,
     ) -> None:
-        """The broker's answer. FAILED: certainly not written (or aborted); then the position may
-        be unknown, -1, and the number counts."""
+        """Record the broker's answer.
+
+        FAILED means certainly not written (or aborted); then the position may be unknown, -1, and
+        the number counts.
+        """
         self._record(Kind.ACKNOWLEDGED, partition, offset, number, outcome)
 
     def delivered(
         self, partition: ArrayLike, offset: ArrayLike, number: ArrayLike = UNKNOWN
     ) -> None:
-        """Records came to a reader; where it doesn't tell positions, -1, -1 and the number."""
+        """Record that a reader received records; without positions, give -1, -1 and the number."""
         self._record(Kind.DELIVERED, partition, offset, number, Outcome.OK)
 
     def committed(
         self, partition: ArrayLike, offset: ArrayLike, outcome: Outcome = Outcome.OK
     ) -> None:
-        """A group's offset was committed: that of the next record, as in Kafka."""
+        """Record that a group's offset was committed: that of the next record, as in Kafka."""
         self._record(Kind.COMMITTED, partition, offset, UNKNOWN, outcome)
 
     def predicted(
         self, partition: ArrayLike, offset: ArrayLike, number: ArrayLike = UNKNOWN
     ) -> None:
-        """A prediction for the record at this position of the input topic was found."""
+        """Record that there is a prediction for the record at this position of the input topic."""
         self._record(Kind.PREDICTED, partition, offset, number, Outcome.OK)
 
     def close(self) -> None:
@@ -146,9 +149,9 @@ class OperationsFile:
     _start: int
 
     def chunks(self) -> Iterator[NDArray[np.void]]:
-        """All whole entries in their order, arrays of ENTRY.
+        """Yield all whole entries in their order, as arrays of ENTRY.
 
-        Raises OperationsError where an entry is none.
+        Raises OperationsError where an entry is not valid.
         """
         with self.path.open("rb") as file:
             file.seek(self._start)
@@ -163,7 +166,7 @@ class OperationsFile:
 
 
 def find_files(folder: Path | str) -> list[OperationsFile]:
-    """Those of `folder`, by name; one whose process died within its first line is left out."""
+    """Return the operations files in `folder`, by name, without those whose first line is torn."""
     files = []
     for path in sorted(Path(folder).glob(f"*{SUFFIX}")):
         with path.open("rb") as file:

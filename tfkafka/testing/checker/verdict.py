@@ -1,4 +1,4 @@
-"""What a judge says: anomalies as data, each record named."""
+"""The checker's verdict: anomalies as data, each with its record."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ ANOMALIES = ("lost", "duplicated", "reordered", "skipped", "phantom")
 
 @dataclass(frozen=True)
 class Finding:
-    """A record with which something is wrong.
+    """A record with an anomaly.
 
     Attributes:
-        topic, partition, offset: where it is; partition and offset -1 where only its number is
-            known.
-        number: what the record calls itself, -1 where nobody wrote that down.
+        topic, partition, offset: its position; partition and offset are -1 where only the number
+            is known.
+        number: the record's number, -1 where it was not recorded.
         reason: what is wrong, in words.
-        in_kafka: of lost ones: True: the broker has it, so a reader lost it; False: the broker
-            lost it; None: nobody looked.
+        in_kafka: for a lost record: True: the broker has it, so a reader lost it; False: the
+            broker lost it; None: not checked.
     """
 
     topic: str
@@ -39,15 +39,16 @@ class Finding:
 
 @dataclass
 class Verdict:
-    """What the operations say.
+    """The verdict on a history.
 
     Attributes:
-        counts: of each of ANOMALIES, how many records.
-        findings: of each, the first 20 by topic, partition and offset.
-        operations: how many were judged.
-        acknowledged: records that the broker took.
-        used: distinct records that were used at least once.
-        unanswered: records sent that nobody acknowledged, refused or saw: in Kafka or not.
+        counts: the number of records with each of ANOMALIES.
+        findings: the first 20 records with each, by topic, partition and offset.
+        operations: the number of operations judged.
+        acknowledged: the number of records that the broker accepted.
+        used: the number of distinct records that were used at least once.
+        unanswered: the number of records that were sent, but not acknowledged, refused or seen:
+            they may be in Kafka or not.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ANOMALIES, 0))
@@ -60,7 +61,7 @@ class Verdict:
     unanswered: int = 0
 
     def is_clean(self, *allowed: str) -> bool:
-        """Whether there is no anomaly, or none but the `allowed` ones."""
+        """Return whether there are no anomalies except the `allowed` ones."""
         return not any(count for anomaly, count in self.counts.items() if anomaly not in allowed)
 
     def add(self, anomaly: str, findings: list[Finding], count: int) -> None:
