@@ -287,5 +287,5 @@ def test_a_topic_that_was_created_again_is_not_gone_on_with(kafka, admin, topic,
     transaction(servers, topic, ["1,2,3,4"] * 20, "commit")
     assert learner_child.run(options) == 1
     *_, line = said(options).splitlines()
-    assert line.startswith(f"error: topic {topic} on {servers}: the topic is another one than in")
+    assert line.startswith(f"error: topic {topic} on {servers}: the topic is not the one in")
     assert newest(options)[1].header["records"] == 10

@@ -274,7 +274,7 @@ class Consumer:
         self._heard = time.monotonic()
         if deleted:
             raise ReadError(
-                f"topic {topic} is not there any more: it was deleted while reading", topic=topic
+                f"topic {topic} no longer exists: it was deleted while reading", topic=topic
             )
 
     def _judge(self, event: Event) -> bool:
@@ -291,9 +291,9 @@ class Consumer:
         kind: type[ReadError] = ReadError
         if code in codes.OUT_OF_RANGE:
             kind = OffsetError
-            reason = f"the broker has no such record, it was deleted since ({reason})"
+            reason = f"the broker no longer has this record ({reason})"
         elif code in codes.MISSING:
-            reason = f"topic or partition is not there ({reason})"
+            reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.
         topic, partition = event.source or (None, None)
         where = str(event.source or f"topic {self._names()}")

@@ -168,7 +168,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
         if self._watches:
             self._use_watched(steps)
         elif self._batch_size is None:
-            raise ValueError("CommitCallback: say batch_size, or end the pipeline with watch()")
+            raise ValueError("CommitCallback: give batch_size, or end the pipeline with watch()")
         else:
             tracker.acknowledge_first(steps * self._batch_size)
             self._steps = steps

@@ -258,7 +258,7 @@ class KafkaDataset(ChunkedDataset):
         saved = Manifest.of(state)
         if saved.place is None:
             raise ManifestError(
-                f"topic {saved.topic}: this is a manifest, not a state: give from_manifest"
+                f"topic {saved.topic}: this is a manifest, not a state: use from_manifest"
             )
         return cls._of(saved, servers, configuration, decode)
 
@@ -357,5 +357,5 @@ def _last(last: int, start: Bounds, stop: Bounds) -> Last:
     if last < 0:
         raise ValueError(f"last is {last}, must be at least 0")
     if (start, stop) != ("earliest", "latest"):
-        raise ValueError("last takes the place of start and stop: give either")
+        raise ValueError("last replaces start and stop: give one or the other")
     return Last(last)

@@ -98,7 +98,7 @@ def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
         probabilities = np.asarray(job.predict(decoded.arrays[0]), np.float32)
     if probabilities.shape != (rows,):
         raise ValueError(
-            f"the model gave {probabilities.shape} for {rows:,} records, must be ({rows},)"
+            f"the model returned {probabilities.shape} for {rows:,} records, must be ({rows},)"
         )
     return Predicted(job, chunk, kept, probabilities, decoded.faults)
 

@@ -227,8 +227,8 @@ def _input(chunk: Chunk, index: int, headers: Mapping[str, Any]) -> Position:
         return Position(headers[TOPIC].decode(), int(headers[PARTITION]), int(headers[OFFSET]))
     except (KeyError, ValueError, AttributeError, TypeError):
         raise PredictionsError(
-            f"{chunk.position(index)}: no prediction: its headers do not say topic, partition and "
-            f"offset of an input",
+            f"{chunk.position(index)}: not a prediction: its headers do not have topic, partition "
+            f"and offset of an input",
             **chunk.position(index)._asdict(),
         ) from None
 

@@ -140,7 +140,7 @@ class ExactlyOnceInference:
         """See `Events`. Raises TransactionError where nothing can be committed for too long."""
         self.restarts += 1
         _log.warning(
-            "group %s, worker %s: %s; going on from the committed offsets",
+            "group %s, worker %s: %s; continuing at the committed offsets",
             self.job.group_id,
             self.job.worker,
             error,

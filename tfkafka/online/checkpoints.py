@@ -102,7 +102,7 @@ def load(path: Path) -> Checkpoint:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest().encode() != checksum:
-        raise CheckpointError(f"{path}: is damaged: its sha256 is another")
+        raise CheckpointError(f"{path}: is damaged: its sha256 does not match")
     with np.load(io.BytesIO(content)) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return Checkpoint(json.loads(str(arrays.pop(HEADER))), arrays)
@@ -134,10 +134,10 @@ class Series:
             try:
                 return number, load(self.path(number))
             except CheckpointError as error:
-                notify(f"{error}: the one before is used")
+                notify(f"{error}: using the one before")
         if numbers:
             raise CheckpointError(
-                f"{self.folder}: each {self.name} is damaged: delete the folder to begin again"
+                f"{self.folder}: every {self.name} is damaged: delete the folder to start again"
             )
         return None
 

@@ -275,7 +275,7 @@ class _Learner:
         refused = self._report and self._report.refusal()
         if refused:
             self._notify(
-                f"group {self._stream.group_id} was not told how far learning is: {refused}"
+                f"progress could not be reported to group {self._stream.group_id}: {refused}"
             )
 
     def _read(self, plan: list[OffsetRange]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

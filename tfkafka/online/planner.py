@@ -56,7 +56,7 @@ class TopicEnds:
         except TopicError:
             if not self._was_seen:
                 raise
-            self._no_answer("the topic is not there any more")
+            self._no_answer("the topic no longer exists")
             return None
         except ReadError as error:
             self._no_answer(str(error))
@@ -140,7 +140,8 @@ def _available(topic: str, positions: Mapping[int, int], ends: Mapping[int, int]
         if positions.get(partition, 0) > end:
             raise OffsetError(
                 f"topic {topic}, partition {partition}: offset {positions[partition]} comes next, "
-                f"but the partition ends at {end}: records were lost, or the topic was made again",
+                f"but the partition ends at {end}: records were lost, or the topic was created "
+                f"again",
                 topic=topic,
                 partition=partition,
                 offset=positions[partition],

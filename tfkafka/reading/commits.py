@@ -201,7 +201,7 @@ class Committer:
         """Stop waiting: fail these futures and those of the commits under way."""
         self._is_over = True
         awaited = [*answers, *(answer for sent in self._under_way for answer in sent.answers)]
-        _settle(awaited, CommitError("the broker did not accept the offsets any more"))
+        _settle(awaited, CommitError("the broker no longer accepts the offsets"))
         self._under_way.clear()
 
     def _news(self, positions: Positions) -> dict[TopicPartition, int]:

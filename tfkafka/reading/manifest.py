@@ -81,13 +81,13 @@ class Manifest:
         where, content = _content(saved)
         if content.get("format") != FORMAT:
             raise ManifestError(
-                f"{where}: is no manifest: its format is {content.get('format')!r}, "
+                f"{where}: not a manifest: its format is {content.get('format')!r}, "
                 f"must be {FORMAT!r}"
             )
         try:
             return _parsed(content)
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestError(f"{where}: is no manifest: {_reason(error)}") from error
+            raise ManifestError(f"{where}: not a manifest: {_reason(error)}") from error
 
     def refuse_another_topic(self, found: Identity) -> None:
         """Raise TopicError where `found` is not the topic whose records were read."""
@@ -97,7 +97,7 @@ class Manifest:
             # Topics have no id on a broker before Kafka 2.8.
             if before != now and None not in (before, now):
                 raise TopicError(
-                    f"topic {self.topic} on {self.servers}: {what} is another one than in the "
+                    f"topic {self.topic} on {self.servers}: {what} is not the one in the "
                     f"manifest ({name} {now}, was {before}): the records that were read are gone",
                     topic=self.topic,
                 )
@@ -129,7 +129,7 @@ class Manifest:
             return made
         except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise ManifestError(
-                f"topic {self.topic}: {name} cannot be made again ({error}): "
+                f"topic {self.topic}: {name} cannot be created again ({error}): "
                 f"give the decoder as decode="
             ) from error
 
@@ -169,9 +169,9 @@ def _content(saved: Saved) -> tuple[str, Mapping[str, Any]]:
     except OSError as error:
         raise ManifestError(f"{saved}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ManifestError(f"{saved}: is no manifest: not JSON ({error})") from error
+        raise ManifestError(f"{saved}: not a manifest: not JSON ({error})") from error
     if not isinstance(content, Mapping):
-        raise ManifestError(f"{saved}: is no manifest: not a JSON object")
+        raise ManifestError(f"{saved}: not a manifest: not a JSON object")
     return str(saved), content
 
 

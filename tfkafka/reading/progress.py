@@ -86,7 +86,7 @@ class ReadLog:
         if expected not in (None, self._read):
             raise OffsetError(
                 f"topic {topic}: the ranges of the manifest had {expected:,} records and have "
-                f"{self._read:,} now: some were deleted by compaction, or the topic is another",
+                f"{self._read:,} now: some were deleted by compaction, or it is another topic",
                 topic=topic,
             )
         self.is_whole = True

@@ -202,7 +202,7 @@ def test_records_deleted_before_they_were_read_are_an_error(place):
 
 
 def test_a_model_of_another_shape(place):
-    with pytest.raises(ValueError, match=r"the model gave \(30, 2\) for 30 records"):
+    with pytest.raises(ValueError, match=r"the model returned \(30, 2\) for 30 records"):
         worker(place, lambda rows: rows).run()
 
 

@@ -105,7 +105,7 @@ def test_a_topic_that_was_created_again_is_not_taken_for_the_old_one(servers, ad
         KafkaDataset.from_manifest(manifest)
     admin.create_topic(topic)
     numbers(servers, topic, 10, first=10)
-    with pytest.raises(TopicError, match=rf"topic {topic} .*: the topic is another one than in"):
+    with pytest.raises(TopicError, match=rf"topic {topic} .*: the topic is not the one in"):
         KafkaDataset.from_manifest(manifest)
 
 

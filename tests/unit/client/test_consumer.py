@@ -100,8 +100,8 @@ def test_passing_errors_are_noted(make, code):
 @pytest.mark.parametrize(
     ("some_codes", "error", "text"),
     [
-        (codes.OUT_OF_RANGE, OffsetError, "the broker has no such record"),
-        (codes.MISSING, ReadError, "topic or partition is not there"),
+        (codes.OUT_OF_RANGE, OffsetError, "the broker no longer has this record"),
+        (codes.MISSING, ReadError, "topic or partition does not exist"),
         (codes.REFUSED | OTHER, ReadError, "reason$"),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_topic_that_was_deleted_is_an_error(make, clock, code):
     reading, client, _ = make()
     client.answers["list_topics"] = metadata(code)
     clock.now += 1.5
-    with pytest.raises(ReadError, match="topic t is not there any more"):
+    with pytest.raises(ReadError, match="topic t no longer exists"):
         reading.poll(0.1)
 
 

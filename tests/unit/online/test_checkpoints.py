@@ -68,13 +68,13 @@ def test_damage_is_reported_and_the_one_before_used(series, spoil):
     number, found = series.newest(reported.append)
     assert (number, found.header) == (2, {"number": 2})
     [line] = reported
-    assert f"{series.path(3)}: is damaged" in line and line.endswith("the one before is used")
+    assert f"{series.path(3)}: is damaged" in line and line.endswith("using the one before")
 
 
 def test_where_each_is_damaged_nothing_begins_again(series):
     for number in series.numbers():
         series.path(number).write_bytes(b"")
-    with pytest.raises(CheckpointError, match="each state is damaged: delete the folder"):
+    with pytest.raises(CheckpointError, match="every state is damaged: delete the folder"):
         series.newest(lambda _line: None)
 
 

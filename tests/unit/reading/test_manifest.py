@@ -54,7 +54,7 @@ def test_what_is_no_manifest_is_refused(tmp_path, text, reason):
     path.write_text(text)
     with pytest.raises(ManifestError, match=reason) as refusal:
         Manifest.of(path)
-    assert str(refusal.value).startswith(f"{path}: is no manifest: ")
+    assert str(refusal.value).startswith(f"{path}: not a manifest: ")
     assert "\n" not in str(refusal.value)
 
 
@@ -66,8 +66,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("found", "named"),
     [
-        (Identity("t", "cluster", "new"), r"the topic is another .*topic_id new, was topic-id"),
-        (Identity("t", "other", "topic-id"), r"the cluster is another .*cluster_id other"),
+        (Identity("t", "cluster", "new"), r"the topic is not the one .*topic_id new, was topic-id"),
+        (Identity("t", "other", "topic-id"), r"the cluster is not the one .*cluster_id other"),
     ],
 )
 def test_another_topic_of_the_same_name_is_refused(found, named):
@@ -92,9 +92,9 @@ def test_a_decoder_of_this_library_is_made_again():
     ("decoder", "reason"),
     [
         ({"name": "os.system", "arguments": {"command": "true"}}, "give that decoder as decode="),
-        ({"name": "tfkafka.decoding.csv.None", "arguments": {}}, "cannot be made again"),
-        ({"name": "tfkafka.decoding.no.Decoder", "arguments": {}}, "cannot be made again"),
-        ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"a": 1}}, "cannot be made"),
+        ({"name": "tfkafka.decoding.csv.None", "arguments": {}}, "cannot be created again"),
+        ({"name": "tfkafka.decoding.no.Decoder", "arguments": {}}, "cannot be created again"),
+        ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"a": 1}}, "cannot be created"),
         ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"columns": 0}}, "at least 1"),
     ],
 )

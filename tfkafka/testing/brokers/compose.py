@@ -112,7 +112,7 @@ def start(image: str | None, project: str, port: int | None = None) -> ComposeBr
         raise BrokerError(f"port {port} of 127.0.0.1 is taken by another program: choose another")
     if not re.fullmatch(PROJECT_NAME, project):
         # docker-compose would silently drop other characters, and `remove` would not find it.
-        raise BrokerError(f"{project!r} is no name for a Compose project: use a-z, 0-9, - and _")
+        raise BrokerError(f"{project!r} is not a name for a Compose project: use a-z, 0-9, - and _")
     variables = {"KAFKA_PORT": str(port or free_ports(1)[0])}
     if image:
         variables["KAFKA_IMAGE"] = image
@@ -128,7 +128,7 @@ def _up(project: str, variables: dict[str, str]) -> None:
     try:
         _compose(project, "up", "-d", deadline_s=UP_DEADLINE_S, variables=variables)
     except BrokerError as error:
-        raise BrokerError(f"{error} (KAFKA_IMAGE names another image, if it is that)") from None
+        raise BrokerError(f"{error} (set KAFKA_IMAGE to use another image)") from None
 
 
 def attach(project: str) -> ComposeBroker:

@@ -272,7 +272,7 @@ def _wait_until_up(
     def up() -> bool:
         deliver_ctrl_c()
         if not all(process.running() for process in processes):
-            raise BrokerError("a process of it ended while starting")
+            raise BrokerError("one of its processes ended while starting")
         return answers()
 
     try:

@@ -53,7 +53,9 @@ class ExternalBroker(Broker):
         """Do nothing: the cluster belongs to others."""
 
     def _refuse(self, what: str) -> NoReturn:
-        raise BrokerError(f"the broker at {self.bootstrap_servers} is not ours and is not {what}")
+        raise BrokerError(
+            f"the broker at {self.bootstrap_servers} is not ours and cannot be {what}"
+        )
 
 
 def _check_address(address: str) -> None:

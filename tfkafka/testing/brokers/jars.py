@@ -163,7 +163,7 @@ def _download_one(context: MavenContext, jar: Jar, folder: Path) -> None:
     found = sha256_of(path)
     if found != jar.sha256:
         raise BrokerError(
-            f"{jar.coordinates} has sha256 {found}, locked is {jar.sha256}: "
+            f"{jar.coordinates} has sha256 {found}, but {jar.sha256} is locked: "
             f"the download is damaged or not Apache's; nothing was kept"
         )
     os.replace(path, folder / jar.file_name)

@@ -79,7 +79,7 @@ def test_everything_is_removed_after_a_failed_start(put, tmp_path: Path):
     record = tmp_path / "record"
     failing_up = f'echo "$@" >> {record}; case "$*" in *" up "*) echo no image >&2; exit 1;; esac'
     put("docker", failing_up)
-    with pytest.raises(BrokerError, match=r"up -d` failed: no image .KAFKA_IMAGE names another"):
+    with pytest.raises(BrokerError, match=r"up -d` failed: no image .set KAFKA_IMAGE to use"):
         compose.start("some/image", "project")
     calls = record.read_text().splitlines()
     assert calls[-1].endswith("-p project down -v")
@@ -87,5 +87,5 @@ def test_everything_is_removed_after_a_failed_start(put, tmp_path: Path):
 
 def test_project_name_that_compose_would_change(put):
     put("docker")
-    with pytest.raises(BrokerError, match="'My Project' is no name for a Compose project"):
+    with pytest.raises(BrokerError, match="'My Project' is not a name for a Compose project"):
         compose.start(None, "My Project")

@@ -69,7 +69,7 @@ def test_right_jars_are_kept_and_not_asked_for_again(repository: Path):
 def test_wrong_checksum_stops_and_keeps_nothing(repository: Path):
     with pytest.raises(BrokerError) as raised:
         jars.fetch(lock_of(("good", WRONG_SHA256)), progress=False)
-    assert f"org.example:good:1.0 has sha256 {SHA256}, locked is {WRONG_SHA256}" in str(
+    assert f"org.example:good:1.0 has sha256 {SHA256}, but {WRONG_SHA256} is locked" in str(
         raised.value
     )
     assert cached() == []
