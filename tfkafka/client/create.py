@@ -76,7 +76,7 @@ def known_names() -> list[str]:
 
 
 def _librdkafka() -> ctypes.CDLL | None:
-    """The copy of librdkafka inside the confluent-kafka wheel."""
+    """Return the copy of librdkafka inside the confluent-kafka wheel."""
     package = Path(confluent_kafka.__file__).parent
     folders = (package.with_name("confluent_kafka.libs"), package / ".dylibs")
     for folder in folders:
