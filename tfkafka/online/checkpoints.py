@@ -70,7 +70,9 @@ def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     Returns when it is on the disk. Raises CheckpointError, and then keeps the previous file.
     """
     content = io.BytesIO()
-    np.savez(content, **{HEADER: np.array(json.dumps(header))}, **arrays)
+    # Any: NumPy 2 has an option among the names, which takes no array.
+    entries: dict[str, Any] = {HEADER: np.array(json.dumps(header)), **arrays}
+    np.savez(content, **entries)
     checksum = hashlib.sha256(content.getbuffer()).hexdigest().encode() + b"\n"
 
     def write(scratch: Path) -> None:
