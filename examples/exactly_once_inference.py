@@ -28,7 +28,7 @@ arguments = _common.parse(
     __doc__,
     "--bootstrap-servers",
     topic={"default": "susy-test"},
-    predictions={"default": "susy-predictions", "help": "topic; made if it is not there"},
+    predictions={"default": "susy-predictions", "help": "topic; created if it does not exist"},
     group_id={"default": "susy-exactly-once"},
     worker={"default": "1", "help": "its name; each worker of a group needs its own"},
     model={"type": Path, "help": "a saved model; default: susy.keras of 06_train.py"},

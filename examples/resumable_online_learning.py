@@ -1,13 +1,13 @@
-"""Online learning that survives anything: the tutorial's model learns from a topic as rows arrive.
+"""Online learning that survives crashes: the tutorial's model learns from a topic as rows arrive.
 
-    python examples/resumable_online_learning.py                      # until 10 s bring nothing new
+    python examples/resumable_online_learning.py                      # until 10 s bring no record
     python examples/resumable_online_learning.py --stream-timeout -1  # forever
-    # at any time, beside it; a new group each time
+    # at any time, in another terminal; with a new group each time
     python scripts/10_predict.py --model artifacts/online/model.keras --group-id beside-1
 
-Kill it at any moment, kill Kafka, start the same command again: it goes on as if nothing had been,
-and ends with the weights that it would have had, bit by bit. SIGTERM lets it finish the mini
-dataset under way. The tutorial's steps 2 to 5 come before this.
+Kill it at any moment, kill Kafka, start the same command again: it continues as if nothing had
+happened, and ends with the weights that it would have had, bit by bit. After SIGTERM it finishes
+the current mini dataset and ends. The tutorial's steps 2 to 5 come before this.
 """
 
 import sys
@@ -35,8 +35,8 @@ arguments = _common.parse(
     "--bootstrap-servers",
     "--seed",
     topic={"default": "susy-train"},
-    folder={"type": Path, "help": "of what is learnt; default: online, beside susy.keras"},
-    group_id={"help": "a group that is told how far learning is, to be seen by Kafka's tools"},
+    folder={"type": Path, "help": "where the model is saved; default: online, beside susy.keras"},
+    group_id={"help": "a group that shows the progress of learning in Kafka's tools"},
     mini_dataset={"type": positive, "default": 10_000, "help": "records of a mini dataset at most"},
     stream_timeout={"type": int, "default": 10_000, "help": "in ms; -1: forever"},
     epochs={"type": positive, "default": 3, "help": "over each mini dataset"},

@@ -111,7 +111,7 @@ def require_topic(servers: str, topic: str) -> int:
 
 
 def require_empty_topics(servers: str, *topics: str) -> None:
-    """Raise TopicError for a topic that is not there or holds records."""
+    """Raise TopicError for a topic that does not exist or holds records."""
     from tfkafka import Admin
 
     admin = Admin(servers)
