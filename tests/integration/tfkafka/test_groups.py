@@ -230,7 +230,8 @@ def test_two_members_share_and_nothing_is_lost(servers, make_topic, group, commi
         if place == 1:
             thread.start()
             threading.Event().wait(4)
-    thread.join(60)
+    thread.join(300)
+    assert not thread.is_alive(), "the second member reads for more than 300 s"
     assert {*seen, *seen_by_second} == {*range(40_000)}
     assert committed() == {0: 20_000, 1: 20_000}
 
