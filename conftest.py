@@ -27,7 +27,14 @@ from tfkafka.testing.brokers.processes import free_ports
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-pytest_plugins = ["tests.order", "tests.progress", "tests.summary"]
+# A conftest of a folder is not there in pytest-xdist's controller, which prints the summaries.
+pytest_plugins = [
+    "tests.order",
+    "tests.progress",
+    "tests.summary",
+    "tests.faults.summary",
+    "tests.benchmarks.summary",
+]
 
 SEED = 1
 

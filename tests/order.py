@@ -13,6 +13,7 @@ FOLDERS = [
     "tests/integration/tutorial",
     "tests/integration/test_scripts",
     "tests/integration/test_brokers.py",
+    "tests/integration/test_tfio_defects.py",
     "tests/faults",
     "tests/integration",
     "tests/benchmarks",

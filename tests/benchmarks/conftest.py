@@ -199,14 +199,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = summary.exit_status(session.exitstatus, summary.verdicts(reporter))
 
 
-def pytest_terminal_summary(terminalreporter) -> None:
-    verdicts = summary.verdicts(terminalreporter)
-    if verdicts:
-        terminalreporter.section("benchmarks against their floors")
-        for line in summary.lines(verdicts):
-            terminalreporter.write_line(line)
-
-
 def pytest_benchmark_update_machine_info(config, machine_info: dict) -> None:
     """Versions of what is measured; the commit is in pytest-benchmark's `commit_info`."""
     machine_info["memory_mb"] = round(psutil.virtual_memory().total / 2**20)

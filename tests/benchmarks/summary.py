@@ -1,4 +1,4 @@
-"""The printer: verdicts as lines of text."""
+"""pytest: verdicts as lines of text at the end of a session."""
 
 from __future__ import annotations
 
@@ -58,3 +58,11 @@ def _told(verdict: Ratio | Limit) -> str:
         f"{verdict.of} against {verdict.to}: {verdict.median:.3g} "
         f"(at least {verdict.floor:g}{goal})"
     )
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    told = verdicts(terminalreporter)
+    if told:
+        terminalreporter.section("benchmarks against their floors")
+        for line in lines(told):
+            terminalreporter.write_line(line)

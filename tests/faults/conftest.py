@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from reproduction.report.sources import FAULT_PROPERTY
-from tests import summary
 from tests.faults.harness import PARTITIONS, Stage, Worker
 from tfkafka import Admin
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
@@ -55,15 +54,6 @@ def note_fault(record_property) -> Callable[[str, int, str, Verdict | str], None
         record_property(FAULT_PROPERTY, json.dumps({**row, "verdict": verdict}))
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Each fault with its count, its proof and its verdict."""
-    rows = summary.properties(terminalreporter, FAULT_PROPERTY)
-    if rows:
-        terminalreporter.section("faults, and what became of the records")
-    for row in rows:
-        terminalreporter.write_line("{what}: {faults}; {proof}; {verdict}".format(**row))
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from reproduction.drawing import svg
 from reproduction.susy.errors import SusyDataError
@@ -37,6 +39,13 @@ RESULT = {
         }
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of OpenMP spin while they wait for each other: minutes, where others work as well."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
