@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -36,6 +37,26 @@ class ChunkedDataset(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow 
         return self._pipeline.element_spec
 
 
+class Deliveries(Protocol):
+    """What one iteration has delivered, as its dataset notes it."""
+
+    def deliver(self, chunk: Chunk, kept: Chunk) -> None:
+        """Note a chunk, just before TensorFlow receives its elements, the records `kept`."""
+
+    def end(self) -> None:
+        """Note that the iteration reached its end."""
+
+
+class Unnoted:
+    """Deliveries that nobody needs to know."""
+
+    def deliver(self, chunk: Chunk, kept: Chunk) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""
+
+
 class ChunkStream:
     """Turns the chunks of a dataset into columns for TensorFlow, and keeps the error.
 
@@ -43,10 +64,10 @@ class ChunkStream:
         elements: how chunks become elements.
         bad_records: the policy for records that cannot be decoded.
         chunks: begins an iteration.
-        delivered: called with each chunk, and with those of its records that are elements, just
-            before TensorFlow receives it.
+        begin: makes the notes of an iteration; called before `chunks`.
 
     Attributes:
+        counts: of the iteration that began last.
         skip: the number of elements to leave out at the beginning of each iteration.
     """
 
@@ -55,14 +76,15 @@ class ChunkStream:
         elements: Elements,
         bad_records: BadRecords,
         chunks: Callable[[], Generator[Prepared, None, None]],
-        delivered: Callable[[Chunk, Chunk], None] = lambda _chunk, _kept: None,
+        begin: Callable[[], Deliveries] = Unnoted,
     ):
         self.skip = 0
         self.elements = elements
         self.bad_records = bad_records
         self.error: Exception | None = None
         self._chunks = chunks
-        self._delivered = delivered
+        self._begin = begin
+        self.counts = Counts()
 
     def dataset(self) -> tf.data.Dataset[Any]:
         """Return a dataset of whole chunks, some of which are empty."""
@@ -74,16 +96,19 @@ class ChunkStream:
     def columns(self) -> Generator[Columns, None, None]:
         """Yield the columns of one chunk after another."""
         self.error = None
-        self.bad_records.counts = Counts()
-        skip = self.skip
+        # Several iterations may be under way at the same time.
+        bad_records = replace(self.bad_records, counts=Counts())
+        self.counts = bad_records.counts
+        deliveries, skip = self._begin(), self.skip
         try:
             # Closed here: whatever keeps an error also keeps its frames, and so an open consumer.
             with closing(self._chunks()) as chunks:
                 for prepared in chunks:
-                    columns, kept = self.elements.columns(prepared, self.bad_records)
-                    self._delivered(prepared.chunk, kept)
+                    columns, kept = self.elements.columns(prepared, bad_records)
+                    deliveries.deliver(prepared.chunk, kept)
                     yield _without_first(skip, columns) if skip else columns
                     skip -= min(skip, len(kept))
+            deliveries.end()
         except Exception as error:
             self.error = error
             raise

@@ -124,13 +124,13 @@ class KafkaDataset(ChunkedDataset):
         self.refresh()
         self._begin = Place()
         self._expected: int | None = None
-        self._log = ReadLog(self._begin)
+        self._log = ReadLog(topic, self._begin)
         self._taken = 0
         self._stream = ChunkStream(
             Elements(decode, metadata),
             bad_records,
             self._read,
-            lambda chunk, kept: self._log.deliver(chunk, kept),
+            self._begin_log,
         )
         super().__init__(self._shaped(whole=False))
 
@@ -142,7 +142,7 @@ class KafkaDataset(ChunkedDataset):
     @property
     def counts(self) -> Counts:
         """Numbers of records of the last iteration: read, used, skipped, dead_lettered."""
-        return self._stream.bad_records.counts
+        return self._stream.counts
 
     def refresh(self) -> None:
         """Pin both ends again: later iterations see the records that exist now.
@@ -303,8 +303,8 @@ class KafkaDataset(ChunkedDataset):
         self._resolve = lambda: (list(saved.ranges), saved.identity)
         self.refresh()
         self._begin, self._stream.skip = place, place.skip
-        self._log = ReadLog(place)
         self._expected = None if saved.counts is None else saved.counts["read"]
+        self._begin_log()
 
     def __iter__(self) -> Iterator[Any]:
         self._taken = 0
@@ -315,10 +315,12 @@ class KafkaDataset(ChunkedDataset):
 
     def _read(self) -> Generator[Prepared, None, None]:
         """Yield the chunks of one iteration."""
-        log = self._log = ReadLog(self._begin)
         # The thread that takes a chunk decodes it: records are read and decoded at the same time.
-        yield from read_ahead(self._chunks, self._limits.buffer_bytes)
-        log.end(self._expected, self._identity.topic)
+        return read_ahead(self._chunks, self._limits.buffer_bytes)
+
+    def _begin_log(self) -> ReadLog:
+        self._log = ReadLog(self._identity.topic, self._begin, self._expected)
+        return self._log
 
     def _chunks(self) -> Generator[Chunk, None, None]:
         wanted = self._max_records

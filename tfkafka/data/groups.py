@@ -102,6 +102,13 @@ class Membership:
             member.close()
             member.unused.set()
 
+    def deliver(self, chunk: Chunk, kept: Chunk) -> None:
+        """Note a chunk that is delivered to the present member."""
+        self.tracker.deliver(chunk, kept)
+
+    def end(self) -> None:
+        """Do nothing: `chunks` commits at the end."""
+
     def commit(self, wait: bool) -> None:
         """Commit the acknowledged records."""
         if self._member is not None:
@@ -184,7 +191,7 @@ class _GroupDataset(ChunkedDataset):
     @property
     def counts(self) -> Counts:
         """Numbers of records of the last iteration: read, used, skipped, dead_lettered."""
-        return self._stream.bad_records.counts
+        return self._stream.counts
 
     def stop(self) -> None:
         """End the stream, from any thread: iteration ends as at the end of the stream.
@@ -198,9 +205,6 @@ class _GroupDataset(ChunkedDataset):
     def close(self) -> None:
         """Leave the group now; records that are not committed are delivered again."""
         self._membership.leave()
-
-    def _delivered(self, chunk: Chunk, kept: Chunk) -> None:
-        self._membership.tracker.deliver(chunk, kept)
 
 
 class KafkaGroupDataset(_GroupDataset):
@@ -271,7 +275,9 @@ class KafkaGroupDataset(_GroupDataset):
             topics, settings, limits, stream_timeout, True, has_metadata, elements.prepare
         )
         self._membership.auto_commit = auto_commit
-        self._stream = ChunkStream(elements, bad_records, self._membership.chunks, self._delivered)
+        self._stream = ChunkStream(
+            elements, bad_records, self._membership.chunks, lambda: self._membership
+        )
         self.batch_size = batch_size
         super().__init__(self._shaped(batch_size, whole=False))
 
@@ -358,7 +364,7 @@ class KafkaMiniBatchDataset(_GroupDataset):
             Elements(decode, metadata),
             bad_records,
             lambda: self._membership.mini_datasets(records),
-            self._delivered,
+            lambda: self._membership,
         )
         chunks = shaped(self._stream.dataset(), self._stream.elements, None, True)
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))

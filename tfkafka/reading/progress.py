@@ -54,11 +54,13 @@ class ReadLog:
     One thread may deliver while another calls `after`.
 
     Args:
+        topic: the topic's name, for errors.
         begin: where the iteration begins.
+        expected: the number of records that come before the end of the ranges; None: any number.
     """
 
-    def __init__(self, begin: Place):
-        self._begin = begin
+    def __init__(self, topic: str, begin: Place, expected: int | None = None):
+        self._topic, self._begin, self._expected = topic, begin, expected
         self._elements = 0
         self._read = begin.read
         self._next_offsets = dict(begin.next_offsets)
@@ -78,16 +80,17 @@ class ReadLog:
         if self._elements - self._marks[-1][0] >= SPACING:
             self._marks.append((self._elements, Place(dict(self._next_offsets), self._read)))
 
-    def end(self, expected: int | None, topic: str) -> None:
+    def end(self) -> None:
         """Note that the iteration reached its end.
 
-        Raises OffsetError where the number of records read is not `expected`; None: any number.
+        Raises OffsetError where not as many records as expected were read.
         """
-        if expected not in (None, self._read):
+        if self._expected is not None and self._read != self._expected:
             raise OffsetError(
-                f"topic {topic}: the ranges of the manifest had {expected:,} records and have "
-                f"{self._read:,} now: some were deleted by compaction, or it is another topic",
-                topic=topic,
+                f"topic {self._topic}: the ranges of the manifest had {self._expected:,} records "
+                f"and have {self._read:,} now: some were deleted by compaction, or it is another "
+                f"topic",
+                topic=self._topic,
             )
         self.is_whole = True
 

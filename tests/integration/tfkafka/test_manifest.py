@@ -63,6 +63,18 @@ def test_a_manifest_reads_the_same_records_equal_to_the_bit(servers, rows, tmp_p
     assert not equal(arrays(decoded(servers, rows)), first)
 
 
+def test_iterations_at_the_same_time_are_counted_apart(servers, rows, monkeypatch):
+    # So small that neither has ended when the other one begins.
+    monkeypatch.setattr("tfkafka.data.datasets.CHUNK_RECORDS", 50)
+    dataset = decoded(servers, rows)
+    arrays(dataset)
+    again = KafkaDataset.from_manifest(dataset.manifest())
+    pairs = list(tf.data.Dataset.zip((again, again)).as_numpy_iterator())
+    assert sum(len(first[1]) for first, _ in pairs) == 939
+    assert again.error is None
+    assert again.manifest()["counts"] == dataset.manifest()["counts"]
+
+
 def test_a_manifest_says_what_was_read(kafka, servers, admin, rows):
     dataset = decoded(servers, rows, partitions=[2, 1], max_records=200)
     assert dataset.manifest()["counts"] is None

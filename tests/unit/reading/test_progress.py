@@ -41,7 +41,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=8)
 def test_what_follows_a_place_is_what_was_not_used(chunks, spacing, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(progress, "SPACING", spacing)
-        log = ReadLog(Place())
+        log = ReadLog("t", Place())
         kept = delivered(log, chunks)
     assert log.elements == len(kept)
     used = data.draw(st.integers(0, len(kept)))
@@ -57,7 +57,7 @@ def test_what_follows_a_place_is_what_was_not_used(chunks, spacing, data):
 
 def test_a_resumed_iteration_counts_from_its_own_beginning():
     begin = Place({TopicPartition("t", 0): 0}, read=100, skip=3)
-    log = ReadLog(begin)
+    log = ReadLog("t", begin)
     assert log.after(0) == begin
     delivered(log, [[(0, True)] * 8])
     assert log.elements == 5
@@ -66,14 +66,16 @@ def test_a_resumed_iteration_counts_from_its_own_beginning():
 
 
 def test_the_end_is_refused_where_records_are_missing():
-    log = ReadLog(Place(read=7))
-    delivered(log, [[(0, True), (0, False)]])
-    assert not log.is_whole
-    with pytest.raises(OffsetError, match=r"topic t: .* had 10 records and have 9 now"):
-        log.end(10, "t")
-    assert not log.is_whole
-    log.end(9, "t")
-    assert log.is_whole
+    for expected in (10, 9, None):
+        log = ReadLog("t", Place(read=7), expected)
+        delivered(log, [[(0, True), (0, False)]])
+        assert not log.is_whole
+        if expected == 10:
+            with pytest.raises(OffsetError, match=r"topic t: .* had 10 records and have 9 now"):
+                log.end()
+        else:
+            log.end()
+        assert log.is_whole == (expected != 10)
 
 
 def test_a_place_survives_json():
