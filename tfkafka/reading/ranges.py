@@ -111,7 +111,9 @@ def resolve_and_identify(
 
 
 def _identity(cluster: Cluster, topic: str) -> Identity:
-    return Identity(topic, cluster.cluster_id(), cluster.describe(topic).identity)
+    # The topic first: where nobody answers, the error names it.
+    topic_id = cluster.describe(topic).identity
+    return Identity(topic, cluster.cluster_id(), topic_id)
 
 
 def _resolve(
