@@ -19,7 +19,7 @@ from tfkafka.reading.ranges import Identity
 
 FORMAT = "tfkafka manifest 1"
 # The packages that decide the bits of a decoded record, or how it is read.
-PACKAGES = ("tfkafka", "confluent-kafka", "numpy", "polars", "tensorflow")
+PACKAGES = ("confluent-kafka", "numpy", "polars", "tensorflow")
 OWN_DECODERS = "tfkafka.decoding."
 
 # A manifest: the path of a file, or what `KafkaDataset.manifest()` returned.
@@ -151,12 +151,14 @@ def describe_decoder(decoder: Decoder | None) -> dict[str, Any] | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that read and decode."""
-    found = {"python": platform.python_version()}
+    # By name: the package may not depend on what depends on it, and a checkout is not installed.
+    own = importlib.import_module("tfkafka").__version__
+    found = {"tfkafka": str(own), "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            # Not installed as a package: a checkout, or tensorflow under another name.
+            # TensorFlow may be installed under another name, or not at all.
             continue
     return found
 

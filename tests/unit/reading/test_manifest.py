@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+import tfkafka
 from tfkafka.chunk import OffsetRange, TopicPartition
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import ManifestError, TopicError
-from tfkafka.reading.manifest import FORMAT, Manifest, describe_decoder
+from tfkafka.reading.manifest import FORMAT, Manifest, describe_decoder, versions
 from tfkafka.reading.progress import Place
 from tfkafka.reading.ranges import Identity
 
@@ -56,6 +58,11 @@ def test_what_is_no_manifest_is_refused(tmp_path, text, reason):
         Manifest.of(path)
     assert str(refusal.value).startswith(f"{path}: not a manifest: ")
     assert "\n" not in str(refusal.value)
+
+
+def test_the_versions_are_those_that_run():
+    assert versions()["tfkafka"] == tfkafka.__version__
+    assert versions()["numpy"] == np.__version__
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
