@@ -42,6 +42,8 @@ def run_guide(servers: str, names: dict[str, str], folder: Path) -> tuple[set[st
     """Run the examples of the guide; return the warnings, and what the examples counted."""
     import keras
 
+    # The examples write files.
+    os.chdir(folder)
     model = keras.Sequential([keras.layers.Input([18]), keras.layers.Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy")
     scope = {"servers": servers, "model": model, "folder": folder}
