@@ -19,7 +19,7 @@ import numpy as np
 from tfkafka import config
 from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
-from tfkafka.client.cluster import Cluster
+from tfkafka.client.cluster import Cluster, TopicDescription
 from tfkafka.client.consumer import Consumer
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
@@ -64,7 +64,8 @@ def identify(settings: Mapping[str, object], limits: Limits, topic: str) -> Iden
 
     Raises TopicError where there is no such topic, ReadError where no broker answers.
     """
-    return _identity(Cluster(settings, limits.broker_timeout), topic)
+    cluster = Cluster(settings, limits.broker_timeout)
+    return _identity(cluster, topic, cluster.describe(topic))
 
 
 def resolve(
@@ -93,7 +94,7 @@ def resolve(
         ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
     """
     cluster = Cluster(settings, limits.broker_timeout)
-    return _resolve(cluster, topic, partitions, start, stop)
+    return _resolve(cluster, topic, cluster.partitions(topic), partitions, start, stop)
 
 
 def resolve_and_identify(
@@ -106,31 +107,28 @@ def resolve_and_identify(
 ) -> tuple[list[OffsetRange], Identity]:
     """Return what `resolve` returns, and which topic it is of."""
     cluster = Cluster(settings, limits.broker_timeout)
-    identity = _identity(cluster, topic)
-    return _resolve(cluster, topic, partitions, start, stop), identity
+    description = cluster.describe(topic)
+    identity = _identity(cluster, topic, description)
+    return _resolve(cluster, topic, description.partitions, partitions, start, stop), identity
 
 
-def _identity(cluster: Cluster, topic: str) -> Identity:
-    # The topic first: where nobody answers, the error names it.
-    topic_id = cluster.describe(topic).identity
-    return Identity(topic, cluster.cluster_id(), topic_id)
+def _identity(cluster: Cluster, topic: str, description: TopicDescription) -> Identity:
+    return Identity(topic, cluster.cluster_id(), description.identity)
 
 
 def _resolve(
     cluster: Cluster,
     topic: str,
+    there: Sequence[int],
     partitions: Sequence[int] | None,
     start: Bounds,
     stop: Bounds,
 ) -> list[OffsetRange]:
-    partitions = _existing(cluster, topic, partitions)
+    partitions = _existing(cluster, topic, there, partitions)
     first = cluster.first_offsets(topic, partitions)
     ends = cluster.end_offsets(topic, partitions)
     starts, stops = (
-        {
-            partition: _offset(cluster, TopicPartition(topic, partition), name, bound, first, ends)
-            for partition, bound in _each(name, bounds, partitions).items()
-        }
+        _offsets(cluster, topic, name, _each(name, bounds, partitions), first, ends)
         for name, bounds in (("start", start), ("stop", stop))
     )
     return [
@@ -319,8 +317,9 @@ def _inside(
     return chunk.select(chunk.offsets < np.array(stops, np.int64)[chunk.source])
 
 
-def _existing(cluster: Cluster, topic: str, partitions: Sequence[int] | None) -> Sequence[int]:
-    there = cluster.partitions(topic)
+def _existing(
+    cluster: Cluster, topic: str, there: Sequence[int], partitions: Sequence[int] | None
+) -> Sequence[int]:
     if partitions is not None and len(set(partitions)) < len(partitions):
         raise ValueError(f"topic {topic}, partitions {list(partitions)}: one is given twice")
     for partition in partitions or ():
@@ -346,24 +345,36 @@ def _each(name: str, bounds: Bounds, partitions: Sequence[int]) -> Mapping[int, 
     return bounds
 
 
-def _offset(
+def _offsets(
     cluster: Cluster,
-    source: TopicPartition,
+    topic: str,
     name: str,
-    bound: Bound,
+    bounds: Mapping[int, Bound],
     first: Mapping[int, int],
     ends: Mapping[int, int],
+) -> dict[int, int]:
+    """Return the offset that each partition's bound stands for."""
+    at_times: dict[int, int] = {}
+    for when in {bound for bound in bounds.values() if isinstance(bound, datetime)}:
+        partitions = [partition for partition, bound in bounds.items() if bound == when]
+        at_times |= cluster.offsets_at(topic, partitions, _milliseconds(name, when))
+    return {
+        p: _offset(TopicPartition(topic, p), name, bound, first[p], ends[p], at_times.get(p, -1))
+        for p, bound in bounds.items()
+    }
+
+
+def _offset(
+    source: TopicPartition, name: str, bound: Bound, first: int, end: int, at_time: int
 ) -> int:
-    partition = source.partition
     if bound == "earliest":
-        return first[partition]
+        return first
     if bound == "latest":
-        return ends[partition]
+        return end
     if isinstance(bound, Last):
-        return max(first[partition], ends[partition] - bound.records)
+        return max(first, end - bound.records)
     if isinstance(bound, datetime):
-        found = cluster.offsets_at(source.topic, [partition], _milliseconds(name, bound))[partition]
-        return ends[partition] if found < 0 else min(found, ends[partition])
+        return end if at_time < 0 else min(at_time, end)
     if isinstance(bound, bool) or not isinstance(bound, Integral):
         raise ValueError(
             f'{name} is {bound!r}, must be an offset, "earliest", "latest" or a datetime'

@@ -108,6 +108,17 @@ def test_a_time(found):
         found(None, datetime(2023, 1, 1))
 
 
+def test_a_time_is_looked_up_once_for_all_partitions(found, monkeypatch):
+    asked = []
+    look_up = FakeCluster.offsets_at
+    monkeypatch.setattr(
+        FakeCluster, "offsets_at", lambda *arguments: asked.append(arguments) or look_up(*arguments)
+    )
+    early, late = datetime(2023, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+    assert found(None, early, {0: late, 1: early, 2: late}) == {0: (15, 20), 1: (3, 3), 2: (7, 7)}
+    assert sorted(list(partitions) for _, _, partitions, _ in asked) == [[0, 1, 2], [0, 2], [1]]
+
+
 @pytest.mark.parametrize(
     ("microseconds", "expected"), [(0, 5000), (1, 5001), (999, 5001), (1000, 5001), (-1, 5000)]
 )
