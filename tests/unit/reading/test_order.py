@@ -203,5 +203,14 @@ def test_the_order_goes_on_from_any_place(wanted, data):
     sources = {each.partition: each.source for each in wanted}
     reached = {sources[partition]: offset + 1 for partition, offset in expected[:used]}
     merge = Merge(wanted, reached)
-    arrive(merge, sorted(expected[used:]), {each.partition: each.stop for each in wanted}, wanted)
+    ends = {e.partition: e.stop for e in wanted if reached.get(e.source, e.start) < e.stop}
+    arrive(merge, sorted(expected[used:]), ends, wanted)
     assert taken(take_all(merge, data.draw)) == expected[used:]
+
+
+def test_a_partition_that_was_read_before_is_not_waited_for():
+    wanted = [OffsetRange("t", 0, 0, 2), OffsetRange("t", 1, 10, 16)]
+    merge = Merge(wanted, {wanted[0].source: 2, wanted[1].source: 15})
+    assert merge.awaited() == wanted[1].source
+    arrive(merge, [(1, 15)], {1: 16}, wanted)
+    assert taken([merge.take(99)]) == [(1, 15)]
