@@ -12,8 +12,9 @@ import importlib
 # evaluate `bool()`, so it looks into both branches.
 TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
-    from tfkafka.client.admin import Admin, GroupPartition, format_group, format_topic
+    from tfkafka.client.admin import Admin, GroupPartition
     from tfkafka.client.producer import write
+    from tfkafka.client.tables import format_group, format_topic
     from tfkafka.data.commit_callback import CommitCallback
     from tfkafka.data.datasets import KafkaDataset
     from tfkafka.data.elements import Metadata, headers_of
@@ -38,8 +39,8 @@ _HOMES = {
     "KafkaGroupDataset": "data.groups",
     "KafkaMiniBatchDataset": "data.groups",
     "Metadata": "data.elements",
-    "format_group": "client.admin",
-    "format_topic": "client.admin",
+    "format_group": "client.tables",
+    "format_topic": "client.tables",
     "headers_of": "data.elements",
     "write": "client.producer",
 }

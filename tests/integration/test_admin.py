@@ -13,7 +13,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tfkafka.client import admin as admin_module
-from tfkafka.client.admin import GROUP_COLUMNS, Admin, format_group, format_topic
+from tfkafka.client.admin import Admin
+from tfkafka.client.tables import GROUP_COLUMNS, format_group, format_topic
 from tfkafka.errors import BrokerError, TopicError
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import jars
