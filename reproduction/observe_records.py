@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reproduction.files import replacing, write_whole
+from reproduction.files import MANIFEST, replacing, write_whole
 from tfkafka import KafkaDataset
 
 if TYPE_CHECKING:
     import keras
-
-MANIFEST = ".manifest.json"
 
 
 def manifest_of(

@@ -99,12 +99,7 @@ def _refuse_dead_address(servers: str) -> None:
 
 def require_topic(servers: str, topic: str) -> int:
     """Records in a topic. Raises TopicError, naming the script that makes it, where it is empty."""
-    from tfkafka import Admin
-
-    admin = Admin(servers)
-    if topic not in admin.topics():
-        raise TopicError(f"there is no topic {topic} on {servers}: run scripts/03_create_topics.py")
-    records = admin.record_count(topic)
+    records = _record_count(servers, topic)
     if records == 0:
         raise TopicError(f"topic {topic} on {servers} is empty: run scripts/05_write_to_kafka.py")
     return records
@@ -112,19 +107,21 @@ def require_topic(servers: str, topic: str) -> int:
 
 def require_empty_topics(servers: str, *topics: str) -> None:
     """Raise TopicError for a topic that does not exist or holds records."""
-    from tfkafka import Admin
-
-    admin = Admin(servers)
     for topic in topics:
-        if topic not in admin.topics():
-            raise TopicError(
-                f"there is no topic {topic} on {servers}: run scripts/03_create_topics.py"
-            )
-        if count := admin.record_count(topic):
+        if count := _record_count(servers, topic):
             raise TopicError(
                 f"topic {topic} on {servers} holds {count:,} records already, and these would "
                 f"come on top: run scripts/03_create_topics.py --recreate first"
             )
+
+
+def _record_count(servers: str, topic: str) -> int:
+    from tfkafka import Admin
+
+    admin = Admin(servers)
+    if topic not in admin.topics():
+        raise TopicError(f"there is no topic {topic} on {servers}: run scripts/03_create_topics.py")
+    return admin.record_count(topic)
 
 
 def require_file(path: Path, script: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from reproduction.files import MANIFEST
 from reproduction.report.benchmarks import Benchmarks, parse_benchmarks
 from reproduction.report.errors import ReportError
 from tfkafka.reading.manifest import Manifest
@@ -73,8 +74,8 @@ def read_sources(artifacts: Path, reports: Path) -> Sources:
         runs,
         _read(reports / "benchmarks.json", _benchmarks, "make bench"),
         {
-            path.name.removesuffix(".manifest.json"): _read(path, _manifest, "make reproduce")
-            for path in sorted(artifacts.glob("*.manifest.json"))
+            path.name.removesuffix(MANIFEST): _read(path, _manifest, "make reproduce")
+            for path in sorted(artifacts.glob(f"*{MANIFEST}"))
         },
     )
 
