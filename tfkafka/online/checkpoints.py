@@ -83,7 +83,7 @@ def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     replace(path, write)
 
 
-def replace(path: Path, write: Callable[[Path], None]) -> None:
+def replace(path: Path, write: Callable[[Path], object]) -> None:
     """Replace `path` with the file that `write` writes.
 
     Raises CheckpointError, and keeps the previous file, where the disk is full or refuses.

@@ -268,7 +268,7 @@ class _Learner:
         """Write the model for others, which see the previous one or this one, never half of it."""
         manifest = json.dumps(self._manifest().to_json(), indent=1) + "\n"
         replace(self._folder / MODEL, self._model.save)
-        replace(self._folder / MANIFEST, lambda scratch: _write(scratch, manifest))
+        replace(self._folder / MANIFEST, lambda scratch: scratch.write_text(manifest))
 
     def end(self) -> None:
         """Wait for the answer to the last progress report, and notify of a refusal."""
@@ -354,10 +354,6 @@ class _Learner:
             "seed": self._seed,
             "model": " ".join(shapes),
         }
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
 
 
 @contextmanager
