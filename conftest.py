@@ -20,6 +20,7 @@ from tests.tutorial import SusyTopic, split, write
 from tfkafka import Admin
 from tfkafka.testing.brokers import compose, embedded
 from tfkafka.testing.brokers.base import Broker
+from tfkafka.testing.brokers.embedded import EmbeddedCluster
 from tfkafka.testing.brokers.external import ExternalBroker
 from tfkafka.testing.brokers.processes import free_ports
 
@@ -95,6 +96,14 @@ def kafka_factory(
 def embedded_kafka(kafka_factory: Callable[..., Broker]) -> Callable[[str], Broker]:
     """embedded_kafka(version) -> the session's embedded Kafka of that version."""
     return cache(kafka_factory)
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
+    """Three brokers, whatever --kafka says; tests that disturb them leave them in sync."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with embedded.start_cluster(folder, stacks.DEFAULT.version, progress=False) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 FOLDERS = [
     "tests/integration/tutorial",
     "tests/integration/test_scripts",
-    "tests/integration/test_brokers.py",
+    "tests/integration/test_broker",
     "tests/integration/test_tfio_defects.py",
     "tests/faults",
     "tests/integration",
@@ -23,6 +23,7 @@ TUTORIAL = ["topics", "write", "training_dataset", "training", "evaluation", "on
 # Their tests share what is dear to make: a broker, a trained model, a run of all scripts.
 KEPT_TOGETHER = (
     "tests/benchmarks",
+    "tests/integration/test_broker_clusters.py",
     "tests/integration/test_brokers.py",
     "tests/integration/test_compose.py",
     "tests/integration/test_scripts.py",

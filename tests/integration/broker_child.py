@@ -1,6 +1,6 @@
-"""A Python of its own that starts a broker and is then killed or interrupted by a test.
+"""A Python of its own that starts brokers and is then killed or interrupted by a test.
 
-python -m tests.integration.broker_child FOLDER VERSION DIES_WITH_PARENT
+python -m tests.integration.broker_child FOLDER VERSION DIES_WITH_PARENT BROKERS
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ def end_java_of(folder: Path) -> None:
         process.kill()
 
 
-def spawn(folder: Path, version: str, die_with_parent: bool) -> subprocess.Popen[str]:
-    """Start this module; its stdout says `started` once the broker answers."""
-    arguments = [str(folder), version, str(int(die_with_parent))]
+def spawn(
+    folder: Path, version: str, die_with_parent: bool, brokers: int = 1
+) -> subprocess.Popen[str]:
+    """Start this module; its stdout says `started` once each broker answers."""
+    arguments = [str(folder), version, str(int(die_with_parent)), str(brokers)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.integration.broker_child", *arguments],
         cwd=ROOT,
@@ -53,8 +55,11 @@ def spawn(folder: Path, version: str, die_with_parent: bool) -> subprocess.Popen
 
 
 def main() -> None:
-    folder, version, die_with_parent = sys.argv[1:]
-    embedded.start(folder, version, die_with_parent=die_with_parent == "1", progress=False)
+    folder, version, die_with_parent, brokers = sys.argv[1:]
+    if brokers == "1":
+        embedded.start(folder, version, die_with_parent=die_with_parent == "1", progress=False)
+    else:
+        embedded.start_cluster(folder, version, int(brokers), progress=False)
     print(STARTED, flush=True)
     sys.stdin.read()
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.broker_child import STARTED, java_of, spawn
 from tfkafka.testing import wait_for
-from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers import embedded, launch
 from tfkafka.testing.brokers.base import answers_metadata
 
 ZOOKEEPER_VERSION = "2.7.2"
@@ -43,11 +43,11 @@ def test_broker_outlives_its_parent_where_that_is_wanted(tmp_path: Path):
 @pytest.mark.parametrize(
     ("version", "used_before", "moment"),
     [
-        (ZOOKEEPER_VERSION, False, embedded.ZOOKEEPER_MAIN),
-        (ZOOKEEPER_VERSION, True, embedded.ZOOKEEPER_SHELL),
-        (ZOOKEEPER_VERSION, False, embedded.KAFKA_MAIN),
-        (KRAFT_VERSION, False, embedded.STORAGE_MAIN),
-        (KRAFT_VERSION, False, embedded.KAFKA_MAIN),
+        (ZOOKEEPER_VERSION, False, launch.ZOOKEEPER_MAIN),
+        (ZOOKEEPER_VERSION, True, launch.ZOOKEEPER_SHELL),
+        (ZOOKEEPER_VERSION, False, launch.KAFKA_MAIN),
+        (KRAFT_VERSION, False, launch.STORAGE_MAIN),
+        (KRAFT_VERSION, False, launch.KAFKA_MAIN),
     ],
 )
 def test_ctrl_c_in_the_middle_of_a_start(

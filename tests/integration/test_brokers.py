@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker_child import java_of
 from tfkafka.errors import BrokerError
-from tfkafka.testing.brokers import embedded, jars
+from tfkafka.testing.brokers import embedded, jars, launch
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.external import ExternalBroker
@@ -27,7 +27,7 @@ from tfkafka.testing.brokers.processes import port_is_free
 VERSIONS = jars.known_versions()
 ZOOKEEPER_VERSION = "2.7.2"
 KRAFT_VERSION = "3.9.2"
-ZOOKEEPER_MAIN, KAFKA_MAIN = embedded.ZOOKEEPER_MAIN, embedded.KAFKA_MAIN
+ZOOKEEPER_MAIN, KAFKA_MAIN = launch.ZOOKEEPER_MAIN, launch.KAFKA_MAIN
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import ClusterMetadata
 
 
 class Broker(ABC):
@@ -45,8 +50,42 @@ class Broker(ABC):
         """Shut down cleanly; no process keeps running. Safe to call twice."""
 
 
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """Where a partition is, as ids of brokers; `leader` is NOBODY where it has none."""
+
+    leader: int
+    all: frozenset[int]
+    in_sync: frozenset[int]
+
+
 def answers_metadata(bootstrap_servers: str, timeout_s: float) -> bool:
     """Return whether a broker at this address answers with metadata that has a live broker."""
+    return len(live_brokers(bootstrap_servers, timeout_s)) > 0
+
+
+def live_brokers(bootstrap_servers: str, timeout_s: float) -> set[int]:
+    """Return the ids of the live brokers of a cluster; none where nobody answers."""
+    metadata = _metadata(bootstrap_servers, timeout_s)
+    return set(metadata.brokers) if metadata else set()
+
+
+def replicas(bootstrap_servers: str, timeout_s: float) -> dict[tuple[str, int], Replicas] | None:
+    """Return where each partition of each topic is, or None where nobody answers."""
+    metadata = _metadata(bootstrap_servers, timeout_s)
+    if metadata is None:
+        return None
+    return {
+        (name, number): Replicas(found.leader, frozenset(found.replicas), frozenset(found.isrs))
+        for name, topic in metadata.topics.items()
+        for number, found in topic.partitions.items()
+    }
+
+
+def _metadata(bootstrap_servers: str, timeout_s: float) -> ClusterMetadata | None:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
@@ -56,9 +95,9 @@ def answers_metadata(bootstrap_servers: str, timeout_s: float) -> bool:
         logger=_silent_logger(),
     )
     try:
-        return len(client.list_topics(timeout=timeout_s).brokers) > 0
+        return client.list_topics(timeout=timeout_s)
     except KafkaException:
-        return False
+        return None
 
 
 def _silent_logger() -> logging.Logger:

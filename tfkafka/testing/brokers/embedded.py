@@ -6,48 +6,40 @@ lists its processes. So brokers in different folders are independent of each oth
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
-import subprocess
 import sys
-import uuid
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from tfkafka._util.waiting import wait_for
-from tfkafka.errors import BrokerError, TfkafkaError
+from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers import jars
-from tfkafka.testing.brokers.base import Broker, answers_metadata
+from tfkafka.testing.brokers.base import Broker
+from tfkafka.testing.brokers.cluster import EmbeddedCluster
 from tfkafka.testing.brokers.folder import BrokerFolder, State
-from tfkafka.testing.brokers.processes import (
-    JavaProcess,
-    ctrl_c_held_back,
-    free_ports,
-    java_executable,
-    port_is_free,
-    start_java,
+from tfkafka.testing.brokers.launch import (
+    STARTS_ON_FREE_PORTS,
+    Node,
+    launch,
+    launch_on_free_ports,
 )
-from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag, write_settings
+from tfkafka.testing.brokers.processes import free_ports, port_is_free
+from tfkafka.testing.brokers.settings import HOST, Ports, cluster_properties, write_settings
 
-READY_DEADLINE_S = 120.0
-STARTS_ON_FREE_PORTS = 3
-# The serial collector and only the first compiler: the fastest start on a small machine.
-JVM = ["-Xmx512M", "-Xms512M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-ZOOKEEPER_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-KAFKA_MAIN = "kafka.Kafka"
-ZOOKEEPER_SHELL = "org.apache.zookeeper.ZooKeeperMain"
-STORAGE_MAIN = "kafka.tools.StorageTool"
+__all__ = ["EmbeddedBroker", "EmbeddedCluster", "attach", "start", "start_cluster"]
+
+# Tests use clusters for faults, with few records at a time.
+CLUSTER_HEAP_MB = 300
 
 
 class EmbeddedBroker(Broker):
     """Apache Kafka in one Java process (two with ZooKeeper) on 127.0.0.1; see `start`."""
 
-    def __init__(self, folder: BrokerFolder, state: State, die_with_parent: bool):
-        self.folder = folder
+    def __init__(self, node: Node, state: State):
+        self.folder = node.home
         self.state: State = state
         self.bootstrap_servers: str = state.address
-        self._die_with_parent = die_with_parent
+        self._node = node
 
     @property
     def version(self) -> str:
@@ -57,14 +49,11 @@ class EmbeddedBroker(Broker):
         return self.folder.read_log()
 
     def kill(self) -> None:
-        self.state.kafka.signal(signal.SIGKILL)
-        self.state.kafka.wait(READY_DEADLINE_S)
+        self.state.kafka.kill()
 
     def restart(self) -> None:
         self.state.end_processes()
-        self.state = _launch(
-            self.folder, jars.read_lock(self.version), self.state.ports, self._die_with_parent
-        )
+        [self.state] = launch([self._node])
 
     def pause(self) -> None:
         self.state.kafka.freeze()
@@ -107,8 +96,74 @@ def start(
         _refuse_second_start(home)
         home.claim_data(version)
         jars.fetch(lock, progress)
-        state = _start_on_ports(home, lock, port, zookeeper_port, die_with_parent)
-    return EmbeddedBroker(home, state, die_with_parent)
+        _refuse_taken(port, "--port")
+        _refuse_taken(zookeeper_port, "--zookeeper-port")
+
+        def choose() -> list[Node]:
+            free = free_ports(2)
+            ports = Ports(port or free[0], zookeeper_port or free[1])
+            write_settings(home.config, home.data, lock, ports)
+            return [Node(home, lock, ports, die_with_parent)]
+
+        attempts = 1 if port and zookeeper_port else STARTS_ON_FREE_PORTS
+        [node], [state] = launch_on_free_ports(choose, attempts)
+    return EmbeddedBroker(node, state)
+
+
+def start_cluster(
+    folder: str | os.PathLike[str], version: str, brokers: int = 3, *, progress: bool = True
+) -> EmbeddedCluster:
+    """Start a cluster of brokers that can be killed and paused one by one (KRaft).
+
+    Each broker is a controller, too, and has the folder of its number in `folder`, with its data,
+    settings and log. Topics have a replica on three brokers and need two of them in sync, unless
+    they are created otherwise. A broker that is killed or paused is replaced after 4 s. All end
+    with the thread that called this (Linux), those that were restarted with the thread that did
+    that.
+
+    Args:
+        folder: data of an earlier start is used again.
+        version: one of `jars.known_versions()` from 3.9.2 on.
+        brokers: how many. More than half must run, or the cluster does nothing.
+        progress: whether to show a progress bar while jars are downloaded, which happens once.
+
+    Raises:
+        BrokerError: this version has no KRaft, the folder has data of another number of brokers,
+            or as for `start`.
+
+    Example:
+        with embedded.start_cluster("kafka", "3.9.2", brokers=3) as cluster:
+            tfkafka.Admin(cluster.bootstrap_servers).create_topic("numbers", 1, 3)
+            leader = cluster.leader("numbers", 0)
+            cluster.kill(leader)
+            wait_for(lambda: cluster.leader("numbers", 0) != leader, "another leader")
+            cluster.restart(leader)
+            cluster.wait_until_in_sync()
+    """
+    lock = jars.read_lock(version)
+    _refuse_zookeeper(lock, "a cluster")
+    path = Path(folder).resolve()
+    _refuse_other_count(path, brokers)
+    homes = [BrokerFolder(path / str(number)) for number in range(brokers)]
+    with ExitStack() as locks:
+        for home in homes:
+            locks.enter_context(home.exclusive())
+            _refuse_second_start(home)
+            home.claim_data(version)
+        jars.fetch(lock, progress)
+
+        def choose() -> list[Node]:
+            free = free_ports(2 * brokers)
+            ports = [Ports(*pair) for pair in zip(free[::2], free[1::2], strict=True)]
+            nodes = []
+            for number, home in enumerate(homes):
+                own = cluster_properties(number, ports)
+                write_settings(home.config, home.data, lock, ports[number], own)
+                nodes.append(Node(home, lock, ports[number], True, number, CLUSTER_HEAP_MB))
+            return nodes
+
+        nodes, states = launch_on_free_ports(choose)
+    return EmbeddedCluster(path, nodes, states)
 
 
 def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
@@ -125,7 +180,8 @@ def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
             f"Kafka {state.version} (pid {state.kafka.pid}), started in {home.path}, has died; "
             f"start it again; the end of its log:\n{home.log_tail()}"
         )
-    return EmbeddedBroker(home, state, die_with_parent=False)
+    node = Node(home, jars.read_lock(state.version), state.ports, die_with_parent=False)
+    return EmbeddedBroker(node, state)
 
 
 def _refuse_second_start(home: BrokerFolder) -> None:
@@ -146,26 +202,6 @@ def _refuse_second_start(home: BrokerFolder) -> None:
     home.forget_state()
 
 
-def _start_on_ports(
-    home: BrokerFolder, lock: jars.Lock, port: int | None, zookeeper_port: int | None, tied: bool
-) -> State:
-    _refuse_taken(port, "--port")
-    _refuse_taken(zookeeper_port, "--zookeeper-port")
-    log_before = len(home.read_log())
-    for attempt in range(1, STARTS_ON_FREE_PORTS + 1):
-        free = free_ports(2)
-        ports = Ports(port or free[0], zookeeper_port or free[1])
-        try:
-            return _launch(home, lock, ports, tied)
-        except BrokerError:
-            # Another program can take a free port before Java binds to it.
-            chosen_by_us = port is None or zookeeper_port is None
-            lost_race = chosen_by_us and "BindException" in home.read_log()[log_before:]
-            if attempt == STARTS_ON_FREE_PORTS or not lost_race:
-                raise
-    raise AssertionError("the loop returns or raises")
-
-
 def _refuse_taken(port: int | None, flag: str) -> None:
     if port and not port_is_free(port):
         raise BrokerError(
@@ -173,111 +209,21 @@ def _refuse_taken(port: int | None, flag: str) -> None:
         )
 
 
-def _launch(home: BrokerFolder, lock: jars.Lock, ports: Ports, tied: bool) -> State:
-    """Start the processes, record them in `broker.json`, and wait until the broker answers."""
-    write_settings(home.config, home.data, lock, ports)
-    started: list[JavaProcess] = []
-    try:
-        # A Ctrl-C between a start and its record would leave a process that nobody ends.
-        with ctrl_c_held_back() as deliver_ctrl_c:
-            return _run_processes(home, lock, ports, tied, started, deliver_ctrl_c)
-    except BaseException:
-        for process in reversed(started):
-            process.end()
-        home.forget_state()
-        raise
-
-
-def _run_processes(
-    home: BrokerFolder,
-    lock: jars.Lock,
-    ports: Ports,
-    tied: bool,
-    started: list[JavaProcess],
-    deliver_ctrl_c: Callable[[], None],
-) -> State:
-    flags = _java_flags(home, lock)
-
-    def run(main: str, settings: str) -> JavaProcess:
-        deliver_ctrl_c()
-        started.append(start_java([*flags, main, str(home.config / settings)], home.log, tied))
-        return started[-1]
-
-    def wait(answers: Callable[[], bool], what: str) -> None:
-        _wait_until_up(home, started, answers, what, deliver_ctrl_c)
-
-    zookeeper = None
+def _refuse_zookeeper(lock: jars.Lock, what: str) -> None:
     if lock.uses_zookeeper:
-        was_used = (home.data / "zookeeper").exists()
-        zookeeper = run(ZOOKEEPER_MAIN, "zookeeper.properties")
-        if was_used:
-            address = f"{HOST}:{ports.metadata}"
-            wait(lambda: not port_is_free(ports.metadata), f"ZooKeeper at {address}")
-            _forget_dead_broker(flags, address)
-    else:
-        _format_storage(home, flags)
-    state = State(lock.version, ports, run(KAFKA_MAIN, "server.properties"), zookeeper)
-    home.write_state(state)
-    wait(
-        lambda: answers_metadata(state.address, timeout_s=1.0),
-        f"Kafka {state.version} at {state.address}",
-    )
-    return state
-
-
-def _java_flags(home: BrokerFolder, lock: jars.Lock) -> list[str]:
-    classpath = f"{jars.fetch(lock, progress=False)}/*"
-    return [*JVM, logging_flag(home.config, lock), "-Djava.awt.headless=true", "-cp", classpath]
-
-
-def _forget_dead_broker(flags: list[str], zookeeper: str) -> None:
-    """Delete the nodes that a killed broker left in ZooKeeper until its session ends.
-
-    Until then (18 s) a broker with the same id is refused with NodeExistsException.
-    """
-    for node in ("/brokers/ids/0", "/controller"):
-        command = [java_executable(), *flags, ZOOKEEPER_SHELL, "-server", zookeeper, "delete", node]
-        subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
-
-
-def _format_storage(home: BrokerFolder, flags: list[str]) -> None:
-    """Format the data folder with a cluster id, which KRaft requires once."""
-    if (home.data / "kafka" / "meta.properties").exists():
-        return
-    cluster_id = _new_cluster_id()
-    settings = str(home.config / "server.properties")
-    command = [java_executable(), *flags, STORAGE_MAIN, "format", "-t", cluster_id, "-c", settings]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        with home.log.open("a") as log:
-            log.write(done.stdout + done.stderr)
-        raise BrokerError(f"Kafka could not format {home.data}:\n{home.log_tail()}")
-
-
-def _new_cluster_id() -> str:
-    """Return a new id that does not begin with "-", which Kafka's tool would parse as a flag."""
-    while True:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not cluster_id.startswith("-"):
-            return cluster_id
-
-
-def _wait_until_up(
-    home: BrokerFolder,
-    processes: list[JavaProcess],
-    answers: Callable[[], bool],
-    what: str,
-    deliver_ctrl_c: Callable[[], None],
-) -> None:
-    def up() -> bool:
-        deliver_ctrl_c()
-        if not all(process.running() for process in processes):
-            raise BrokerError("one of its processes ended while starting")
-        return answers()
-
-    try:
-        wait_for(up, "an answer", READY_DEADLINE_S)
-    except TfkafkaError as error:
+        versions = [v for v in jars.known_versions() if not jars.read_lock(v).uses_zookeeper]
         raise BrokerError(
-            f"{what} did not come up: {error}; the end of its log:\n{home.log_tail()}"
-        ) from error
+            f"{what} needs Kafka with KRaft, which {lock.version} has not: "
+            f"use {' or '.join(versions)}"
+        )
+
+
+def _refuse_other_count(path: Path, brokers: int) -> None:
+    if not isinstance(brokers, int) or isinstance(brokers, bool) or brokers < 1:
+        raise BrokerError(f"brokers must be a whole number from 1 on, not {brokers!r}")
+    found = sum((path / str(number)).is_dir() for number in range(brokers + 1))
+    if found not in (0, brokers):
+        raise BrokerError(
+            f"{path} holds data of another number of brokers than {brokers}: "
+            f"start that number, or delete the folder"
+        )

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,18 @@ class JavaProcess:
     started: float
 
     def running(self) -> bool:
+        return self._status() not in (None, psutil.STATUS_ZOMBIE)
+
+    def active(self) -> bool:
+        """Return whether the process runs and is not frozen."""
+        return self.running() and self._status() != psutil.STATUS_STOPPED
+
+    def _status(self) -> str | None:
         process = self._find()
         try:
-            return process is not None and process.status() != psutil.STATUS_ZOMBIE
+            return process.status() if process else None
         except psutil.NoSuchProcess:
-            return False
+            return None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; do nothing where the process has ended."""
@@ -49,9 +57,9 @@ class JavaProcess:
     def freeze(self) -> None:
         """Send SIGSTOP and wait until all threads have stopped: some answer a while longer."""
         self.signal(signal.SIGSTOP)
-        wait_for(self._is_frozen, f"process {self.pid} to stop", STOP_DEADLINE_S, BrokerError)
+        wait_for(self._all_frozen, f"process {self.pid} to stop", STOP_DEADLINE_S, BrokerError)
 
-    def _is_frozen(self) -> bool:
+    def _all_frozen(self) -> bool:
         process = self._find()
         return process is None or all(_is_stopped(thread.id) for thread in process.threads())
 
@@ -73,13 +81,28 @@ class JavaProcess:
         except psutil.NoSuchProcess:
             return None
 
+    def kill(self) -> None:
+        """Send SIGKILL and wait until the process has ended."""
+        self.signal(signal.SIGKILL)
+        if not self.wait(STOP_DEADLINE_S):
+            raise BrokerError(
+                f"process {self.pid} still runs {STOP_DEADLINE_S:.0f} s after SIGKILL"
+            )
+
     def end(self) -> None:
         """Send SIGTERM, and SIGKILL to a process that still runs after the deadline."""
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
-        if not self.wait(STOP_DEADLINE_S):
-            self.signal(signal.SIGKILL)
-            self.wait(STOP_DEADLINE_S)
+        end_together([self])
+
+
+def end_together(processes: Sequence[JavaProcess]) -> None:
+    """End processes at the same time, as `JavaProcess.end` does."""
+    for process in processes:
+        process.signal(signal.SIGCONT)
+        process.signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    for process in processes:
+        if not process.wait(max(0.0, deadline - time.monotonic())):
+            process.kill()
 
 
 def _is_stopped(thread: int) -> bool:

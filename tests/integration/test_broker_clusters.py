@@ -1,0 +1,139 @@
+"""Embedded clusters: brokers are killed, paused and restarted one by one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.broker_child import STARTED, java_of, spawn
+from tfkafka import Admin, write
+from tfkafka.errors import BrokerError
+from tfkafka.testing import wait_for
+from tfkafka.testing.brokers import embedded, launch
+from tfkafka.testing.brokers.base import answers_metadata
+from tfkafka.testing.brokers.embedded import EmbeddedCluster
+
+VERSION = "3.9.2"
+# Each write shows that the cluster accepts records from all replicas that are in sync.
+ALL = {"acks": "all"}
+
+
+@pytest.fixture
+def replicated(kafka_cluster: EmbeddedCluster, group: str) -> Iterator[str]:
+    """A topic with one partition on all three brokers; all of them run afterwards."""
+    Admin(kafka_cluster.bootstrap_servers).create_topic(group, 1, replication_factor=3)
+    kafka_cluster.leader(group, 0)  # all brokers know the topic then
+    yield group
+    dead = set(range(3)) - kafka_cluster.running()
+    for broker in kafka_cluster.running():
+        kafka_cluster.resume(broker)
+    kafka_cluster.restart(*dead)
+    kafka_cluster.wait_until_in_sync()
+
+
+def test_another_broker_leads_after_a_kill(kafka_cluster, replicated):
+    servers = kafka_cluster.bootstrap_servers
+    leader = kafka_cluster.leader(replicated, 0)
+    assert kafka_cluster.in_sync(replicated, 0) == {0, 1, 2}
+    assert write(servers, replicated, ["before"], configuration=ALL) == 1
+    kafka_cluster.kill(leader)
+    assert kafka_cluster.running() == {0, 1, 2} - {leader}
+    assert not answers_metadata(kafka_cluster.address(leader), timeout_s=0.5)
+    wait_for(lambda: kafka_cluster.leader(replicated, 0) != leader, "another leader")
+    assert write(servers, replicated, ["without it"], configuration=ALL) == 1
+    assert leader not in kafka_cluster.in_sync(replicated, 0)
+    kafka_cluster.restart(leader)
+    kafka_cluster.wait_until_in_sync()
+    assert kafka_cluster.in_sync(replicated, 0) == {0, 1, 2}
+    assert Admin(kafka_cluster.address(leader)).record_count(replicated) == 2
+
+
+def test_another_broker_leads_after_a_pause(kafka_cluster, replicated):
+    leader = kafka_cluster.leader(replicated, 0)
+    kafka_cluster.pause(leader)
+    assert leader in kafka_cluster.running()
+    assert not answers_metadata(kafka_cluster.address(leader), timeout_s=0.5)
+    wait_for(lambda: kafka_cluster.leader(replicated, 0) != leader, "another leader")
+    kafka_cluster.resume(leader)
+    assert answers_metadata(kafka_cluster.address(leader), timeout_s=5)
+    kafka_cluster.wait_until_in_sync()
+
+
+def test_what_is_not_in_sync_is_waited_for_in_vain(kafka_cluster, replicated):
+    follower = min(kafka_cluster.in_sync(replicated, 0) - {kafka_cluster.leader(replicated, 0)})
+    kafka_cluster.kill(follower)
+    wait_for(lambda: follower not in kafka_cluster.in_sync(replicated, 0), "the loss to be seen")
+    with pytest.raises(BrokerError, match=r"gave up after 1 s .* to be in sync"):
+        kafka_cluster.wait_until_in_sync(deadline_s=1)
+
+
+def test_all_brokers_come_back_together(kafka_cluster, replicated):
+    servers = kafka_cluster.bootstrap_servers
+    write(servers, replicated, ["kept"], configuration=ALL)
+    for broker in range(3):
+        kafka_cluster.kill(broker)
+    assert kafka_cluster.running() == set()
+    kafka_cluster.restart(0, 1, 2)
+    kafka_cluster.wait_until_in_sync()
+    assert Admin(servers).record_count(replicated) == 1
+
+
+def test_each_broker_has_a_log_and_little_memory(kafka_cluster):
+    for broker in range(3):
+        assert f"Kafka version: {VERSION} " in kafka_cluster.logs(broker)
+        assert f"node.id = {broker}\n" in kafka_cluster.logs(broker)
+    assert kafka_cluster.logs() == "".join(kafka_cluster.logs(broker) for broker in range(3))
+    processes = java_of(kafka_cluster.folder)
+    assert len(processes) == 3
+    assert all("-Xmx300M" in process.cmdline() for process in processes)
+
+
+@pytest.mark.parametrize("broker", [-1, 3, "1"])
+def test_broker_that_is_none_is_named(kafka_cluster, broker):
+    with pytest.raises(BrokerError, match=f"there is no broker {broker!r}: there are 0 to 2"):
+        kafka_cluster.kill(broker)
+    assert kafka_cluster.running() == {0, 1, 2}
+
+
+def test_cluster_of_kafka_4_uses_its_data_again(tmp_path):
+    with embedded.start_cluster(tmp_path, "4.4.0", 1, progress=False) as cluster:
+        Admin(cluster.bootstrap_servers).create_topic("kept")
+        write(cluster.bootstrap_servers, "kept", ["1", "2"])
+    assert java_of(tmp_path) == []
+    cluster.stop()
+    with pytest.raises(BrokerError, match="of another number of brokers than 2: "):
+        embedded.start_cluster(tmp_path, "4.4.0", 2)
+    with embedded.start_cluster(tmp_path, "4.4.0", 1, progress=False) as cluster:
+        cluster.wait_until_in_sync()
+        assert Admin(cluster.bootstrap_servers).record_count("kept") == 2
+        with pytest.raises(BrokerError, match="runs already at"):
+            embedded.start_cluster(tmp_path, "4.4.0", 1)
+
+
+def test_old_kafka_has_no_clusters(tmp_path):
+    with pytest.raises(BrokerError) as raised:
+        embedded.start_cluster(tmp_path, "2.7.2")
+    assert str(raised.value) == (
+        "a cluster needs Kafka with KRaft, which 2.7.2 has not: use 3.9.2 or 4.4.0"
+    )
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("brokers", [0, -1, True, 1.5])
+def test_number_of_brokers_that_is_none_is_refused(tmp_path, brokers):
+    with pytest.raises(BrokerError, match=f"brokers must be a whole number .* not {brokers!r}"):
+        embedded.start_cluster(tmp_path, VERSION, brokers)
+
+
+@pytest.mark.usefixtures("no_java_left")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_of_a_start_that_was_ended(tmp_path, number):
+    with spawn(tmp_path, VERSION, die_with_parent=True, brokers=2) as child:
+        wait_for(lambda: java_of(tmp_path, launch.KAFKA_MAIN), "a broker that starts")
+        child.send_signal(number)
+        output, errors = child.communicate(timeout=60)
+    assert STARTED not in output, errors
+    assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
+    wait_for(lambda: not java_of(tmp_path), "the Java processes to end")

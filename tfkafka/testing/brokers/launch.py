@@ -1,0 +1,219 @@
+"""Start the Java processes of embedded brokers, and wait until each broker answers."""
+
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tfkafka._util.waiting import wait_for
+from tfkafka.errors import BrokerError, TfkafkaError
+from tfkafka.testing.brokers import jars
+from tfkafka.testing.brokers.base import live_brokers
+from tfkafka.testing.brokers.folder import BrokerFolder, State
+from tfkafka.testing.brokers.processes import (
+    JavaProcess,
+    ctrl_c_held_back,
+    end_together,
+    java_executable,
+    port_is_free,
+    start_java,
+)
+from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag
+
+READY_DEADLINE_S = 120.0
+ANSWER_TIMEOUT_S = 1.0
+STARTS_ON_FREE_PORTS = 3
+# The serial collector and only the first compiler: the fastest start on a small machine.
+JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]
+ZOOKEEPER_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+KAFKA_MAIN = "kafka.Kafka"
+ZOOKEEPER_SHELL = "org.apache.zookeeper.ZooKeeperMain"
+STORAGE_MAIN = "kafka.tools.StorageTool"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A broker that can be launched from the settings in its folder.
+
+    Attributes:
+        number: its id in the cluster.
+        heap_mb: the memory of each of its Java processes, in MB.
+        die_with_parent: whether it ends with the thread that launches it.
+    """
+
+    home: BrokerFolder
+    lock: jars.Lock
+    ports: Ports
+    die_with_parent: bool
+    number: int = 0
+    heap_mb: int = 512
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.ports.broker}"
+
+    @property
+    def java_flags(self) -> list[str]:
+        heap = [f"-Xmx{self.heap_mb}M", f"-Xms{self.heap_mb}M"]
+        classpath = f"{jars.fetch(self.lock, progress=False)}/*"
+        return [*heap, *JVM, logging_flag(self.home.config, self.lock), "-cp", classpath]
+
+
+def launch_on_free_ports(
+    choose: Callable[[], list[Node]], attempts: int = STARTS_ON_FREE_PORTS
+) -> tuple[list[Node], list[State]]:
+    """Launch the nodes that `choose` returns; call it again where one of their ports was taken.
+
+    Another program can take a free port before Java binds to it.
+    """
+    for attempt in range(1, attempts + 1):
+        nodes = choose()
+        logged = [len(node.home.read_log()) for node in nodes]
+        try:
+            return nodes, launch(nodes)
+        except BrokerError:
+            new = [n.home.read_log()[before:] for n, before in zip(nodes, logged, strict=True)]
+            if attempt == attempts or not any("BindException" in log for log in new):
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def launch(nodes: Sequence[Node]) -> list[State]:
+    """Start nodes of one cluster, record each in its folder, and wait until each one answers.
+
+    Raises BrokerError where one does not come up; none of them runs then.
+    """
+    launch = _Launch(nodes)
+    try:
+        # A Ctrl-C between a start and its record would leave a process that nobody ends.
+        with ctrl_c_held_back() as deliver_ctrl_c:
+            return launch.run(deliver_ctrl_c)
+    except BaseException:
+        launch.undo()
+        raise
+
+
+class _Launch:
+    def __init__(self, nodes: Sequence[Node]):
+        self._nodes = nodes
+        self._brokers: list[JavaProcess] = []
+        self._zookeepers: list[JavaProcess] = []
+
+    def run(self, deliver_ctrl_c: Callable[[], None]) -> list[State]:
+        self._deliver_ctrl_c = deliver_ctrl_c
+        self._format_storage()
+        states = [self._start(node) for node in self._nodes]
+        for node in self._nodes:
+            what = f"Kafka {node.lock.version} at {node.address}"
+            self._wait(node, partial(_is_registered, node), what)
+        return states
+
+    def undo(self) -> None:
+        # The brokers first: they need ZooKeeper to shut down cleanly.
+        end_together(self._brokers)
+        end_together(self._zookeepers)
+        for node in self._nodes:
+            node.home.forget_state()
+
+    def _start(self, node: Node) -> State:
+        zookeeper = self._start_zookeeper(node) if node.lock.uses_zookeeper else None
+        broker = self._java(node, KAFKA_MAIN, "server.properties", self._brokers)
+        state = State(node.lock.version, node.ports, broker, zookeeper)
+        node.home.write_state(state)
+        return state
+
+    def _start_zookeeper(self, node: Node) -> JavaProcess:
+        was_used = (node.home.data / "zookeeper").exists()
+        zookeeper = self._java(node, ZOOKEEPER_MAIN, "zookeeper.properties", self._zookeepers)
+        if was_used:
+            port = node.ports.metadata
+            address = f"{HOST}:{port}"
+            self._wait(node, lambda: not port_is_free(port), f"ZooKeeper at {address}")
+            _forget_dead_broker(node, address)
+        return zookeeper
+
+    def _java(
+        self, node: Node, main: str, settings: str, started: list[JavaProcess]
+    ) -> JavaProcess:
+        self._deliver_ctrl_c()
+        arguments = [*node.java_flags, main, str(node.home.config / settings)]
+        started.append(start_java(arguments, node.home.log, node.die_with_parent))
+        return started[-1]
+
+    def _wait(self, node: Node, answers: Callable[[], bool], what: str) -> None:
+        def up() -> bool:
+            self._deliver_ctrl_c()
+            if not all(process.running() for process in self._brokers + self._zookeepers):
+                raise BrokerError("one of its processes ended while starting")
+            return answers()
+
+        try:
+            wait_for(up, "an answer", READY_DEADLINE_S)
+        except TfkafkaError as error:
+            raise BrokerError(
+                f"{what} did not come up: {error}; the end of its log:\n{node.home.log_tail()}"
+            ) from error
+
+    def _format_storage(self) -> None:
+        """Format the data folders with the cluster's id, which KRaft requires once."""
+        nodes = [node for node in self._nodes if not node.lock.uses_zookeeper]
+        found = [_cluster_id(node.home) for node in nodes]
+        cluster_id = next(filter(None, found), None) or _new_cluster_id()
+        for node, its_id in zip(nodes, found, strict=True):
+            if its_id is None:
+                self._deliver_ctrl_c()
+                _format(node, cluster_id)
+
+
+def _is_registered(node: Node) -> bool:
+    """Return whether a broker answers, and the cluster knows it: only then can clients use it."""
+    return node.number in live_brokers(node.address, ANSWER_TIMEOUT_S)
+
+
+def _forget_dead_broker(node: Node, zookeeper: str) -> None:
+    """Delete the nodes that a killed broker left in ZooKeeper until its session ends.
+
+    Until then (18 s) a broker with the same id is refused with NodeExistsException.
+    """
+    for path in ("/brokers/ids/0", "/controller"):
+        arguments = [*node.java_flags, ZOOKEEPER_SHELL, "-server", zookeeper, "delete", path]
+        _run_java(arguments)
+
+
+def _format(node: Node, cluster_id: str) -> None:
+    settings = str(node.home.config / "server.properties")
+    done = _run_java([*node.java_flags, STORAGE_MAIN, "format", "-t", cluster_id, "-c", settings])
+    if done.returncode:
+        with node.home.log.open("a") as log:
+            log.write(done.stdout + done.stderr)
+        raise BrokerError(f"Kafka could not format {node.home.data}:\n{node.home.log_tail()}")
+
+
+def _run_java(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [java_executable(), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def _cluster_id(home: BrokerFolder) -> str | None:
+    """Return the id with which the data folder was formatted, or None where it was not."""
+    path: Path = home.data / "kafka" / "meta.properties"
+    if not path.exists():
+        return None
+    found = re.search(r"^cluster\.id=(.*)$", path.read_text(), re.MULTILINE)
+    if found is None:
+        raise BrokerError(f"{path} names no cluster: delete the folder {home.path}")
+    return found[1]
+
+
+def _new_cluster_id() -> str:
+    """Return a new id that does not begin with "-", which Kafka's tool would parse as a flag."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
