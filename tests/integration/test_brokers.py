@@ -27,6 +27,8 @@ from tfkafka.testing.brokers.processes import port_is_free
 VERSIONS = jars.known_versions()
 ZOOKEEPER_VERSION = "2.7.2"
 KRAFT_VERSION = "3.9.2"
+# Java's properties, URLs and command lines would take parts of it for something else.
+ODD_NAME = r"a b\u0041\ü ☃😀 #=:%20;!$x'" + '"'
 ZOOKEEPER_MAIN, KAFKA_MAIN = launch.ZOOKEEPER_MAIN, launch.KAFKA_MAIN
 
 
@@ -37,7 +39,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
     def of_version(version: str) -> EmbeddedBroker:
         if version not in brokers:
-            folder = tmp_path_factory.mktemp("shared")
+            folder = tmp_path_factory.mktemp("shared") / ODD_NAME
             brokers[version] = embedded.start(folder, version, progress=False)
         return brokers[version]
 
@@ -118,6 +120,35 @@ def test_processes_and_their_memory(shared, version, mains):
     for command in commands:
         heap = [re.fullmatch(r"-Xmx(\d+)M", flag) for flag in command]
         assert [int(found[1]) <= 512 for found in heap if found] == [True]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_folder_may_have_any_name(shared, version):
+    broker = shared(version)
+    write(broker, "odd", [b"1"])
+    assert (broker.folder.data / "kafka" / "odd-0").is_dir()
+    assert (broker.folder.data / "zookeeper").is_dir() == (version == ZOOKEEPER_VERSION)
+    # Written as our settings of the log say.
+    assert re.match(r"\[\d{4}-\d\d-\d\d [\d:,]+\] INFO ", broker.logs())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_settings_and_data_are_for_their_owner_alone(shared, version):
+    home = shared(version).folder
+    assert {oct(each.stat().st_mode & 0o777) for each in (home.config, home.data)} == {"0o700"}
+    files = list(home.config.iterdir())
+    assert len(files) >= 2
+    assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("a,b", "takes a comma as the end"), ("\udcff", "is not UTF-8")]
+)
+@pytest.mark.parametrize("start", [embedded.start, embedded.start_cluster])
+def test_folder_that_kafka_cannot_use_is_refused(tmp_path, start, name, reason):
+    with pytest.raises(BrokerError, match=reason):
+        start(tmp_path / name, KRAFT_VERSION)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -91,7 +91,7 @@ def start(
             version, a jar cannot be downloaded, or the broker does not start.
     """
     lock = jars.read_lock(version)
-    home = BrokerFolder(Path(folder).resolve())
+    home = BrokerFolder(_usable(folder))
     with home.exclusive():
         _refuse_second_start(home)
         home.claim_data(version)
@@ -142,7 +142,7 @@ def start_cluster(
     """
     lock = jars.read_lock(version)
     _refuse_zookeeper(lock, "a cluster")
-    path = Path(folder).resolve()
+    path = _usable(folder)
     _refuse_other_count(path, brokers)
     homes = [BrokerFolder(path / str(number)) for number in range(brokers)]
     with ExitStack() as locks:
@@ -182,6 +182,22 @@ def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
         )
     node = Node(home, jars.read_lock(state.version), state.ports, die_with_parent=False)
     return EmbeddedBroker(node, state)
+
+
+def _usable(folder: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a folder. Raises BrokerError where Kafka could not use it."""
+    path = Path(folder).resolve()
+    if "," in str(path):
+        raise BrokerError(
+            f"Kafka cannot have its data in {path}: it takes a comma as the end of a folder's name"
+        )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise BrokerError(
+            f"Kafka cannot have its data in {path!r}: the name is not UTF-8"
+        ) from None
+    return path
 
 
 def _refuse_second_start(home: BrokerFolder) -> None:

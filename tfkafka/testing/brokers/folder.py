@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tfkafka._util.files import write_whole
 from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers import private
 from tfkafka.testing.brokers.processes import JavaProcess
 from tfkafka.testing.brokers.settings import HOST, Ports
 
@@ -88,7 +89,7 @@ class BrokerFolder:
                 f"{self.path} holds data of Kafka {marker.read_text()}, not {version}: "
                 f"start that version, or delete the folder"
             )
-        marker.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.data)
         marker.write_text(version)
 
     @contextmanager

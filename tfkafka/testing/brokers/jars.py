@@ -94,9 +94,15 @@ def cache_folder() -> Path:
 def fetch(lock: Lock, progress: bool = True) -> Path:
     """Return the folder with all jars of `lock`; download missing ones, with a progress bar.
 
-    Raises BrokerError where a jar cannot be downloaded, or does not have the locked sha256.
+    Raises BrokerError where a jar cannot be downloaded or does not have the locked sha256, or
+    where Java cannot use the folder.
     """
     folder = cache_folder() / "kafka" / lock.version
+    if os.pathsep in str(folder):
+        raise BrokerError(
+            f"Java cannot find jars in {folder}: {os.pathsep!r} separates folders for it; "
+            f"set {CACHE_VARIABLE} to a folder without it"
+        )
     # A size is enough here: a jar is renamed into the folder only after its checksum was right.
     missing = [jar for jar in lock.jars if not _has_size(folder / jar.file_name, jar.size)]
     if missing:

@@ -20,6 +20,7 @@ from tfkafka.testing.brokers.processes import (
     JavaProcess,
     ctrl_c_held_back,
     end_together,
+    java_environment,
     java_executable,
     port_is_free,
     start_java,
@@ -197,7 +198,13 @@ def _format(node: Node, cluster_id: str) -> None:
 
 def _run_java(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     command = [java_executable(), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=java_environment(),
+    )
 
 
 def _cluster_id(home: BrokerFolder) -> str | None:

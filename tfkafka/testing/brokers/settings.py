@@ -6,11 +6,13 @@ The values are those of the configuration that Apache Kafka ships (`config/serve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from tfkafka.testing.brokers import private
 from tfkafka.testing.brokers.jars import Lock
 
 HOST = "127.0.0.1"
@@ -47,10 +49,16 @@ appender.stdout.layout.pattern = [%d] %p %m (%c)%n
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports on 127.0.0.1; `metadata` is that of ZooKeeper or, with KRaft, of the controller."""
+    """Ports on 127.0.0.1.
+
+    Attributes:
+        metadata: of ZooKeeper or, with KRaft, of the controller.
+        secured: of the listener with security; None where there is none.
+    """
 
     broker: int
     metadata: int
+    secured: int | None = None
 
 
 def write_settings(
@@ -64,13 +72,14 @@ def write_settings(
 
     `own` has settings of this broker, which take precedence.
     """
-    config.mkdir(parents=True, exist_ok=True)
+    private.make_folder(config)
     server = {**_server_properties(data / "kafka", lock, ports), **own}
     _write_properties(config / "server.properties", server)
     if lock.uses_zookeeper:
         zookeeper = _zookeeper_properties(data / "zookeeper", ports)
         _write_properties(config / "zookeeper.properties", zookeeper)
-    (config / "logging.properties").write_text(LOG4J2 if lock.uses_log4j2 else LOG4J1)
+    logging = LOG4J2 if lock.uses_log4j2 else LOG4J1
+    private.write(config / "logging.properties", logging.encode("ascii"))
 
 
 def cluster_properties(number: int, ports: Sequence[Ports]) -> dict[str, object]:
@@ -98,9 +107,9 @@ def cluster_properties(number: int, ports: Sequence[Ports]) -> dict[str, object]
 
 def logging_flag(config: Path, lock: Lock) -> str:
     """Return Java's flag for the logging configuration."""
-    path = config / "logging.properties"
+    path = (config / "logging.properties").as_uri()
     name = "log4j2.configurationFile" if lock.uses_log4j2 else "log4j.configuration"
-    return f"-D{name}=file:{path}"
+    return f"-D{name}={path}"
 
 
 def _server_properties(data: Path, lock: Lock, ports: Ports) -> dict[str, object]:
@@ -135,5 +144,19 @@ def _zookeeper_properties(data: Path, ports: Ports) -> dict[str, object]:
     }
 
 
-def _write_properties(path: Path, properties: dict[str, object]) -> None:
-    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+def _write_properties(path: Path, properties: Mapping[str, object]) -> None:
+    lines = (f"{name}={_escaped(str(value))}\n" for name, value in properties.items())
+    private.write(path, "".join(lines).encode("ascii"))
+
+
+def _escaped(value: str) -> str:
+    """Return a value as Java's syntax for properties has it, in ASCII.
+
+    Java would drop a first blank and take a backslash as the begin of an escape.
+    """
+    return re.sub(r"^ |\\|[^ -~]", _utf16_units, value)
+
+
+def _utf16_units(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -134,3 +134,10 @@ def test_every_lock_names_kafka_itself_and_each_jar_once(version: str):
     assert [jar.version for jar in lock.jars if jar.artifact == "kafka_2.13"] == [version]
     assert len({jar.file_name for jar in lock.jars}) == len(lock.jars)
     assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in lock.jars)
+
+
+def test_cache_where_java_finds_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(jars.CACHE_VARIABLE, str(tmp_path / "a:b"))
+    with pytest.raises(BrokerError, match=r"a:b/kafka/0.0.1: ':' separates .* set TFKAFKA_CACHE"):
+        jars.fetch(lock_of(("good", SHA256)))
+    assert not any(tmp_path.iterdir())
