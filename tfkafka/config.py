@@ -35,11 +35,12 @@ CONSUMER_FIXED: dict[str, object] = {
     # tfkafka commits by itself: librdkafka would commit whatever it has delivered, used or not.
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    # tfkafka determines every offset to begin at: librdkafka would skip or repeat records, and
+    # report nothing.
+    "auto.offset.reset": "error",
 }
 # For a consumer that reads ranges. It joins no group, but librdkafka requires a group name.
 RANGES_DEFAULTS: dict[str, object] = {"group.id": "tfkafka-reader"}
-# A missing offset is an error: continuing elsewhere would skip or repeat records.
-RANGES_FIXED: dict[str, object] = {"auto.offset.reset": "error"}
 # librdkafka prints fatal errors at any log level; exactly-once inference raises them.
 _silent = logging.getLogger("tfkafka.librdkafka")
 _silent.addHandler(logging.NullHandler())
@@ -55,8 +56,6 @@ EXACTLY_ONCE_DEFAULTS: dict[str, object] = {**RECOVERY, "session.timeout.ms": 10
 EXACTLY_ONCE_FIXED: dict[str, object] = {
     # Committed offsets, too, are then read only once no transaction on them is open.
     "isolation.level": "read_committed",
-    # A record that was deleted before it was read is an error, not a silent skip.
-    "auto.offset.reset": "error",
     # All partitions are revoked before new ones are assigned: no work in progress outlasts that.
     "partition.assignment.strategy": "range",
     "group.protocol": "classic",

@@ -118,6 +118,12 @@ class Cluster:
         """Return the end of each of these partitions: its last readable offset plus 1."""
         return self._offsets(topic, partitions, OffsetSpec.latest())
 
+    def high_watermarks(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the end of each of these partitions, with the records of open transactions."""
+        return self._offsets(
+            topic, partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED
+        )
+
     def offsets_at(self, topic: str, partitions: Iterable[int], time_ms: int) -> dict[int, int]:
         """Return the offset of the first record at or after a time; -1 where there is none.
 
@@ -165,14 +171,20 @@ class Cluster:
         """Return the result of a future of confluent-kafka's admin client."""
         return future.result(timeout_s + _GRACE_S)
 
-    def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+    def _offsets(
+        self,
+        topic: str,
+        partitions: Iterable[int],
+        spec: OffsetSpec,
+        isolation: IsolationLevel | None = None,
+    ) -> dict[int, int]:
         specs = {TopicPartition(topic, partition): spec for partition in partitions}
         if not specs:
             return {}
 
         def question(timeout_s: float) -> dict[int, int]:
             answers = self.client.list_offsets(
-                specs, isolation_level=self._isolation, request_timeout=timeout_s
+                specs, isolation_level=isolation or self._isolation, request_timeout=timeout_s
             )
             return {
                 place.partition: self.result(answer, timeout_s).offset
@@ -201,6 +213,11 @@ class Cluster:
 def missing_topic(topic: str, servers: object) -> TopicError:
     """Return the error to raise where there is no such topic."""
     return TopicError(f"there is no topic {topic} on {servers}: create it first", topic=topic)
+
+
+def deleted_topic(topic: str) -> ReadError:
+    """Return the error to raise where a topic is gone that was there before."""
+    return ReadError(f"topic {topic} no longer exists: it was deleted while reading", topic=topic)
 
 
 def is_deleted(client: confluent_kafka.Consumer, topic: str, timeout_s: float) -> bool:

@@ -35,7 +35,13 @@ MISSING = frozenset(
     }
 )
 # The partition does not have the offset, and the client is set not to choose another.
-OUT_OF_RANGE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
+OUT_OF_RANGE = frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError._LOG_TRUNCATION,
+    }
+)
 # The broker refuses this client permanently.
 REFUSED = frozenset(
     {
@@ -90,6 +96,8 @@ NOT_YET_LED = frozenset(
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
+        # A new leader does not know yet how far the records are committed.
+        KafkaError.OFFSET_NOT_AVAILABLE,
     }
 )
 NOT_YET_LOADED = frozenset(

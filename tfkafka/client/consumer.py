@@ -13,9 +13,9 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaE
 from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, create
-from tfkafka.client.cluster import is_deleted
+from tfkafka.client.cluster import deleted_topic, is_deleted
 from tfkafka.client.fill import Event, PythonFiller
-from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
+from tfkafka.errors import CommitError, ReadError, TopicError
 
 __all__ = [
     "OFFSET_BEGINNING",
@@ -43,17 +43,21 @@ class Polled:
     Attributes:
         chunk: the records.
         ends: the partitions whose end was reached, with the offset of that end.
+        missing: the partitions that the broker has no next record of: reading stopped there. The
+            offset is the requested one.
     """
 
     chunk: Chunk
     ends: dict[TopicPartition, int] = field(default_factory=dict)
+    missing: dict[TopicPartition, int] = field(default_factory=dict)
 
 
 class Consumer:
     """A consumer of confluent-kafka with its broker's last error. Use it from one thread only.
 
-    Its methods raise ReadError where reading cannot continue, OffsetError where records are gone,
-    and ConfigurationError where librdkafka refuses a setting.
+    It begins only at offsets that it is given, and never chooses another one by itself. Its methods
+    raise ReadError where reading cannot continue, and ConfigurationError where librdkafka refuses a
+    setting.
 
     Args:
         settings: the consumer's settings.
@@ -108,33 +112,38 @@ class Consumer:
         self._heard = self._probed = time.monotonic()
         if len(filled.chunk):
             self._adapt(filled.chunk)
-        ends = {
-            event.source: event.offset
-            for event in filled.events
-            if self._judge(event) and event.source is not None and event.offset is not None
-        }
+        ends: dict[TopicPartition, int] = {}
+        missing: dict[TopicPartition, int] = {}
+        for event in filled.events:
+            self._judge(event, ends, missing)
         # More records may have arrived after an end.
         read = filled.chunk.next_offsets
-        return Polled(filled.chunk, {s: end for s, end in ends.items() if end >= read.get(s, 0)})
+        ends = {source: end for source, end in ends.items() if end >= read.get(source, 0)}
+        return Polled(filled.chunk, ends, missing)
 
     def assign(self, ranges: Iterable[OffsetRange]) -> None:
         """Read from the beginnings of these ranges, without a group."""
         self.start_at({each.source: each.start for each in ranges})
 
     def start_at(self, positions: Positions) -> None:
-        """Read only these partitions, from these offsets.
-
-        OFFSET_BEGINNING, OFFSET_END: where the partition begins or ends. OFFSET_INVALID: at the
-        group's committed offset; without one, as `auto.offset.reset` says.
-        """
+        """Read only these partitions, from these offsets."""
         with self._explained():
             self._consumer.assign(_places(positions))
 
-    def start_again_at(self, positions: Positions) -> None:
-        """Do the same for some partitions; the member keeps its others as they are."""
+    def start_more_at(self, positions: Positions) -> None:
+        """Read these partitions too, from these offsets."""
         with self._explained():
-            self._consumer.incremental_unassign(_places(positions))
             self._consumer.incremental_assign(_places(positions))
+
+    def start_again_at(self, positions: Positions) -> None:
+        """Read some of the partitions from other offsets; the others go on as they are."""
+        self.leave_out(positions)
+        self.start_more_at(positions)
+
+    def seek(self, source: TopicPartition, offset: int) -> None:
+        """Continue an assigned partition at another offset."""
+        with self._explained():
+            self._consumer.seek(confluent_kafka.TopicPartition(*source, offset))
 
     def leave_out(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop reading these partitions."""
@@ -273,34 +282,35 @@ class Consumer:
             return
         self._heard = time.monotonic()
         if deleted:
-            raise ReadError(
-                f"topic {topic} no longer exists: it was deleted while reading", topic=topic
-            )
+            raise deleted_topic(topic)
 
-    def _judge(self, event: Event) -> bool:
-        """Return whether this is the end of a partition.
-
-        A transient error is noted; any other is raised.
-        """
+    def _judge(
+        self,
+        event: Event,
+        ends: dict[TopicPartition, int],
+        missing: dict[TopicPartition, int],
+    ) -> None:
+        """Add the event to the ends or to the missing; note a transient error; raise any other."""
         code, reason = event.error.code(), event.error.str()
-        if code == KafkaError._PARTITION_EOF:
-            return True
+        if code == KafkaError._PARTITION_EOF and event.source and event.offset is not None:
+            ends[event.source] = event.offset
+            return
+        if code in codes.OUT_OF_RANGE and event.source and event.offset is not None:
+            missing[event.source] = event.offset
+            return
         if code in codes.TRANSIENT:
             self._reason = reason
-            return False
-        kind: type[ReadError] = ReadError
-        if code in codes.OUT_OF_RANGE:
-            kind = OffsetError
-            reason = f"the broker no longer has this record ({reason})"
-        elif code in codes.MISSING:
+            return
+        if code in codes.MISSING:
             reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.
         topic, partition = event.source or (None, None)
         where = str(event.source or f"topic {self._names()}")
         if event.offset is not None:
             where += f", offset {event.offset}"
-        error = kind(f"{where}: {reason}", topic=topic, partition=partition, offset=event.offset)
-        raise error from KafkaException(event.error)
+        raise ReadError(
+            f"{where}: {reason}", topic=topic, partition=partition, offset=event.offset
+        ) from KafkaException(event.error)
 
     def _note(self, error: KafkaError) -> None:
         self._reason = error.str()

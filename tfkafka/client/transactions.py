@@ -21,6 +21,7 @@ from tfkafka.errors import (
     AbortedError,
     FencedError,
     TfkafkaError,
+    TopicError,
     TransactionError,
     UnusableError,
 )
@@ -62,22 +63,32 @@ class TransactionalProducer:
         """Abort the open transaction of a previous producer with this id, and fence it."""
         self._call("init_transactions", self._producer.init_transactions)
 
-    def transact(self, records: Outgoing, positions: Positions, membership: object) -> None:
+    def transact(
+        self,
+        records: Outgoing,
+        positions: Positions,
+        membership: object,
+        confirm: Callable[[], None],
+    ) -> None:
         """Commit records, and the group's offsets `positions`, together.
 
         Args:
             records: for each topic, the (value, key, headers) of the records to write.
             membership: `Consumer.consumer_group_metadata()`: the broker accepts the offsets only
                 from a current member of the group.
+            confirm: called before the offsets are sent; the transaction is aborted where it raises
+                TopicError.
 
         Raises:
-            AbortedError, UnusableError, FencedError, TransactionError. After the last three the
-            broker may have committed: check the group's committed offsets.
+            AbortedError, UnusableError, FencedError, TransactionError, or what `confirm` raises.
+            After the second to the fourth the broker may have committed: check the group's
+            committed offsets.
         """
         offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
         try:
             self._call("begin_transaction", lambda _timeout: self._producer.begin_transaction())
             self._produce(records)
+            confirm()
             self._call(
                 "send_offsets_to_transaction",
                 lambda timeout: self._producer.send_offsets_to_transaction(
@@ -85,7 +96,7 @@ class TransactionalProducer:
                 ),
             )
             self._call("commit_transaction", self._producer.commit_transaction)
-        except AbortedError:
+        except (AbortedError, TopicError):
             self._call("abort_transaction", self._producer.abort_transaction)
             raise
 
@@ -147,11 +158,17 @@ class AlternatingProducers:
             except TimeoutError:
                 raise UnusableError("init_transactions does not return") from None
 
-    def transact(self, records: Outgoing, positions: Positions, membership: object) -> None:
+    def transact(
+        self,
+        records: Outgoing,
+        positions: Positions,
+        membership: object,
+        confirm: Callable[[], None],
+    ) -> None:
         """See `TransactionalProducer.transact`. Call it only after the previous call returned."""
         producer = self._producers[self._next]
         self._next = 1 - self._next
-        producer.transact(records, positions, membership)
+        producer.transact(records, positions, membership, confirm)
 
     def discard(self) -> None:
         for producer in self._producers:

@@ -23,7 +23,7 @@ from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
 from tfkafka.reading.prefetch import Prepared, read_ahead
 from tfkafka.reading.progress import Place, ReadLog
-from tfkafka.reading.ranges import Bounds, Identity, Last, identify, read, resolve_and_identify
+from tfkafka.reading.ranges import Bounds, Last, TopicRanges, identify, read, resolve
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed, chunks may be large: they cost less per record.
@@ -73,9 +73,6 @@ class KafkaDataset(ChunkedDataset):
         Iteration raises `tf.errors.OpError` with topic, partition, offset and reason in its text;
         `error` then has the original exception.
 
-    Attributes:
-        ranges: the pinned offsets of each partition.
-
     Example:
         dataset = tfkafka.KafkaDataset(
             "susy-train",
@@ -115,12 +112,12 @@ class KafkaDataset(ChunkedDataset):
         create.check(settings)
         bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
         self._settings, self._limits = settings, limits
-        self._resolve: Callable[[], tuple[list[OffsetRange], Identity]] = lambda: (
-            resolve_and_identify(settings, limits, topic, chosen, start, stop)
+        self._resolve: Callable[[], TopicRanges] = lambda: resolve(
+            settings, limits, topic, chosen, start, stop
         )
         self._max_records, self._batch_size = max_records, batch_size
         self._has_metadata = metadata or dead_letter_topic is not None
-        self.ranges: list[OffsetRange]
+        self._chosen: TopicRanges
         self.refresh()
         self._begin = Place()
         self._expected: int | None = None
@@ -152,7 +149,12 @@ class KafkaDataset(ChunkedDataset):
             tfkafka.write("localhost:9092", "clicks", ["one more"])
             dataset.refresh()
         """
-        self.ranges, self._identity = self._resolve()
+        self._chosen = self._resolve()
+
+    @property
+    def ranges(self) -> list[OffsetRange]:
+        """The pinned offsets of each partition."""
+        return list(self._chosen.ranges)
 
     def chunks(self) -> tf.data.Dataset[Any]:
         """Return a dataset of whole chunks, whose first axis has any length but 0.
@@ -300,7 +302,7 @@ class KafkaDataset(ChunkedDataset):
         return dataset
 
     def _begin_at(self, place: Place, saved: Manifest) -> None:
-        self._resolve = lambda: (list(saved.ranges), saved.identity)
+        self._resolve = lambda: TopicRanges(saved.identity, saved.ranges)
         self.refresh()
         self._begin, self._stream.skip = place, place.skip
         self._expected = None if saved.counts is None else saved.counts["read"]
@@ -319,13 +321,13 @@ class KafkaDataset(ChunkedDataset):
         return read_ahead(self._chunks, self._limits.buffer_bytes)
 
     def _begin_log(self) -> ReadLog:
-        self._log = ReadLog(self._identity.topic, self._begin, self._expected)
+        self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
         return self._log
 
     def _chunks(self) -> Generator[Chunk, None, None]:
         wanted = self._max_records
         return read(
-            self.ranges,
+            self._chosen,
             self._settings,
             self._limits,
             None if wanted is None else wanted - self._begin.read,
@@ -337,8 +339,8 @@ class KafkaDataset(ChunkedDataset):
         elements, bad_records = self._stream.elements, self._stream.bad_records
         return Manifest(
             servers=str(self._settings["bootstrap.servers"]),
-            identity=self._identity,
-            ranges=tuple(self.ranges),
+            identity=self._chosen.identity,
+            ranges=self._chosen.ranges,
             order=ORDER,
             isolation_level=config.isolation_level(self._settings),
             max_records=self._max_records,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
@@ -26,6 +27,7 @@ from tfkafka.reading.commits import OffsetTracker
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.member import GroupMember
 from tfkafka.reading.prefetch import Prepare, Prepared
+from tfkafka.reading.starts import OnMissingOffsets
 
 # A setting of librdkafka's producers; tensorflow-io uses it for the records of a mini dataset.
 PRODUCERS_BATCH = "batch.num.messages"
@@ -45,6 +47,7 @@ class Membership:
         commit_in_flight: bool,
         metadata: bool,
         prepare: Prepare = lambda chunk: None,
+        on_missing: OnMissingOffsets = "error",
     ):
         if stream_timeout < FOREVER:
             raise ValueError(
@@ -60,7 +63,7 @@ class Membership:
         self._stream_timeout = stream_timeout
         # Whether records in use when a partition is lost are committed; else they are read again.
         self._commit_in_flight = commit_in_flight
-        self._metadata, self._prepare = metadata, prepare
+        self._metadata, self._prepare, self._on_missing = metadata, prepare, on_missing
         self._member: GroupMember | None = None
 
     def chunks(self) -> Generator[Prepared, None, None]:
@@ -114,6 +117,11 @@ class Membership:
         if self._member is not None:
             self._member.commit(self.tracker.committable(), wait)
 
+    @property
+    def missing(self) -> int:
+        """The number of records of this iteration that were gone before they were read."""
+        return 0 if self._member is None else self._member.missing
+
     def stop(self) -> None:
         """End the stream of this iteration, and of all later ones."""
         self._is_stopped = True
@@ -136,6 +144,7 @@ class Membership:
             self._give_up,
             self._metadata,
             self._prepare,
+            self._on_missing,
         )
         if self._is_stopped:
             self._member.is_stopped = True
@@ -190,8 +199,8 @@ class _GroupDataset(ChunkedDataset):
 
     @property
     def counts(self) -> Counts:
-        """Numbers of records of the last iteration: read, used, skipped, dead_lettered."""
-        return self._stream.counts
+        """Numbers of records of the last iteration: see `Counts`."""
+        return replace(self._stream.counts, missing=self._membership.missing)
 
     def stop(self) -> None:
         """End the stream, from any thread: iteration ends as at the end of the stream.
@@ -232,8 +241,13 @@ class KafkaGroupDataset(_GroupDataset):
             stream ends, not counting the time that the model takes; 0: it ends where the
             partitions ended when they were assigned; -1: never.
         configuration: with `auto.offset.reset=earliest` a new group begins at the first record;
-            Kafka's default is latest.
+            Kafka's default is latest. A partition that is added to a topic later is always read
+            from its first record.
         auto_commit: whether delivered records are committed without a call of `commit`.
+        on_missing_offsets: "error", or "earliest": what to do where records were deleted before
+            they were read, so that a committed or current offset no longer exists; "earliest"
+            counts them in `counts.missing`, logs them, and continues at the first record that the
+            partition has.
 
     Example:
         stream = tfkafka.KafkaGroupDataset(
@@ -261,6 +275,7 @@ class KafkaGroupDataset(_GroupDataset):
         auto_commit: bool = True,
         on_bad_record: Policy = "error",
         dead_letter_topic: str | None = None,
+        on_missing_offsets: OnMissingOffsets = "error",
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
@@ -272,7 +287,14 @@ class KafkaGroupDataset(_GroupDataset):
         elements = Elements(decode, metadata)
         has_metadata = metadata or dead_letter_topic is not None
         self._membership = Membership(
-            topics, settings, limits, stream_timeout, True, has_metadata, elements.prepare
+            topics,
+            settings,
+            limits,
+            stream_timeout,
+            True,
+            has_metadata,
+            elements.prepare,
+            on_missing_offsets,
         )
         self._membership.auto_commit = auto_commit
         self._stream = ChunkStream(
@@ -342,6 +364,7 @@ class KafkaMiniBatchDataset(_GroupDataset):
         auto_commit: bool = True,
         on_bad_record: Policy = "error",
         dead_letter_topic: str | None = None,
+        on_missing_offsets: OnMissingOffsets = "error",
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
@@ -358,7 +381,15 @@ class KafkaMiniBatchDataset(_GroupDataset):
         create.check(settings)
         bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
         has_metadata = metadata or dead_letter_topic is not None
-        self._membership = Membership(topics, settings, limits, stream_timeout, False, has_metadata)
+        self._membership = Membership(
+            topics,
+            settings,
+            limits,
+            stream_timeout,
+            False,
+            has_metadata,
+            on_missing=on_missing_offsets,
+        )
         self._membership.auto_commit = auto_commit
         self._stream = ChunkStream(
             Elements(decode, metadata),

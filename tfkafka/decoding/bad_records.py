@@ -19,12 +19,16 @@ DeadLetters = Callable[[Chunk, Sequence[Fault]], None]
 
 @dataclass
 class Counts:
-    """Numbers of records of one pass over a dataset: read = used + skipped + dead_lettered."""
+    """Numbers of records of one pass over a dataset: read = used + skipped + dead_lettered.
+
+    `missing` counts those that were deleted before they were read: see `on_missing_offsets`.
+    """
 
     read: int = 0
     used: int = 0
     skipped: int = 0
     dead_lettered: int = 0
+    missing: int = 0
 
     def add(self, read: int, faults: int, policy: Policy) -> None:
         """Count a chunk of `read` records, `faults` of which could not be decoded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +12,12 @@ from tfkafka import config
 from tfkafka._util.background import in_background
 from tfkafka.chunk import Chunk, concat, empty
 from tfkafka.client.consumer import is_fenced
+from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import PROGRESS_S
 from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import ConfigurationError, FencedError, ReadError, UnusableError
 from tfkafka.reading.group import GroupConsumer
+from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 _LEAST = (("transaction_records", 1), ("transaction_wait", 0), ("stream_timeout", FOREVER))
 _POLL_S = 0.1
@@ -57,6 +59,8 @@ class BatchReader:
             them that were read and are not committed must be dropped.
         patience_s: how long a transaction of a dead member may block the committed offsets.
         metadata: whether chunks have timestamps and headers.
+        on_missing: what to do where an offset no longer exists.
+        known: the identities of topics that are known so far; new ones are added.
 
     Methods raise UnusableError where only a new client can continue, FencedError where another
     member has this one's `group.instance.id`, and ReadError, OffsetError or TopicError.
@@ -70,7 +74,9 @@ class BatchReader:
         limits: Limits,
         forget: Callable[[], None],
         patience_s: float,
-        metadata: bool = False,
+        metadata: bool,
+        on_missing: OnMissingOffsets,
+        known: Identities,
     ):
         self._batch_limits = batch_limits
         self._forget = forget
@@ -84,10 +90,11 @@ class BatchReader:
             config.EXACTLY_ONCE_DEFAULTS | dict(settings) | config.EXACTLY_ONCE_FIXED,
             limits,
             batch_limits.stream_timeout,
+            Reset("earliest", on_missing),
             after_loss=lambda _partitions: self._forget(),
             metadata=metadata,
-            starts_at_committed=True,
             patience_s=patience_s,
+            known=known,
         )
         self._group.join()
 
@@ -95,6 +102,11 @@ class BatchReader:
     def rebalances(self) -> int:
         """The number of times that partitions were assigned."""
         return self._group.assignments
+
+    @property
+    def missing(self) -> int:
+        """The number of records that were gone before they were read."""
+        return self._group.missing
 
     def next_batch(self) -> Chunk | None:
         """Return a batch, full or out of time; an empty one while it fills; None at the end."""
@@ -132,6 +144,10 @@ class BatchReader:
         self._silence_s, self._checked_s = 0.0, time.monotonic()
         with _fencing_explained():
             self._group.rewind()
+
+    def confirm(self, topics: Iterable[str]) -> None:
+        """Raise TopicError where one of these topics was deleted and created again."""
+        self._group.guard.confirm(topics)
 
     def membership(self) -> object:
         """Return what proves to a transaction that offsets come from a current group member."""

@@ -18,11 +18,13 @@ from typing import Protocol
 
 from tfkafka import config
 from tfkafka._util.background import BackgroundThread
+from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingProducers
 from tfkafka.config import Limits
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
 from tfkafka.exactly_once.batches import BatchLimits, BatchReader
 from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
+from tfkafka.reading.starts import OnMissingOffsets
 
 # One being predicted, one being committed.
 _IN_WORK = 2
@@ -60,6 +62,8 @@ class Pipeline:
         settings: the consumer's settings.
         transaction_timeout: ms after which the broker aborts a transaction that is still open.
         events: called with what happens, in the thread that calls `run`.
+        on_missing: what to do where an offset no longer exists.
+        known: the identities of topics that are known so far; new ones are added.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class Pipeline:
         settings: Mapping[str, object],
         transaction_timeout: int,
         events: Events,
+        on_missing: OnMissingOffsets,
+        known: Identities,
     ):
         self._job, self._events = job, events
         self._work: deque[Future[Predicted | None]] = deque()
@@ -93,6 +99,8 @@ class Pipeline:
             self._forget,
             patience_s=transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,
             metadata=job.dead_letter_topic is not None,
+            on_missing=on_missing,
+            known=known,
         )
 
     def run(self) -> None:
@@ -131,6 +139,10 @@ class Pipeline:
     @property
     def rebalances(self) -> int:
         return self._reader.rebalances
+
+    @property
+    def missing(self) -> int:
+        return self._reader.missing
 
     def member_id(self) -> str:
         """Return the id that the broker sent last, which may be before any assignment."""
@@ -182,7 +194,13 @@ class Pipeline:
                     return None
                 self._begun_s = time.monotonic()
                 positions = batch.chunk.next_offsets
-                self._producer.transact(batch.outgoing(), positions, membership)
+                topics = {source.topic for source in positions}
+                self._producer.transact(
+                    batch.outgoing(),
+                    positions,
+                    membership,
+                    confirm=lambda: self._reader.confirm(topics),
+                )
                 self._begun_s = None
                 return batch
         except BaseException:

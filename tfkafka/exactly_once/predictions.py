@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tfkafka import config
 from tfkafka._util.waiting import wait_for
-from tfkafka.chunk import Chunk, OffsetRange, Position, TopicPartition
+from tfkafka.chunk import Chunk, Position, TopicPartition
 from tfkafka.client.admin import Admin
 from tfkafka.client.producer import Record
 from tfkafka.config import Limits
@@ -210,10 +210,11 @@ def _inputs(
 ) -> ByOffset:
     """Return offsets and labels of the decodable records before `stop`; nan: no label."""
     offsets, labels = [_NONE[0]], [_NONE[1]]
-    ranges: list[OffsetRange] = []
+    chunks: Iterator[Chunk] = iter(())
     if stop:
-        ranges = resolve(settings, Limits(), topic, [partition], stop=stop)
-    for chunk in read(ranges, settings, Limits()):
+        chosen = resolve(settings, Limits(), topic, [partition], stop=stop)
+        chunks = read(chosen, settings, Limits())
+    for chunk in chunks:
         decoded = decode.decode(chunk).records(chunk)
         truth, bad = parse_rows(decoded.keys.entries, 1)
         truth[bad] = np.nan

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from tfkafka import config
 from tfkafka.client import create
 from tfkafka.client.admin import Admin
+from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import TRANSACTION_S
 from tfkafka.decoding.bad_records import Counts, check_policy
 from tfkafka.errors import (
@@ -27,6 +28,7 @@ from tfkafka.errors import (
 from tfkafka.exactly_once.batches import BatchLimits
 from tfkafka.exactly_once.job import InferenceJob, refuse_missing_topics
 from tfkafka.exactly_once.pipeline import Pipeline
+from tfkafka.reading.starts import OnMissingOffsets
 
 TRANSACTION_RECORDS = 10_000
 TRANSACTION_WAIT_MS = 1000
@@ -55,6 +57,9 @@ class ExactlyOnceInference:
         broker_timeout: ms without a possible commit after which `run` fails.
         configuration: librdkafka's settings for the consumer; the producer uses those of the
             connection.
+        on_missing_offsets: "error", or "earliest": what to do where records were deleted before
+            they were read; "earliest" counts them in `counts.missing`, logs them, and continues at
+            the first record that the partition has.
         on_commit: called with the counts after each transaction.
 
     Attributes:
@@ -81,6 +86,7 @@ class ExactlyOnceInference:
         transaction_timeout: int = TRANSACTION_TIMEOUT_MS,
         broker_timeout: int = BROKER_TIMEOUT_MS,
         configuration: config.Configuration = None,
+        on_missing_offsets: OnMissingOffsets = "error",
         on_commit: Callable[[Counts], None] | None = None,
     ):
         self.job = job
@@ -90,6 +96,8 @@ class ExactlyOnceInference:
         create.check(self._settings)
         check_policy(job.on_bad_record, job.dead_letter_topic)
         self._transaction_timeout = transaction_timeout
+        self._on_missing = on_missing_offsets
+        self._known = Identities()
         self._stopped = threading.Event()
         self._member_ids: set[str] = set()
         self.restarts: int = 0
@@ -106,7 +114,7 @@ class ExactlyOnceInference:
             TransactionError: nothing could be committed for `broker_timeout`, or access is refused.
             BadRecordError: see `InferenceJob`; earlier batches are committed.
             OffsetError: records were deleted before they were read.
-            TopicError: a topic is missing.
+            TopicError: a topic is missing, or was deleted and created again.
             ReadError: no broker answers within 5 s at the start.
         """
         refuse_missing_topics(self.job, self._settings)
@@ -154,7 +162,13 @@ class ExactlyOnceInference:
     def _attempt(self) -> Exception | None:
         """Work with new clients; return why others are needed, or None at the end."""
         attempt = Pipeline(
-            self.job, self._batch_limits, self._settings, self._transaction_timeout, events=self
+            self.job,
+            self._batch_limits,
+            self._settings,
+            self._transaction_timeout,
+            events=self,
+            on_missing=self._on_missing,
+            known=self._known,
         )
         try:
             attempt.run()
@@ -172,6 +186,7 @@ class ExactlyOnceInference:
             return error
         finally:
             self.rebalances += attempt.rebalances
+            self.counts.missing += attempt.missing
             attempt.close()
 
     def _is_replaced(self, attempt: Pipeline) -> bool:

@@ -32,7 +32,8 @@ from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace
 from tfkafka.online.planner import TopicEnds, next_plan
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.manifest import Manifest, describe_decoder
-from tfkafka.reading.ranges import identify, read
+from tfkafka.reading.ranges import TopicRanges, identify, read
+from tfkafka.reading.starts import OnMissingOffsets
 
 MODEL = "model.keras"
 MANIFEST = "model.manifest.json"
@@ -57,6 +58,8 @@ class Stream:
             read, and the group must have no members. None: no progress is reported.
         on_bad_record: "error", "skip" or "dead_letter": what to do if decode fails on a record.
         dead_letter_topic: the topic that bad records are written to.
+        on_missing_offsets: "error", or "earliest": what to do where planned records were deleted
+            before they were read; "earliest" continues with those that are there.
         broker_timeout: ms without an answer from a broker after which learning fails.
 
     Example:
@@ -76,6 +79,7 @@ class Stream:
     group_id: str | None = None
     on_bad_record: Policy = "error"
     dead_letter_topic: str | None = None
+    on_missing_offsets: OnMissingOffsets = "error"
     broker_timeout: int = BROKER_TIMEOUT_MS
 
     def __post_init__(self) -> None:
@@ -203,8 +207,8 @@ class _Learner:
         self._bad_records = bad_records_policy(
             stream.on_bad_record, stream.dead_letter_topic, self._settings
         )
-        self._ends = TopicEnds(self._settings, stream.topic, stream.broker_timeout)
         self._topic = identify(self._settings, self._limits, stream.topic)
+        self._ends = TopicEnds(self._settings, self._topic, stream.broker_timeout)
         self._report = None
         if stream.group_id is not None:
             self._report = OffsetReport(self._settings, stream.group_id, stream.topic)
@@ -281,12 +285,27 @@ class _Learner:
     def _read(self, plan: list[OffsetRange]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return features and labels of the planned records, always in the same order."""
         metadata = self._stream.dead_letter_topic is not None
-        chunk = concat(list(read(plan, self._settings, self._limits, metadata=metadata)))
+        chosen = TopicRanges(self._topic, tuple(self._still_there(plan)))
+        chunk = concat(list(read(chosen, self._settings, self._limits, metadata=metadata)))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
         decoded = self._stream.decode.decode(chunk)
         self._bad_records.handle(chunk, decoded.faults)
         features, labels = decoded.arrays
         return features, labels
+
+    def _still_there(self, plan: list[OffsetRange]) -> list[OffsetRange]:
+        """Return the plan without records that are gone, where the stream allows that."""
+        if self._stream.on_missing_offsets == "error":
+            return plan
+        first = self._ends.begins()
+        left = [each.since(first[each.partition]) for each in plan]
+        if gone := sum(map(len, plan)) - sum(map(len, left)):
+            self._bad_records.counts.missing += gone
+            self._notify(
+                f"topic {self._topic.topic}: {gone:,} records were deleted before they "
+                f"were read; continuing at the first that is there"
+            )
+        return left
 
     def _save(self) -> None:
         begun = time.monotonic()

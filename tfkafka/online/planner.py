@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
-from tfkafka.chunk import OffsetRange
+from tfkafka.chunk import OffsetRange, TopicPartition
 from tfkafka.client.cluster import Cluster
+from tfkafka.client.identity import TopicGuard
 from tfkafka.config import FOREVER
-from tfkafka.errors import OffsetError, ReadError, TopicError
+from tfkafka.errors import ReadError, TopicError
+from tfkafka.reading.missing import missing
+from tfkafka.reading.ranges import Identity
 
 REQUEST_MS = 2000
 POLL_S = 0.1
@@ -22,21 +26,22 @@ class TopicEnds:
     Args:
         settings: a consumer's settings; only the address of the cluster and the credentials are
             used.
-        topic: the name of the topic.
+        identity: the topic.
         broker_timeout: ms without an answer after which ReadError is raised.
     """
 
-    def __init__(self, settings: Mapping[str, object], topic: str, broker_timeout: int):
-        self.topic = topic
+    def __init__(self, settings: Mapping[str, object], identity: Identity, broker_timeout: int):
+        self.topic = identity.topic
         self._cluster = Cluster(settings, REQUEST_MS)
+        self._guard = TopicGuard(self._cluster)
+        self._guard.expect(**asdict(identity))
         self._broker_timeout = broker_timeout
-        self._was_seen = False
         self._failing_since: float | None = None
 
     def begins(self) -> dict[int, int]:
         """Return the first offset of each partition; wait while no broker answers.
 
-        Raises TopicError where there is no such topic, and ReadError as `ends` does.
+        Raises what `ends` raises.
         """
         while (offsets := self._ask(self._cluster.first_offsets)) is None:
             time.sleep(POLL_S)
@@ -46,22 +51,22 @@ class TopicEnds:
         """Return the end of each partition: its last readable offset plus 1.
 
         Returns None where no broker answers now. Raises ReadError where none has for
-        `broker_timeout`.
+        `broker_timeout`, and TopicError where the topic was deleted and created again.
         """
         return self._ask(self._cluster.end_offsets)
 
     def _ask(self, question: Callable[[str, list[int]], dict[int, int]]) -> dict[int, int] | None:
         try:
-            offsets = question(self.topic, self._cluster.partitions(self.topic))
+            found = self._cluster.describe(self.topic)
+            offsets = question(self.topic, found.partitions)
         except TopicError:
-            if not self._was_seen:
-                raise
             self._no_answer("the topic no longer exists")
             return None
         except ReadError as error:
             self._no_answer(str(error))
             return None
-        self._was_seen, self._failing_since = True, None
+        self._guard.compare(self.topic, found)
+        self._failing_since = None
         return offsets
 
     def _no_answer(self, reason: str) -> None:
@@ -138,12 +143,5 @@ def share(available: Mapping[int, int], count: int) -> dict[int, int]:
 def _available(topic: str, positions: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
     for partition, end in ends.items():
         if positions.get(partition, 0) > end:
-            raise OffsetError(
-                f"topic {topic}, partition {partition}: offset {positions[partition]} comes next, "
-                f"but the partition ends at {end}: records were lost, or the topic was created "
-                f"again",
-                topic=topic,
-                partition=partition,
-                offset=positions[partition],
-            )
+            raise missing(TopicPartition(topic, partition), positions[partition], 0, end)
     return {partition: end - positions.get(partition, 0) for partition, end in ends.items()}

@@ -131,12 +131,21 @@ class OffsetTracker:
 class _Sent:
     """A commit under way, and the futures that wait for its answer."""
 
-    positions: Positions
+    positions: dict[TopicPartition, int]
     answers: list[Future[None]]
+
+
+@dataclass
+class _Held(_Sent):
+    """A commit that waits for the check of its topics."""
+
+    check: Future[None]
 
 
 class Committer:
     """Sends offsets without waiting; the answers arrive while the consumer polls.
+
+    A commit names its topics, so it is held until a check has confirmed that they are the same.
 
     Use it only from the thread that polls. In confluent-kafka 2.16 a commit from another thread
     waits for the poll, at times forever. A synchronous commit waits as long as the broker is away.
@@ -145,7 +154,19 @@ class Committer:
     def __init__(self) -> None:
         self._accepted: dict[TopicPartition, int] = {}
         self._under_way: deque[_Sent] = deque()
+        self._held: deque[_Held] = deque()
         self._is_over = False
+
+    def hold(self, positions: Positions, answers: list[Future[None]], check: Future[None]) -> None:
+        """Commit these positions once `check` is done: see `send_confirmed`."""
+        self._held.append(_Held(dict(positions), answers, check))
+
+    def send_confirmed(self, consumer: Consumer) -> None:
+        """Send the commits whose check is done. Raises the error of a check."""
+        while self._held and self._held[0].check.done():
+            self._held[0].check.result()
+            held = self._held.popleft()
+            self.send(consumer, held.positions, held.answers)
 
     def send(self, consumer: Consumer, positions: Positions, answers: list[Future[None]]) -> None:
         """Commit what is not committed yet; `answers` are set when the broker has answered."""
@@ -163,9 +184,10 @@ class Committer:
     ) -> None:
         """Commit, with all that is under way, and wait without polling: a poll takes records."""
         earlier: dict[TopicPartition, int] = {}
-        for sent in self._under_way:
+        for sent in self._unanswered():
             earlier |= sent.positions
             answers, sent.answers = [*answers, *sent.answers], []
+        self._held.clear()
         news = self._news(earlier | dict(positions))
         try:
             consumer.commit(news)
@@ -188,21 +210,30 @@ class Committer:
     def is_waiting(self) -> bool:
         return bool(self._under_way)
 
+    def is_holding(self) -> bool:
+        return bool(self._held)
+
     def is_awaited(self) -> bool:
         """Return whether a caller waits for an answer."""
-        return any(sent.answers for sent in self._under_way)
+        return any(sent.answers for sent in self._unanswered())
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget what was committed for lost partitions: another member may commit now."""
         for partition in partitions:
             self._accepted.pop(partition, None)
+            for held in self._held:
+                held.positions.pop(partition, None)
 
     def give_up(self, answers: list[Future[None]]) -> None:
         """Stop waiting: fail these futures and those of the commits under way."""
         self._is_over = True
-        awaited = [*answers, *(answer for sent in self._under_way for answer in sent.answers)]
+        awaited = [*answers, *(answer for sent in self._unanswered() for answer in sent.answers)]
         _settle(awaited, CommitError("the broker no longer accepts the offsets"))
         self._under_way.clear()
+        self._held.clear()
+
+    def _unanswered(self) -> list[_Sent]:
+        return [*self._under_way, *self._held]
 
     def _news(self, positions: Positions) -> dict[TopicPartition, int]:
         return {key: o for key, o in positions.items() if self._accepted.get(key) != o}

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from tfkafka import config
 from tfkafka.chunk import Chunk, Positions, TopicPartition
 from tfkafka.client.cluster import Cluster
-from tfkafka.client.consumer import OFFSET_BEGINNING, OFFSET_END, Consumer, Polled
+from tfkafka.client.consumer import Consumer, Polled
+from tfkafka.client.identity import Identities, TopicGuard
 from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import CommitError, ReadError
+from tfkafka.reading.starts import Ends, Reset, existing, starting_offsets
 
 _ASK_S = 2.0
 
@@ -25,13 +27,13 @@ class _Progress:
     Attributes:
         generation: the generation in which it was assigned.
         goal: its end at that time; None where that does not matter.
-        reached: the next offset; -1 where it is unknown.
+        reached: the next offset.
         at_end: whether all its records have been read.
     """
 
     generation: int
     goal: int | None
-    reached: int = -1
+    reached: int
     at_end: bool = False
 
     def is_done(self) -> bool:
@@ -53,15 +55,16 @@ class GroupConsumer:
         after_loss: called with the partitions once they are lost or revoked.
         metadata: whether chunks have timestamps and headers.
         on_commit: see `Consumer`.
-        starts_at_committed: True: on assignment the group's offsets are requested, and partitions
-            without one are read from their beginning. False: Kafka's client finds the offsets, and
-            `auto.offset.reset` applies.
+        reset: where to begin a partition without an offset that exists.
+        known: the identities of topics that are known so far; new ones are added.
         patience_s: how long the group's offsets may be unavailable because of an open transaction
             of a dead member.
 
     Attributes:
         assignments: the number of times that partitions were assigned.
         lock: held while the assignment changes.
+        missing: the number of records that were gone before they were read, where `reset` allows
+            to continue.
 
     Methods raise ReadError, OffsetError or TopicError.
     """
@@ -72,28 +75,30 @@ class GroupConsumer:
         settings: Mapping[str, object],
         limits: Limits,
         stream_timeout: int,
+        reset: Reset,
         *,
         before_revoke: Callable[[list[TopicPartition]], None] = lambda _partitions: None,
         after_loss: Callable[[list[TopicPartition]], None] = lambda _partitions: None,
         metadata: bool = False,
         on_commit: Callable[[CommitError | None, Positions], None] | None = None,
-        starts_at_committed: bool = False,
         patience_s: float = 30.0,
+        known: Identities | None = None,
     ):
         self.lock: AbstractContextManager[bool] = threading.RLock()
         self.assignments: int = 0
+        self.missing: int = 0
         self.consumer: Consumer = Consumer(
             settings, limits, topics, metadata=metadata, on_commit=on_commit
         )
-        self._settings = settings
+        self._cluster = Cluster(settings, limits.broker_timeout)
+        self.guard: TopicGuard = TopicGuard(self._cluster, known)
         self._stream_timeout = stream_timeout
         self._before_revoke = before_revoke
         self._after_loss = after_loss
-        self._starts_at_committed = starts_at_committed
+        self._reset = reset
         self._patience_s = patience_s
-        self._cluster_timeout_ms = limits.broker_timeout
         self._is_cooperative = config.is_cooperative(settings)
-        self._cluster: Cluster | None = None
+        self._starts: dict[TopicPartition, int] = {}
         self._generation = 0
         self._progress: dict[TopicPartition, _Progress] = {}
         self._lost_in_poll: set[TopicPartition] = set()
@@ -111,6 +116,8 @@ class GroupConsumer:
         """
         self._lost_in_poll = set()
         polled = self.consumer.poll(timeout_s, at_most)
+        for source, offset in self.mine(polled.missing).items():
+            self._continue_after(source, offset)
         chunk, ends = polled.chunk, dict(polled.ends)
         if dropped := set(self._lost_in_poll):
             # It is unknown which records are from before the loss, and which from after it.
@@ -150,7 +157,7 @@ class GroupConsumer:
         return {source: o for source, o in positions.items() if source in self._progress}
 
     def reached(self) -> dict[TopicPartition, int]:
-        """Return the next offset of each assigned partition, -1 where it is unknown."""
+        """Return the next offset of each assigned partition."""
         return {source: progress.reached for source, progress in self._progress.items()}
 
     @property
@@ -190,31 +197,52 @@ class GroupConsumer:
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where these partitions end now."""
-        if self._cluster is None:
-            self._cluster = Cluster(self._settings, self._cluster_timeout_ms)
-        numbers: dict[str, list[int]] = {}
-        for source in partitions:
-            numbers.setdefault(source.topic, []).append(source.partition)
-        return {
-            TopicPartition(topic, partition): end
-            for topic, mine in numbers.items()
-            for partition, end in self._cluster.end_offsets(topic, mine).items()
-        }
+        return _of_each_topic(self._cluster.end_offsets, partitions)
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
-        goals: Mapping[TopicPartition, int] = {}
-        if self._stream_timeout == 0:
-            goals = self.end_offsets(partitions)
+        starts, ends = self._begin(partitions)
         with self.lock:
             self._generation += 1
             self.assignments += 1
-            for source in partitions:
-                goal = goals.get(source)
-                # An empty partition is at its end already.
-                self._progress[source] = _Progress(self._generation, goal, at_end=goal == 0)
+            for source, start in starts.items():
+                end = ends.readable[source]
+                goal = end if self._stream_timeout == 0 else None
+                self._progress[source] = _Progress(self._generation, goal, start, start >= end)
+            self._starts |= starts
             self._is_assigned = True
-        if self._starts_at_committed:
-            self._start(partitions, OFFSET_BEGINNING)
+        if self._is_cooperative:
+            self.consumer.start_more_at(starts)
+        else:
+            self.consumer.start_at(starts)
+
+    def _begin(self, partitions: list[TopicPartition]) -> tuple[dict[TopicPartition, int], Ends]:
+        """Return where these partitions begin, and their ends; commit where the group begins.
+
+        So a partition without a committed offset is a new one from then on.
+        """
+        all_partitions = [
+            TopicPartition(topic, partition)
+            for topic in {source.topic for source in partitions}
+            for partition in self.guard.learn(topic).partitions
+        ]
+        committed = self._committed(all_partitions)
+        chosen = set(partitions)
+        if self._reset.new_group == "latest":
+            # Other new members would take their partitions for new ones, and read all records.
+            known = {source.topic for source in committed}
+            chosen |= {source for source in all_partitions if source.topic not in known}
+        ends = self._ends(chosen, committed)
+        starts = starting_offsets(chosen, committed, ends, self._reset)
+        self.missing += sum(start.missing for start in starts.values())
+        self.consumer.commit({s: each.offset for s, each in starts.items() if s not in committed})
+        return {source: starts[source].offset for source in partitions}, ends
+
+    def _ends(self, partitions: Iterable[TopicPartition], offsets: Positions) -> Ends:
+        first = _of_each_topic(self._cluster.first_offsets, partitions)
+        readable = self.end_offsets(partitions)
+        beyond = [source for source, end in readable.items() if offsets.get(source, 0) > end]
+        written = readable | _of_each_topic(self._cluster.high_watermarks, beyond)
+        return Ends(first, readable, written)
 
     def _on_revoke(self, partitions: list[TopicPartition]) -> None:
         self._before_revoke(partitions)
@@ -236,22 +264,23 @@ class GroupConsumer:
                 self._is_assigned = False
         self._after_loss(partitions)
 
+    def _continue_after(self, source: TopicPartition, offset: int) -> None:
+        """Continue where records are gone. Raises OffsetError where that is not wanted."""
+        self.guard.confirm([source.topic])
+        ends = self._ends([source], {source: offset})
+        start = existing(source, offset, ends, self._reset)
+        self.missing += start.missing
+        self.consumer.seek(source, start.offset)
+
     def _read_again(self, partitions: list[TopicPartition]) -> None:
-        """Continue at the committed offsets, or where a group without one begins."""
+        """Continue at the committed offsets, or where this member began."""
+        committed = self._committed(partitions)
+        positions = {source: committed.get(source, self._starts[source]) for source in partitions}
         with self.lock:
             self._generation += 1
-            for source in partitions:
-                progress = self._progress[source]
-                self._progress[source] = _Progress(self._generation, progress.goal)
-        begins_at_end = not self._starts_at_committed and config.begins_at_end(self._settings)
-        self._start(partitions, OFFSET_END if begins_at_end else OFFSET_BEGINNING)
-
-    def _start(self, partitions: list[TopicPartition], otherwise: int) -> None:
-        committed = self._committed(partitions)
-        positions = {source: committed.get(source, otherwise) for source in partitions}
-        with self.lock:
-            for source, offset in committed.items():
-                self._progress[source].reached = offset
+            for source, offset in positions.items():
+                goal = self._progress[source].goal
+                self._progress[source] = _Progress(self._generation, goal, offset)
         if self._is_cooperative:
             self.consumer.start_again_at(positions)
         else:
@@ -266,3 +295,17 @@ class GroupConsumer:
                 return offsets
             if time.monotonic() > deadline:
                 raise ReadError(f"the group's offsets cannot be read: {reason}")
+
+
+def _of_each_topic(
+    ask: Callable[[str, list[int]], dict[int, int]], partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return the answers for partitions of several topics."""
+    numbers: dict[str, list[int]] = {}
+    for source in partitions:
+        numbers.setdefault(source.topic, []).append(source.partition)
+    return {
+        TopicPartition(topic, partition): offset
+        for topic, mine in numbers.items()
+        for partition, offset in ask(topic, mine).items()
+    }

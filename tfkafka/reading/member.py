@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from tfkafka import config
@@ -25,8 +25,11 @@ from tfkafka.errors import CommitError, ReadError
 from tfkafka.reading.commits import Committer
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.prefetch import Prefetch, Prepare, Prepared
+from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 POLL_S = 0.05
+# While a commit waits for the check of its topics.
+SOON_S = 0.002
 HEARTBEAT_S = 0.2
 EXIT_S = 2.0
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
@@ -48,6 +51,7 @@ class GroupMember:
             still be committed.
         metadata: whether chunks have timestamps and headers.
         prepare: called with each chunk in the polling thread, while the model works.
+        on_missing: what to do where an offset no longer exists.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class GroupMember:
         before_revoke: Callable[[list[TopicPartition]], None],
         metadata: bool = False,
         prepare: Prepare = lambda chunk: None,
+        on_missing: OnMissingOffsets = "error",
     ):
         self._topics = list(topics)
         self._settings = settings
@@ -74,6 +79,7 @@ class GroupMember:
             settings,
             limits,
             stream_timeout,
+            Reset.of(settings, on_missing),
             before_revoke=self._revoke,
             after_loss=self._committer.forget,
             metadata=metadata,
@@ -111,7 +117,7 @@ class GroupMember:
                         f"read: the dataset was closed, or iterated again",
                         topic=self._topics[0] if len(self._topics) == 1 else None,
                     )
-                if self._group.is_over(self._silence()):
+                if self._buffer.is_empty() and self._group.is_over(self._silence()):
                     return None
                 before = time.monotonic()
                 self._changed.wait(POLL_S)
@@ -128,6 +134,11 @@ class GroupMember:
         with self._changed:
             return self._buffer.is_empty() and self._group.is_at_end()
 
+    @property
+    def missing(self) -> int:
+        """The number of records that were gone before they were read."""
+        return self._group.missing
+
     def current(self, chunk: Chunk) -> Chunk:
         """Return the records whose partitions are still this member's."""
         return self._group.current(chunk)
@@ -140,7 +151,9 @@ class GroupMember:
         partition now.
         """
         if self._buffer.is_own_thread():
-            self._group.consumer.commit(self._group.mine(positions))
+            mine = self._group.mine(positions)
+            self._group.guard.confirm(_topics(mine))
+            self._group.consumer.commit(mine)
             return
         answer: Future[None] = Future()
         with self._changed:
@@ -150,6 +163,7 @@ class GroupMember:
                 self._answers += [answer] if wait else []
                 self._changed.notify_all()
         if is_outside:
+            self._group.guard.confirm(_topics(positions))
             commit_as_outsider(self._settings, positions)
         elif wait:
             answer.result()
@@ -194,14 +208,17 @@ class GroupMember:
             with contextlib.suppress(CommitError, ReadError):
                 self._group.consumer.close()
         finally:
+            self._group.guard.close()
             with self._changed:
                 self._left = True
                 self._committer.give_up(self._answers)
 
     def _poll(self, buffer: Prefetch) -> None:
-        self._committer.send(self._group.consumer, *self._wanted_commits())
-        polled = self._group.poll(POLL_S)
-        prepared = Prepared(polled.chunk, self._prepare(polled.chunk))
+        self._committer.send_confirmed(self._group.consumer)
+        self._hold_commits()
+        polled = self._group.poll(SOON_S if self._committer.is_holding() else POLL_S)
+        check = self._group.guard.ask(_topics(polled.chunk.sources))
+        prepared = Prepared(polled.chunk, self._prepare(polled.chunk), check)
         with self._changed:
             # Under one lock: between the two calls the stream would seem to be over.
             if len(polled.chunk):
@@ -214,6 +231,7 @@ class GroupMember:
         if buffer.wait_for_room(self._patience_s, self._is_awaited):
             if self._is_awaited() and not buffer.has_room():
                 # A caller that waits for the answer makes no room, and the buffer takes no more.
+                self._group.guard.confirm()
                 self._committer.send_and_wait(self._group.consumer, *self._wanted_commits())
             return
         # Pausing throws away what librdkafka has fetched: do so only where the model is slow.
@@ -225,6 +243,13 @@ class GroupMember:
         """Return whether a caller waits for the answer to a commit."""
         return bool(self._answers) or self._committer.is_awaited()
 
+    def _hold_commits(self) -> None:
+        """Commit what was requested as soon as its topics are confirmed."""
+        positions, answers = self._wanted_commits()
+        if positions or answers:
+            check = self._group.guard.ask(_topics(positions))
+            self._committer.hold(positions, answers, check)
+
     def _wanted_commits(self) -> tuple[Positions, list[Future[None]]]:
         """Return the commits requested for this member's partitions, and their futures."""
         with self._changed:
@@ -234,14 +259,19 @@ class GroupMember:
 
     def _finish_commits(self) -> None:
         """Wait for the answers to all commits. Raises ReadError where the broker is away."""
-        self._committer.send(self._group.consumer, *self._wanted_commits())
-        while self._committer.is_waiting():
-            self._group.poll(POLL_S)
+        self._hold_commits()
+        while self._committer.is_holding() or self._committer.is_waiting():
+            self._group.poll(SOON_S if self._committer.is_holding() else POLL_S)
+            self._committer.send_confirmed(self._group.consumer)
 
     def _revoke(self, partitions: list[TopicPartition]) -> None:
         # On closing, all partitions are revoked: their offsets have been committed before.
         if not self._buffer.is_closing:
             self._before_revoke(partitions)
+
+
+def _topics(sources: Iterable[TopicPartition]) -> set[str]:
+    return {source.topic for source in sources}
 
 
 @atexit.register

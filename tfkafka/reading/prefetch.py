@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from tfkafka._util.interrupts import Interrupts
@@ -21,10 +22,17 @@ Prepare = Callable[[Chunk], Decoded | None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A chunk, and what `Prepare` returned for it."""
+    """A chunk, what `Prepare` returned for it, and the check of its topics, where there is one."""
 
     chunk: Chunk
     result: Decoded | None = None
+    check: Future[None] | None = None
+
+    def is_confirmed(self) -> bool:
+        """Return whether the chunk may be taken. Raises the error of a check that failed."""
+        if self.check is None:
+            return True
+        return self.check.done() and self.check.result() is None
 
 
 class Prefetch:
@@ -65,6 +73,8 @@ class Prefetch:
             self._buffer.append(prepared)
             self._held += prepared.chunk.nbytes
             self.changed.notify_all()
+        if prepared.check is not None:
+            prepared.check.add_done_callback(self._notify)
 
     def has_room(self) -> bool:
         return self._held < self._capacity
@@ -79,9 +89,14 @@ class Prefetch:
             )
 
     def take(self) -> Prepared | None:
-        """Take the next chunk; None where there is none yet. Raises what ended the reading."""
+        """Take the next chunk; None where there is none yet, or its check is not done.
+
+        Raises what ended the reading, or the error of the check.
+        """
         with self.changed:
             if self._buffer:
+                if not self._buffer[0].is_confirmed():
+                    return None
                 prepared = self._buffer.popleft()
                 self._held -= prepared.chunk.nbytes
                 self.changed.notify_all()
@@ -108,6 +123,10 @@ class Prefetch:
             self.changed.notify_all()
         if not self.is_own_thread():
             self._thread.join(CLOSE_S)
+
+    def _notify(self, _check: Future[None]) -> None:
+        with self.changed:
+            self.changed.notify_all()
 
     def _run(self) -> None:
         error = None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import wait
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from numbers import Integral
 from typing import Literal
@@ -21,11 +23,15 @@ from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
 from tfkafka.client.cluster import Cluster, TopicDescription
 from tfkafka.client.consumer import Consumer
+from tfkafka.client.identity import Check, TopicGuard
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
+from tfkafka.reading.missing import missing
 from tfkafka.reading.order import NOWHERE, Merge
 
 POLL_S = 0.05
+SOON_S = 0.002
+CHUNKS_HELD = 4
 SMALL_CHUNK_BYTES = 1 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -59,6 +65,23 @@ class Identity:
     topic_id: str | None
 
 
+@dataclass(frozen=True)
+class TopicRanges:
+    """Ranges of a topic, and which topic they are of.
+
+    Attributes:
+        identity: the topic's identity when the ranges were determined.
+        ranges: the offsets of each partition.
+    """
+
+    identity: Identity
+    ranges: tuple[OffsetRange, ...]
+
+    @property
+    def topic(self) -> str:
+        return self.identity.topic
+
+
 def identify(settings: Mapping[str, object], limits: Limits, topic: str) -> Identity:
     """Return the identity that a topic has now.
 
@@ -75,7 +98,7 @@ def resolve(
     partitions: Sequence[int] | None = None,
     start: Bounds = "earliest",
     stop: Bounds = "latest",
-) -> list[OffsetRange]:
+) -> TopicRanges:
     """Return the offsets that `start` and `stop` stand for now, for each of these partitions.
 
     The end is the one that a consumer with these settings can reach: with `isolation.level`
@@ -94,50 +117,26 @@ def resolve(
         ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
     """
     cluster = Cluster(settings, limits.broker_timeout)
-    return _resolve(cluster, topic, cluster.partitions(topic), partitions, start, stop)
-
-
-def resolve_and_identify(
-    settings: Mapping[str, object],
-    limits: Limits,
-    topic: str,
-    partitions: Sequence[int] | None,
-    start: Bounds,
-    stop: Bounds,
-) -> tuple[list[OffsetRange], Identity]:
-    """Return what `resolve` returns, and which topic it is of."""
-    cluster = Cluster(settings, limits.broker_timeout)
     description = cluster.describe(topic)
-    identity = _identity(cluster, topic, description)
-    return _resolve(cluster, topic, description.partitions, partitions, start, stop), identity
-
-
-def _identity(cluster: Cluster, topic: str, description: TopicDescription) -> Identity:
-    return Identity(topic, cluster.cluster_id(), description.identity)
-
-
-def _resolve(
-    cluster: Cluster,
-    topic: str,
-    there: Sequence[int],
-    partitions: Sequence[int] | None,
-    start: Bounds,
-    stop: Bounds,
-) -> list[OffsetRange]:
-    partitions = _existing(cluster, topic, there, partitions)
+    partitions = _existing(cluster, topic, description.partitions, partitions)
     first = cluster.first_offsets(topic, partitions)
     ends = cluster.end_offsets(topic, partitions)
     starts, stops = (
         _offsets(cluster, topic, name, _each(name, bounds, partitions), first, ends)
         for name, bounds in (("start", start), ("stop", stop))
     )
-    return [
+    ranges = (
         _range(TopicPartition(topic, p), starts[p], stops[p], first[p], ends[p]) for p in partitions
-    ]
+    )
+    return TopicRanges(_identity(cluster, topic, description), tuple(ranges))
+
+
+def _identity(cluster: Cluster, topic: str, description: TopicDescription) -> Identity:
+    return Identity(topic, cluster.cluster_id(), description.identity)
 
 
 def read(
-    ranges: Sequence[OffsetRange],
+    chosen: TopicRanges,
     settings: Mapping[str, object],
     limits: Limits,
     max_records: int | None = None,
@@ -146,11 +145,12 @@ def read(
     metadata: bool = False,
     reached: Positions = NOWHERE,
 ) -> Generator[Chunk, None, None]:
-    """Yield the records of these ranges of one topic, in the order of `order.Merge`.
+    """Yield the records of ranges of one topic, in the order of `order.Merge`.
 
     While a broker is silent, an empty chunk is yielded now and then, so that the caller can stop.
 
     Args:
+        chosen: the ranges. Records of another topic of the same name are never yielded.
         max_records: stop after this number of records; None: after all.
         waits: whether to wait for records that are not written yet.
         metadata: whether chunks have timestamps and headers.
@@ -160,40 +160,74 @@ def read(
     Raises:
         ReadError: no broker answers within `limits.broker_timeout`, it refuses, or the topic was
             deleted.
+        TopicError: the topic was deleted and created again.
         OffsetError: records of a range have been deleted.
     """
-    ranges = [each for each in ranges if len(each)]
+    ranges = [each for each in chosen.ranges if len(each)]
     left = [each.since(reached.get(each.source, each.start)) for each in ranges]
     if not any(map(len, left)) or max_records == 0:
         return
-    reading = _Reading(ranges, left, settings, limits, waits, metadata)
-    wanted = math.inf if max_records is None else max_records
+    reading = _Reading(chosen.identity, ranges, left, settings, limits, waits, metadata)
     try:
-        while not reading.is_done():
-            chunk = reading.next_chunk(max_records)
-            if len(chunk) > wanted:
-                chunk = chunk[: int(wanted)]
-            wanted -= len(chunk)
-            yield chunk
-            if not wanted:
-                return
-            if len(chunk):
-                # The caller's time does not count as silence of the broker.
-                reading.go_on()
+        yield from _confirmed(reading, _limited(reading, max_records))
     finally:
         reading.close()
+
+
+def _limited(reading: _Reading, max_records: int | None) -> Iterator[Chunk]:
+    """Yield chunks until the ranges, or `max_records` records, are read."""
+    wanted = math.inf if max_records is None else max_records
+    while wanted and not reading.is_done():
+        chunk = reading.next_chunk(max_records)
+        if len(chunk) > wanted:
+            chunk = chunk[: int(wanted)]
+        wanted -= len(chunk)
+        yield chunk
+
+
+def _confirmed(reading: _Reading, chunks: Iterator[Chunk]) -> Generator[Chunk, None, None]:
+    """Yield each chunk once its topic is confirmed, while the next one is fetched."""
+    held: deque[tuple[Chunk, Check]] = deque()
+    for chunk in chunks:
+        if len(chunk):
+            held.append((chunk, reading.ask()))
+        elif not held:
+            yield chunk
+        while held and (held[0][1].done() or len(held) > CHUNKS_HELD):
+            yield _take(held)
+            # The caller's time does not count as silence of the broker.
+            reading.go_on()
+        reading.hurries = bool(held)
+    while held:
+        yield _take(held)
+
+
+def _take(held: deque[tuple[Chunk, Check]]) -> Chunk:
+    """Return the oldest chunk, or an empty one while its check takes long; raise what it raises."""
+    chunk, check = held[0]
+    wait([check], POLL_S)
+    if not check.done():
+        return empty()
+    held.popleft()
+    check.result()
+    return chunk
 
 
 class _Reading:
     """Ranges that are being read, and their progress.
 
     Args:
+        identity: which topic the ranges are of.
         ranges: the whole ranges, which decide the order.
         left: the part of each range that is still to be read.
+
+    Attributes:
+        hurries: whether a chunk waits for its confirmation, so that the caller cannot wait long.
     """
 
     def __init__(
         self,
+        identity: Identity,
         ranges: Sequence[OffsetRange],
         left: Sequence[OffsetRange],
         settings: Mapping[str, object],
@@ -202,15 +236,20 @@ class _Reading:
         metadata: bool,
     ):
         self._limits = limits
+        self._topic = identity.topic
+        self._cluster = Cluster(settings, limits.broker_timeout)
+        self._guard = TopicGuard(self._cluster)
+        self._guard.expect(**asdict(identity))
         self._waits = waits
         self._left = {each.source: each for each in left if len(each)}
         self._ends: dict[TopicPartition, int] = {}
         self._merge = Merge(ranges, {each.source: each.start for each in left})
         self._paused: set[TopicPartition] = set()
+        self.hurries = False
         self._consumer = Consumer(
-            config.RANGES_DEFAULTS | dict(settings) | config.RANGES_FIXED,
+            config.RANGES_DEFAULTS | dict(settings),
             _with_small_chunks(limits, len(ranges)),
-            [ranges[0].topic],
+            [identity.topic],
             metadata=metadata,
             alone=ranges[0].source if len(ranges) == 1 else None,
         )
@@ -222,7 +261,12 @@ class _Reading:
         return not self._left and not len(self._merge)
 
     def close(self) -> None:
+        self._guard.close()
         self._consumer.close()
+
+    def ask(self) -> Check:
+        """Return the check that is due after records were fetched."""
+        return self._guard.ask([self._topic])
 
     def go_on(self) -> None:
         self._progress_s = time.monotonic()
@@ -236,7 +280,9 @@ class _Reading:
 
     def _poll(self, at_most: int | None) -> None:
         self._pause_those_ahead()
-        polled = self._consumer.poll(POLL_S, at_most)
+        polled = self._consumer.poll(SOON_S if self.hurries else POLL_S, at_most)
+        for source, offset in polled.missing.items():
+            raise self._missing(source, offset)
         reached = polled.chunk.next_offsets | polled.ends
         self._ends |= polled.ends
         self._merge.add(_inside(polled.chunk, self._left, reached), reached)
@@ -281,6 +327,12 @@ class _Reading:
         if not self._waits and silent_ms > self._limits.broker_timeout:
             raise self._nothing_came()
         self._interrupts.check()
+
+    def _missing(self, source: TopicPartition, offset: int) -> OffsetError:
+        self._guard.confirm()
+        place = (source.topic, [source.partition])
+        first, ends = self._cluster.first_offsets(*place), self._cluster.end_offsets(*place)
+        return missing(source, offset, first[source.partition], ends[source.partition])
 
     def _nothing_came(self) -> ReadError:
         """Return the error for missing records: the broker is away, or no longer has them."""
@@ -390,11 +442,7 @@ def _offset(
 
 def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) -> OffsetRange:
     if start < first:
-        raise OffsetError(
-            f"{source}: offset {start} was asked for, but all before {first} have been deleted",
-            **source._asdict(),
-            offset=start,
-        )
+        raise missing(source, start, first, end)
     if not start <= stop <= end:
         raise OffsetError(
             f"{source}: offsets {start}:{stop} are not within {first}:{end}",

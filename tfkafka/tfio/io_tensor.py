@@ -56,7 +56,7 @@ class KafkaIOTensor:
 
     def _values(self, start: int, stop: int | None) -> tf.Tensor:
         limits = Limits()
-        (whole,) = resolve(self._settings, limits, self._topic, [self._partition])
+        (whole,) = resolve(self._settings, limits, self._topic, [self._partition]).ranges
         wanted = start + 1 if stop is None else stop
         end = whole.stop if wanted < 0 else min(wanted, whole.stop)
         if start >= end:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
 from tfkafka import config
-from tfkafka.chunk import Chunk, OffsetRange
+from tfkafka.chunk import Chunk
 from tfkafka.client import create
 from tfkafka.client.producer import Producer, write
 from tfkafka.config import Limits
@@ -18,7 +18,7 @@ from tfkafka.data.elements import Elements, Metadata
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.errors import OffsetError
 from tfkafka.reading.prefetch import Prepared
-from tfkafka.reading.ranges import read, resolve
+from tfkafka.reading.ranges import TopicRanges, read, resolve
 from tfkafka.tfio.offsets import bound
 
 __all__ = ["KafkaDataset", "KafkaOutputSequence", "write_kafka"]
@@ -132,23 +132,24 @@ def _all(
 ) -> Iterator[Chunk]:
     limits = Limits()
     for subscription in subscriptions:
-        each = _range(subscription, settings, limits, eof)
-        yield from read([each], settings, limits, waits=not eof, metadata=True)
+        chosen = _chosen(subscription, settings, limits, eof)
+        yield from read(chosen, settings, limits, waits=not eof, metadata=True)
 
 
-def _range(
+def _chosen(
     subscription: Subscription, settings: Mapping[str, object], limits: Limits, eof: bool
-) -> OffsetRange:
+) -> TopicRanges:
     place = (settings, limits, subscription.topic, [subscription.partition])
     try:
-        (found,) = resolve(*place, bound(subscription.offset))
+        chosen = resolve(*place, bound(subscription.offset))
     except OffsetError:
         # Here auto.offset.reset decides, as for any Kafka consumer.
-        (found,) = resolve(*place, "latest" if config.begins_at_end(settings) else "earliest")
+        chosen = resolve(*place, "latest" if config.begins_at_end(settings) else "earliest")
+    (found,) = chosen.ranges
     stop = found.stop if eof else ENDLESS
     if subscription.limit >= 0:
         stop = min(stop, subscription.limit + 1)
-    return OffsetRange(found.topic, found.partition, found.start, stop)
+    return replace(chosen, ranges=(replace(found, stop=stop),))
 
 
 class KafkaOutputSequence:

@@ -14,7 +14,7 @@ from tfkafka.client import codes, consumer
 from tfkafka.client.consumer import OFFSET_BEGINNING, Consumer, is_fenced
 from tfkafka.client.fill import Event, Filled
 from tfkafka.config import Limits
-from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
+from tfkafka.errors import CommitError, ReadError, TopicError
 
 MINE = TopicPartition("t", 3)
 OTHER = {KafkaError._FAIL, KafkaError.INVALID_MSG, KafkaError.UNKNOWN}
@@ -100,7 +100,6 @@ def test_passing_errors_are_noted(make, code):
 @pytest.mark.parametrize(
     ("some_codes", "error", "text"),
     [
-        (codes.OUT_OF_RANGE, OffsetError, "the broker no longer has this record"),
         (codes.MISSING, ReadError, "topic or partition does not exist"),
         (codes.REFUSED | OTHER, ReadError, "reason$"),
     ],
@@ -112,6 +111,16 @@ def test_other_errors_are_raised_with_their_place(make, some_codes, error, text)
         with pytest.raises(error, match=rf"^topic t, partition 3, offset 5.*{text}") as raised:
             reading.poll(0.1)
         assert type(raised.value) is error
+
+
+@pytest.mark.parametrize("code", sorted(codes.OUT_OF_RANGE))
+def test_a_partition_without_the_next_offset_is_reported(make, code):
+    """With the records of the others: nothing is lost where reading goes on."""
+    reading, _, filler = make()
+    chunk = fill([message(partition=4, offset=4)])
+    filler.filled = [Filled(chunk, event(code, 7).events)]
+    polled = reading.poll(0.1)
+    assert polled.missing == {MINE: 7} and polled.chunk is chunk and not polled.ends
 
 
 def test_an_error_of_no_partition_names_the_topics_that_are_read(make):
@@ -309,6 +318,8 @@ def test_what_tfkafka_needs_cannot_be_set_otherwise(monkeypatch, make):
     filler = FakeFiller()
     monkeypatch.setattr(consumer, "PythonFiller", lambda *_: filler)
     wrong = {"enable.auto.commit": True, "enable.partition.eof": False, "bootstrap.servers": "h:1"}
+    wrong["auto.offset.reset"] = "latest"
     monkeypatch.setattr(consumer.create, "make_client", lambda _kind, s: FakeClient(s))
     found = Consumer(wrong, Limits(), ["t"])._consumer.settings
     assert found["enable.auto.commit"] is False and found["enable.partition.eof"] is True
+    assert found["auto.offset.reset"] == "error"

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tfkafka.client import transactions
 from tfkafka.client.transactions import AlternatingProducers, TransactionalProducer
-from tfkafka.errors import AbortedError, FencedError, TransactionError, UnusableError
+from tfkafka.errors import AbortedError, FencedError, TopicError, TransactionError, UnusableError
 
 CALLS = ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"]
 RETRIABLE = KafkaError(KafkaError._TIMED_OUT, "slow", retriable=True)
@@ -45,8 +45,8 @@ def producer(monkeypatch):
     return make
 
 
-def transact(client) -> None:
-    client.transact({"t": [("v", None, None)]}, {("in", 0): 5}, "member")
+def transact(client, confirm=lambda: None) -> None:
+    client.transact({"t": [("v", None, None)]}, {("in", 0): 5}, "member", confirm)
 
 
 def without_polls(fake: FakeProducer) -> list[str]:
@@ -109,6 +109,17 @@ def test_a_failed_produce_is_never_repeated(producer):
     client, fake = producer({"produce": [RETRIABLE]})
     with pytest.raises(AbortedError, match="produce: slow"):
         transact(client)
+    assert without_polls(fake) == ["begin_transaction", "produce", "abort_transaction"]
+
+
+def test_offsets_of_another_topic_are_never_sent(producer):
+    client, fake = producer({})
+
+    def refuse() -> None:
+        raise TopicError("created again")
+
+    with pytest.raises(TopicError, match="created again"):
+        transact(client, refuse)
     assert without_polls(fake) == ["begin_transaction", "produce", "abort_transaction"]
 
 

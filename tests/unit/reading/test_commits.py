@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.messages import fill, message
 from tests.unit.properties import few
 from tfkafka.chunk import Chunk, TopicPartition, concat
-from tfkafka.errors import CommitError
+from tfkafka.errors import CommitError, TopicError
 from tfkafka.reading.commits import Committer, OffsetTracker
 
 
@@ -288,3 +288,40 @@ def test_after_giving_up_no_answer_counts():
             answer.result(0)
     committer.on_commit(CommitError("late"), {})
     assert not committer.is_waiting()
+
+
+def test_a_commit_is_held_until_its_topics_are_confirmed():
+    committer, consumer = Committer(), FakeConsumer()
+    first, second, answer = Future(), Future(), Future()
+    committer.hold({A: 3, B: 4}, [answer], first)
+    committer.hold({A: 5}, [], second)
+    second.set_result(None)
+    committer.send_confirmed(consumer)
+    assert not consumer.sent and committer.is_holding() and committer.is_awaited()
+    committer.forget([B])
+    first.set_result(None)
+    committer.send_confirmed(consumer)
+    assert consumer.sent == [{A: 3}, {A: 5}] and not committer.is_holding()
+    committer.on_commit(None, {A: 3})
+    assert answer.done()
+
+
+def test_a_commit_for_another_topic_is_never_sent():
+    committer, consumer = Committer(), FakeConsumer()
+    check, answer = Future(), Future()
+    committer.hold({A: 3}, [answer], check)
+    check.set_exception(TopicError("created again"))
+    with pytest.raises(TopicError, match="created again"):
+        committer.send_confirmed(consumer)
+    committer.give_up([])
+    assert not consumer.sent
+    with pytest.raises(CommitError):
+        answer.result(0)
+
+
+def test_a_commit_that_is_waited_for_takes_over_what_is_held():
+    committer, consumer = Committer(), FakeConsumer()
+    answer = Future()
+    committer.hold({A: 3}, [answer], Future())
+    committer.send_and_wait(consumer, {B: 5}, [])
+    assert consumer.waited == [{A: 3, B: 5}] and answer.done() and not committer.is_holding()

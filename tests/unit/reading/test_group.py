@@ -8,11 +8,13 @@ import pytest
 
 from tests.unit.messages import fill, message
 from tfkafka.chunk import Chunk, TopicPartition, concat
-from tfkafka.client.consumer import OFFSET_BEGINNING, OFFSET_END, Polled
+from tfkafka.client.cluster import TopicDescription
+from tfkafka.client.consumer import Polled
 from tfkafka.config import Limits
-from tfkafka.errors import ReadError
+from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.reading import group
 from tfkafka.reading.group import GroupConsumer
+from tfkafka.reading.starts import Reset
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 EAGER = {"group.id": "g", "auto.offset.reset": "earliest"}
@@ -28,6 +30,9 @@ class FakeConsumer:
         self.reason: str | None = None
         self.started: list[dict] = []
         self.started_again: list[dict] = []
+        self.started_more: list[dict] = []
+        self.sought: list[tuple] = []
+        self.committed_now: list[dict] = []
         self.paused: set[TopicPartition] = set()
         self.alive = True
 
@@ -35,9 +40,9 @@ class FakeConsumer:
         self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
 
     def poll(self, _timeout_s, _at_most=None) -> Polled:
-        happens, chunk, ends = self.script.pop(0)
+        happens, chunk, ends, missing = self.script.pop(0)
         happens()
-        return Polled(chunk, ends)
+        return Polled(chunk, ends, missing)
 
     def committed(self, partitions, _timeout_s):
         if self.reason is not None:
@@ -52,6 +57,16 @@ class FakeConsumer:
         self.started_again.append(dict(positions))
         self.paused -= set(positions)
 
+    def start_more_at(self, positions):
+        self.started_more.append(dict(positions))
+
+    def seek(self, source, offset):
+        self.sought.append((source, offset))
+
+    def commit(self, positions):
+        if positions:
+            self.committed_now.append(dict(positions))
+
     def pause(self, partitions):
         self.paused |= set(partitions)
 
@@ -63,13 +78,37 @@ class FakeConsumer:
 
 
 class FakeCluster:
-    """Where partitions end: at 8, but B at 0."""
+    """Where partitions begin and end: A has 2:8, 9 with open transactions, and B is empty."""
 
     def __init__(self, *_arguments):
         pass
 
+    def first_offsets(self, _topic, partitions):
+        return {number: 0 if number == B.partition else 2 for number in partitions}
+
     def end_offsets(self, _topic, partitions):
         return {number: 0 if number == B.partition else 8 for number in partitions}
+
+    def high_watermarks(self, _topic, partitions):
+        return {number: 0 if number == B.partition else 9 for number in partitions}
+
+
+class FakeGuard:
+    """Knows the partitions of the topic, and whether it is another one."""
+
+    error: Exception | None = None
+
+    def __init__(self, _cluster, _known):
+        pass
+
+    def learn(self, topic):
+        self.confirm([topic])
+        return TopicDescription("id", [A.partition, B.partition])
+
+    def confirm(self, topics):
+        assert topics == ["t"]
+        if self.error:
+            raise self.error
 
 
 @pytest.fixture
@@ -77,9 +116,11 @@ def make(monkeypatch):
     """make(settings, stream_timeout, **options) -> a joined GroupConsumer."""
     monkeypatch.setattr(group, "Consumer", FakeConsumer)
     monkeypatch.setattr(group, "Cluster", FakeCluster)
+    monkeypatch.setattr(group, "TopicGuard", FakeGuard)
 
-    def made(settings=EAGER, stream_timeout=0, **options) -> GroupConsumer:
-        member = GroupConsumer(["t"], settings, Limits(), stream_timeout, **options)
+    def made(settings=EAGER, stream_timeout=0, on_missing="error", **options) -> GroupConsumer:
+        reset = Reset.of(settings, on_missing)
+        member = GroupConsumer(["t"], settings, Limits(), stream_timeout, reset, **options)
         member.join()
         return member
 
@@ -94,9 +135,9 @@ def records(*places: tuple[TopicPartition, int]) -> Chunk:
     return fill(message(partition=source.partition, offset=o) for source, o in places)
 
 
-def poll(member, happens=nothing, *places, ends=None) -> Polled:
+def poll(member, happens=nothing, *places, ends=None, missing=None) -> Polled:
     """Poll once, while which `happens` is called; note progress."""
-    member.consumer.script.append((happens, records(*places), ends or {}))
+    member.consumer.script.append((happens, records(*places), ends or {}, missing or {}))
     polled = member.poll(0.1)
     member.advance(polled)
     return polled
@@ -143,7 +184,7 @@ def test_records_of_what_was_kept_are_kept(make):
     assert places_of(member.current(chunk)) == [(A, 3), (A, 5)]
     assign(member, B)
     assert places_of(member.current(chunk)) == [(A, 3), (A, 5)]
-    assert member.reached() == {A: 6, B: -1}
+    assert member.reached() == {A: 6, B: 0}
 
 
 def test_joined_chunks_are_as_old_as_the_oldest(make):
@@ -180,8 +221,9 @@ def test_what_is_lost_and_regained_in_one_poll_is_read_again_from_the_committed_
     member.consumer.committed_offsets = {A: 3}
     polled = poll(member, lose_and_regain(member, A, B), (A, 5), (B, 4), ends={A: 6})
     assert not len(polled.chunk) and not polled.ends
-    assert member.consumer.started == [{A: 3, B: OFFSET_BEGINNING}]
-    assert member.reached() == {A: 3, B: -1}
+    # Once assigned, once again: A at the committed offset, B where the member began.
+    assert member.consumer.started[-1] == {A: 3, B: 0}
+    assert member.reached() == {A: 3, B: 0}
 
 
 def test_a_cooperative_member_reads_only_the_regained_again(make):
@@ -198,7 +240,7 @@ def test_an_eager_member_that_regains_one_reads_all_again(make):
     """It assigns all partitions again, each with a position of its own."""
     member = make()
     assign(member, A)
-    member.consumer.committed_offsets = {A: 3, B: 2}
+    member.consumer.committed_offsets = {A: 3, B: 0}
 
     def happens() -> None:
         member.consumer.on_revoke([A])
@@ -206,30 +248,102 @@ def test_an_eager_member_that_regains_one_reads_all_again(make):
 
     polled = poll(member, happens, (A, 5), (B, 4))
     assert not len(polled.chunk)
-    assert member.consumer.started == [{A: 3, B: 2}]
+    assert member.consumer.started[-1] == {A: 3, B: 0}
 
 
-@pytest.mark.parametrize(
-    ("settings", "otherwise"),
-    [(EAGER, OFFSET_BEGINNING), ({"group.id": "g"}, OFFSET_END)],
-)
-def test_without_a_committed_offset_the_setting_counts(make, settings, otherwise):
-    member = make(settings)
+LATEST = {"group.id": "g"}
+
+
+def test_a_new_group_begins_where_the_setting_says_and_commits_that(make):
+    for settings, starts in ((EAGER, {A: 2, B: 0}), (LATEST, {A: 8, B: 0})):
+        member = make(settings)
+        assign(member, A, B)
+        assert member.consumer.started == [starts] and member.reached() == starts
+        assert member.consumer.committed_now == [starts]
+
+
+def test_with_latest_a_new_member_commits_the_partitions_of_others_too(make):
+    """Those would otherwise take them for new partitions, and read everything."""
+    member = make(LATEST)
+    assign(member, B)
+    assert member.consumer.started == [{B: 0}]
+    assert member.consumer.committed_now == [{A: 8, B: 0}]
+    member = make(EAGER)
+    assign(member, B)
+    assert member.consumer.committed_now == [{B: 0}]
+
+
+def test_a_partition_without_a_commit_among_others_is_new(make):
+    """Whatever the setting says."""
+    for settings in (EAGER, LATEST, {**EAGER, "auto.offset.reset": "error"}):
+        member = make(settings)
+        member.consumer.committed_offsets = {B: 0}
+        assign(member, A, B)
+        assert member.consumer.started == [{A: 2, B: 0}]
+        assert member.consumer.committed_now == [{A: 2}]
+
+
+def test_a_group_that_may_not_choose_is_an_error(make):
+    member = make({**EAGER, "auto.offset.reset": "error"})
+    with pytest.raises(OffsetError, match=r"^topic t, partition 0: the group has no committed"):
+        assign(member, A)
+
+
+def test_committed_offsets_that_are_gone_are_an_error(make):
+    for offset, text in (
+        (0, "before 2 have been deleted: 2 records"),
+        (10, "ends at 9: 1 records"),
+    ):
+        member = make()
+        member.consumer.committed_offsets = {A: offset}
+        with pytest.raises(OffsetError, match=rf"partition 0: offset {offset} comes next.*{text}"):
+            assign(member, A)
+        member = make(on_missing="earliest")
+        member.consumer.committed_offsets = {A: offset}
+        assign(member, A)
+        assert member.consumer.started == [{A: 2}] and member.missing == abs(
+            offset - (2, 9)[offset > 2]
+        )
+
+
+def test_committed_offsets_in_an_open_transaction_are_there(make):
+    member = make()
+    member.consumer.committed_offsets = {A: 9}
     assign(member, A)
-    poll(member, lose_and_regain(member, A))
-    assert member.consumer.started == [{A: otherwise}]
+    assert member.consumer.started == [{A: 9}] and member.is_over(0.0)
 
 
-def test_a_member_that_starts_at_the_committed_offsets_begins_at_the_beginning_without(make):
-    member = make({"group.id": "g"}, starts_at_committed=True)
-    member.consumer.committed_offsets = {A: 3}
-    assign(member, A, B)
-    assert member.consumer.started == [{A: 3, B: OFFSET_BEGINNING}]
-    assert member.reached() == {A: 3, B: -1}
+def test_a_current_offset_that_is_gone_is_an_error(make):
+    member = make()
+    assign(member, A)
+    with pytest.raises(OffsetError, match="offset 1 comes next"):
+        poll(member, missing={A: 1})
+    member = make(on_missing="earliest")
+    assign(member, A)
+    polled = poll(member, nothing, (B, 3), missing={A: 1})
+    assert member.consumer.sought == [(A, 2)] and member.missing == 1
+    assert len(polled.chunk) == 1, "what else came is kept"
+
+
+def test_another_topic_of_the_name_is_an_error_before_anything_else(make, monkeypatch):
+    member = make()
+    assign(member, A)
+    monkeypatch.setattr(FakeGuard, "error", TopicError("created again"))
+    with pytest.raises(TopicError, match="created again"):
+        poll(member, missing={A: 1})
+    with pytest.raises(TopicError, match="created again"):
+        assign(make(), A)
+
+
+def test_a_cooperative_member_adds_what_is_assigned(make):
+    member = make(COOPERATIVE)
+    assign(member, A)
+    assign(member, B)
+    assert member.consumer.started_more == [{A: 2}, {B: 0}] and not member.consumer.started
 
 
 def test_rewinding_drops_what_was_read(make):
-    member = make(starts_at_committed=True)
+    member = make()
     member.consumer.committed_offsets = {A: 3}
     assign(member, A)
     chunk = poll(member, nothing, (A, 3), (A, 4)).chunk
@@ -240,7 +354,7 @@ def test_rewinding_drops_what_was_read(make):
 
 
 def test_offsets_that_cannot_be_read_are_an_error(make):
-    member = make(starts_at_committed=True, patience_s=-1)
+    member = make(patience_s=-1)
     member.consumer.reason = "a transaction is open"
     with pytest.raises(ReadError, match="offsets cannot be read: a transaction is open"):
         assign(member, A)

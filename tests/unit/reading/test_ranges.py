@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -13,11 +14,16 @@ from hypothesis import strategies as st
 from tests.unit.messages import fill, message
 from tests.unit.properties import few
 from tfkafka.chunk import OffsetRange, concat
+from tfkafka.client.cluster import TopicDescription
 from tfkafka.client.consumer import Polled
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.reading import ranges
-from tfkafka.reading.ranges import Last, read, resolve
+from tfkafka.reading.ranges import Identity, Last, TopicRanges, read, resolve
+
+IDENTITY = Identity("t", "c", "id")
+# Instead of the ends of a poll: the broker does not have offset 2 of partition 0.
+MISSING = {-1: 0}
 
 
 class FakeCluster:
@@ -28,8 +34,11 @@ class FakeCluster:
     def __init__(self, *_arguments):
         pass
 
-    def partitions(self, _topic):
-        return [0, 1, 2]
+    def describe(self, _topic):
+        return TopicDescription("id", [0, 1, 2])
+
+    def cluster_id(self):
+        return "c"
 
     def first_offsets(self, _topic, partitions):
         return {p: {0: 10, 1: 0, 2: 7}[p] for p in partitions}
@@ -49,8 +58,9 @@ def found(monkeypatch):
 
     def resolved(*arguments):
         each = resolve({}, Limits(), "t", *arguments)
-        assert all(r.topic == "t" for r in each)
-        return {r.partition: (r.start, r.stop) for r in each}
+        assert each.identity == IDENTITY
+        assert all(r.topic == "t" for r in each.ranges)
+        return {r.partition: (r.start, r.stop) for r in each.ranges}
 
     return resolved
 
@@ -85,8 +95,8 @@ def test_offsets_that_are_meant(found, start, stop, expected):
 @pytest.mark.parametrize(
     ("start", "stop", "text"),
     [
-        (9, "latest", "offset 9 was asked for, but all before 10 have been deleted"),
-        (0, "latest", "offset 0 was asked for, but all before 10 have been deleted"),
+        (9, "latest", "offset 9 comes next, but all before 10 have been deleted: 1 records are"),
+        (0, "latest", "offset 0 comes next, but all before 10 have been deleted: 10 records"),
         (21, "latest", "offsets 21:20 are not within 10:20"),
         (12, 11, "offsets 12:11 are not within 10:20"),
         ("earliest", 21, "offsets 10:21 are not within 10:20"),
@@ -177,6 +187,8 @@ class FakeConsumer:
             return Polled(fill([]))
         places, ends = self.polls.pop(0)
         chunk = fill(message(bytes(100), None, p, o) for p, o in places)
+        if ends == MISSING:
+            return Polled(chunk, {}, {self.sources[0]: 2})
         return Polled(chunk, {self.sources[p]: offset for p, offset in ends.items()})
 
     def leave_out(self, sources):
@@ -201,6 +213,31 @@ class FakeConsumer:
         self.closed = True
 
 
+class FakeGuard:
+    """Confirms the topic, or raises `error`."""
+
+    error: Exception | None = None
+
+    def __init__(self, _cluster):
+        pass
+
+    def expect(self, **identity):
+        assert Identity(**identity) == IDENTITY
+
+    def ask(self, topics):
+        assert topics == ["t"]
+        check = Future()
+        check.set_exception(self.error) if self.error else check.set_result(None)
+        return check
+
+    def confirm(self):
+        if self.error:
+            raise self.error
+
+    def close(self):
+        pass
+
+
 class Clock:
     """Each look at it takes 0.1 s."""
 
@@ -214,7 +251,9 @@ class Clock:
 @pytest.fixture(autouse=True)
 def consumer(monkeypatch):
     monkeypatch.setattr(ranges, "time", Clock())
+    monkeypatch.setattr(ranges, "Cluster", FakeCluster)
     monkeypatch.setattr(ranges, "Consumer", FakeConsumer)
+    monkeypatch.setattr(ranges, "TopicGuard", FakeGuard)
     monkeypatch.setattr(FakeConsumer, "polls", [])
     monkeypatch.setattr(FakeConsumer, "instances", [])
     return FakeConsumer
@@ -222,7 +261,8 @@ def consumer(monkeypatch):
 
 def places_read(wanted, limits=None, *arguments, **options) -> list[tuple[int, int]]:
     limits = limits or Limits(broker_timeout=300)
-    each = concat(list(read(wanted, {}, limits, *arguments, **options)))
+    chosen = TopicRanges(IDENTITY, tuple(wanted))
+    each = concat(list(read(chosen, {}, limits, *arguments, **options)))
     return list(zip(each.partitions.tolist(), each.offsets.tolist(), strict=True))
 
 
@@ -251,7 +291,7 @@ def test_no_range_no_consumer(consumer):
 
 def test_breaking_off_closes_the_consumer(consumer):
     consumer.polls = [([(0, 2)], {}), ([(0, 3)], {})]
-    reading = read(ONE, {}, Limits())
+    reading = read(TopicRanges(IDENTITY, tuple(ONE)), {}, Limits())
     next(reading)
     assert not consumer.instances[0].closed
     reading.close()
@@ -277,6 +317,25 @@ def test_records_that_do_not_come_are_an_error(consumer):
         places_read(ONE)
     consumer.polls = [([(0, 2)], {})]
     with pytest.raises(ReadError, match="offsets 2:6: no answer"):
+        places_read(ONE)
+
+
+def test_records_of_another_topic_are_not_given(consumer, monkeypatch):
+    """Those that were fetched before the answer neither."""
+    monkeypatch.setattr(FakeGuard, "error", TopicError("created again"))
+    consumer.polls = [([(0, 2), (0, 3)], {}), ([(0, 4), (0, 5)], {})]
+    found = []
+    with pytest.raises(TopicError, match="created again"):
+        found += filter(len, read(TopicRanges(IDENTITY, tuple(ONE)), {}, Limits()))
+    assert not found
+    consumer.polls = [([], MISSING)]
+    with pytest.raises(TopicError, match="created again"):
+        places_read(ONE)
+
+
+def test_an_offset_that_is_gone_is_an_error(consumer):
+    consumer.polls = [([], MISSING)]
+    with pytest.raises(OffsetError, match=r"offset 2 comes next, but all before 10 .*: 8 records"):
         places_read(ONE)
 
 
