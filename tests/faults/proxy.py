@@ -15,7 +15,11 @@ HOST = "127.0.0.1"
 
 
 class Proxy:
-    """Listens on a free port. `cut` breaks all connections, `refuse` also new ones."""
+    """Listens on a free port. `cut` breaks all connections, `refuse` also new ones.
+
+    Attributes:
+        is_holding: set while an answer is held back: see `hold`.
+    """
 
     def __init__(self, bootstrap_servers: str):
         self._target = int(bootstrap_servers.rpartition(":")[2])
@@ -24,6 +28,9 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._refusing = False
         self.cuts = 0
+        self._wanted: bytes | None = None
+        self._may_pass = threading.Event()
+        self.is_holding = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -43,7 +50,16 @@ class Proxy:
     def allow(self) -> None:
         self._refusing = False
 
+    def hold(self, content: bytes) -> None:
+        """Hold back the next answer of the broker that has this content, until `release`."""
+        self._may_pass.clear()
+        self._wanted = content
+
+    def release(self) -> None:
+        self._may_pass.set()
+
     def close(self) -> None:
+        self.release()
         self.refuse()
         _close(self._listener)
 
@@ -75,6 +91,11 @@ class Proxy:
             _close(connection)
 
     def _as_ours(self, message: bytes) -> bytes:
+        if self._wanted is not None and self._wanted in message:
+            self._wanted = None
+            self.is_holding.set()
+            self._may_pass.wait()
+            self.is_holding.clear()
         theirs = HOST.encode() + struct.pack(">i", self._target)
         return message.replace(theirs, HOST.encode() + struct.pack(">i", self._port))
 

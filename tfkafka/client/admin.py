@@ -126,18 +126,33 @@ class Admin:
         Raises TopicError where it already exists; the message has its partitions and records.
         """
         request = NewTopic(name, partitions, replication_factor, config=dict(settings or {}))
-        try:
-            self._once(lambda: self._client.create_topics([request])[name])
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                raise self._exists(name) from None
-            reason = f"cannot create topic {name}: {error.args[0].str()}"
-            raise TopicError(reason, topic=name) from error
+        wait_for(
+            lambda: self._is_created(request),
+            f"an earlier topic {name} to be gone",
+            error=TopicError,
+        )
         wait_for(
             lambda: self._leaders(name) == partitions,
             f"leaders of the new topic {name}",
             error=TopicError,
         )
+
+    def _is_created(self, request: NewTopic) -> bool:
+        """Create a topic; return False while an earlier one of that name is being deleted.
+
+        Kafka 2.7.2 lists a deleted topic no longer, and knows its name a moment longer.
+        """
+        name = request.topic
+        try:
+            self._once(lambda: self._client.create_topics([request])[name])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                reason = f"cannot create topic {name}: {error.args[0].str()}"
+                raise TopicError(reason, topic=name) from error
+            if name in self.topics():
+                raise self._exists(name) from None
+            return False
+        return True
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and its records, and wait until it is gone.

@@ -224,11 +224,17 @@ class Committer:
             for held in self._held:
                 held.positions.pop(partition, None)
 
-    def give_up(self, answers: list[Future[None]]) -> None:
-        """Stop waiting: fail these futures and those of the commits under way."""
+    def give_up(self, answers: list[Future[None]], reason: Exception | None = None) -> None:
+        """Stop waiting: fail these futures and those of the commits under way.
+
+        Args:
+            reason: what ended the reading; None: the group was left.
+        """
         self._is_over = True
         awaited = [*answers, *(answer for sent in self._unanswered() for answer in sent.answers)]
-        _settle(awaited, CommitError("the broker no longer accepts the offsets"))
+        _settle(
+            awaited, CommitError(f"offsets were not committed: {reason or 'the group was left'}")
+        )
         self._under_way.clear()
         self._held.clear()
 

@@ -200,7 +200,7 @@ class GroupMember:
 
     def _leave(self) -> None:
         with self._changed:
-            self._committer.give_up(self._answers)
+            self._committer.give_up(self._answers, self._buffer.error)
             self._answers = []
         try:
             # Partitions are revoked here. Where reading has failed the broker may be away: records
@@ -211,7 +211,7 @@ class GroupMember:
             self._group.guard.close()
             with self._changed:
                 self._left = True
-                self._committer.give_up(self._answers)
+                self._committer.give_up(self._answers, self._buffer.error)
 
     def _poll(self, buffer: Prefetch) -> None:
         self._committer.send_confirmed(self._group.consumer)

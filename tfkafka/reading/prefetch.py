@@ -113,6 +113,11 @@ class Prefetch:
         with self.changed:
             return self._is_done and not self._buffer and self._error is None
 
+    @property
+    def error(self) -> Exception | None:
+        """What ended the reading, or None."""
+        return self._error
+
     def is_own_thread(self) -> bool:
         return threading.current_thread() is self._thread
 

@@ -94,7 +94,13 @@ def test_a_manifest_says_what_was_read(kafka, servers, admin, rows):
         "name": "tfkafka.decoding.csv.CsvDecoder",
         "arguments": {"columns": 3, "label": "key"},
     }
-    assert manifest["counts"] == {"read": 200, "used": 199, "skipped": 1, "dead_lettered": 0}
+    assert manifest["counts"] == {
+        "read": 200,
+        "used": 199,
+        "skipped": 1,
+        "dead_lettered": 0,
+        "missing": 0,
+    }
     assert {"python", "numpy", "polars", "confluent-kafka"} <= manifest["versions"].keys()
 
 
@@ -103,7 +109,7 @@ def test_deleted_records_are_named(servers, rows, tmp_path):
     client = AdminClient({"bootstrap.servers": servers})
     for future in client.delete_records([TopicPartition(rows, 1, 40)]).values():
         future.result(30)
-    named = rf"topic {rows}, partition 1: offset 0 was asked for, but all before 40 have been del"
+    named = rf"topic {rows}, partition 1: offset 0 comes next, but all before 40 have been del"
     with pytest.raises(OffsetError, match=named):
         KafkaDataset.from_manifest(path)
 

@@ -1,0 +1,239 @@
+"""A topic that is deleted and created again, at any moment, is another topic."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tests.faults.proxy import Proxy
+from tests.integration.tfkafka.records import values
+from tfkafka import (
+    Admin,
+    CsvDecoder,
+    KafkaDataset,
+    KafkaGroupDataset,
+    KafkaMiniBatchDataset,
+    write,
+)
+from tfkafka.errors import CommitError, TfkafkaError, TopicError
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
+from tfkafka.online import Stream, learn
+from tfkafka.testing import wait_for
+
+DEADLINE_S = 60
+EARLIEST = {"auto.offset.reset": "earliest"}
+CREATED_AGAIN = r"topic {} on .* was deleted and created again \(its id is .*, was .*\)"
+OLD, NEW = [f"1{n:04}" for n in range(100)], [f"2{n:04}" for n in range(250)]
+
+
+@pytest.fixture(params=["2.7.2", "3.9.2", "4.4.0"])
+def direct(request, embedded_kafka) -> str:
+    """The address of a broker of each kind of metadata; Kafka 2.7.2 has no topic ids."""
+    return embedded_kafka(request.param).bootstrap_servers
+
+
+@pytest.fixture
+def proxy(direct: str) -> Iterator[Proxy]:
+    proxy = Proxy(direct)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def create_again(direct: str, group: str) -> Iterator[Callable[[], str]]:
+    """create_again() -> the topic of the test: first with OLD, then another one with NEW."""
+    admin, name = Admin(direct), group
+    made = []
+
+    def create() -> str:
+        if made:
+            admin.delete_topic(name)
+        admin.create_topic(name)
+        write(direct, name, NEW if made else OLD)
+        made.append(name)
+        return name
+
+    yield create
+    admin.delete_topic(name)
+
+
+def has_ids(direct: str, topic: str) -> bool:
+    return KafkaDataset(topic, servers=direct).manifest()["topic_id"] is not None
+
+
+def taken(dataset: tf.data.Dataset, found: list[bytes]) -> threading.Thread:
+    """Take all values of a dataset, in a thread."""
+
+    def take() -> None:
+        try:
+            found.extend(value.numpy() for value, _ in dataset.unbatch())
+        except tf.errors.OpError:
+            assert dataset.error is not None
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("kind", ["bounded", "group"])
+def test_created_again_between_a_fetch_and_its_delivery(direct, proxy, create_again, group, kind):
+    """Nothing is delivered that was fetched before, and nothing is committed."""
+    topic = create_again()
+    servers = proxy.bootstrap_servers
+    dataset: KafkaDataset | KafkaGroupDataset
+    if kind == "bounded":
+        dataset = KafkaDataset(topic, servers=servers, batch_size=1000)
+    else:
+        dataset = KafkaGroupDataset(topic, group, servers, 3000, EARLIEST, batch_size=1000)
+    found: list[bytes] = []
+    proxy.hold(OLD[0].encode())
+    thread = taken(dataset, found)
+    assert proxy.is_holding.wait(DEADLINE_S), "the broker has not sent the records"
+    create_again()
+    proxy.release()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    if has_ids(direct, topic):
+        assert isinstance(dataset.error, TopicError) and not found
+        assert dataset.error.topic == topic
+        with pytest.raises(TopicError, match=CREATED_AGAIN.format(topic)):
+            raise dataset.error
+        assert not any(row.committed for row in Admin(direct).describe_group(group))
+    else:
+        # Without ids nobody can tell: the records that had been fetched are delivered, and a group
+        # goes on at their end.
+        rest = NEW[len(OLD) :] if kind == "group" else []
+        assert [*map(bytes.decode, found)] == [*OLD, *rest] and dataset.error is None
+
+
+def test_created_again_while_a_group_reads(servers, topic, group, admin):
+    """It has more records than the position: nothing else would notice."""
+    write(servers, topic, OLD)
+    stream = KafkaGroupDataset(topic, group, servers, -1, EARLIEST, batch_size=len(OLD))
+    iterator = iter(stream)
+    assert len(next(iterator)[0]) == len(OLD)
+    again(admin, servers, topic)
+    with pytest.raises(tf.errors.OpError):
+        next(iterator)
+    with pytest.raises(TopicError, match=CREATED_AGAIN.format(topic)):
+        raise stream.error
+    assert not any(row.committed for row in admin.describe_group(group))
+    fresh = KafkaGroupDataset(topic, group, servers, 0, EARLIEST)
+    assert [*map(bytes.decode, values(fresh))] == NEW
+
+
+def again(admin: Admin, servers: str, topic: str, records: list[str] = NEW) -> None:
+    admin.delete_topic(topic)
+    admin.create_topic(topic)
+    write(servers, topic, records)
+
+
+@pytest.mark.parametrize("when", ["reading", "ended"])
+def test_what_was_read_of_the_earlier_topic_is_not_committed_for_the_new_one(
+    servers, topic, group, admin, when
+):
+    write(servers, topic, OLD)
+    timeout = -1 if when == "reading" else 0
+    stream = KafkaGroupDataset(topic, group, servers, timeout, EARLIEST, auto_commit=False)
+    iterator = iter(stream)
+    for _ in OLD:
+        next(iterator)
+    if when == "ended":
+        assert not list(iterator)
+    again(admin, servers, topic)
+    with pytest.raises((CommitError, TopicError), match="was deleted and created again"):
+        stream.commit()
+    assert not any(row.committed for row in admin.describe_group(group))
+
+
+def test_created_again_under_mini_datasets(servers, topic, group, admin):
+    write(servers, topic, OLD)
+    minis = iter(KafkaMiniBatchDataset(topic, group, servers, -1, EARLIEST, records=len(OLD)))
+    assert len(next(minis)) == len(OLD)
+    again(admin, servers, topic)
+    with pytest.raises((CommitError, TopicError), match="was deleted and created again"):
+        next(minis)
+    assert not any(row.committed for row in admin.describe_group(group))
+
+
+def test_a_bounded_dataset_keeps_to_its_topic(servers, topic, admin):
+    write(servers, topic, OLD)
+    dataset = KafkaDataset(topic, servers=servers)
+    again(admin, servers, topic)
+    with pytest.raises(tf.errors.OpError, match="was deleted and created again"):
+        values(dataset)
+    dataset.refresh()
+    assert [*map(bytes.decode, values(dataset))] == NEW
+
+
+def test_a_learner_keeps_to_its_topic(servers, topic, admin, tmp_path):
+    """Also within one process: between two mini datasets."""
+    seen: list[float] = []
+
+    def build() -> keras.Model:
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    def train(_model, features, _labels) -> None:
+        seen.extend(features[:, 0].tolist())
+        if len(seen) == 50:
+            admin.delete_topic(topic)
+            admin.create_topic(topic)
+            write(servers, topic, ["2"] * 300, ["1"] * 300)
+
+    write(servers, topic, ["1"] * 100, ["1"] * 100)
+    stream = Stream(topic, CsvDecoder(1, label="key"), servers, mini_dataset=50, stream_timeout=0)
+    with pytest.raises(TopicError, match="was deleted and created again"):
+        learn(tmp_path, stream, build, train, seed=1)
+    with pytest.raises(TopicError, match="the topic is not the one in the manifest"):
+        learn(tmp_path, stream, build, train, seed=1)
+    assert seen == [1.0] * 50
+
+
+@pytest.mark.parametrize("when", ["predicting", "restarting"])
+def test_an_exactly_once_worker_keeps_to_its_topic(servers, make_topic, group, admin, when):
+    """Neither predictions nor offsets of the earlier topic are committed after it is gone."""
+    topic, predictions = make_topic(), make_topic()
+    write(servers, topic, ["1"] * 100)
+    happened = threading.Event()
+
+    def predict(features):
+        if not happened.is_set():
+            happened.set()
+            again(admin, servers, topic, ["2"] * 300)
+            if when == "restarting":
+                raise TimeoutError
+        return features[:, 0]
+
+    job = InferenceJob(predict, CsvDecoder(1), [topic], predictions, group)
+    with pytest.raises((TfkafkaError, TimeoutError)) as raised:
+        ExactlyOnceInference(job, servers).run()
+    if when == "predicting":
+        assert isinstance(raised.value, TopicError)
+    assert not read_predictions(servers, predictions)
+    assert not any(row.committed for row in admin.describe_group(group))
+    assert ExactlyOnceInference(job, servers).run().used == 300
+
+
+def test_another_cluster_at_the_same_address(direct, kafka_factory, group, tmp_path_factory):
+    """A port that another broker has taken meanwhile, with a topic of the same name."""
+    broker = kafka_factory(progress=False)
+    servers = broker.bootstrap_servers
+    Admin(servers).create_topic(group)
+    write(servers, group, OLD)
+    dataset = KafkaDataset(group, servers=servers)
+    broker.stop()
+    port = int(servers.rpartition(":")[2])
+    other = kafka_factory(port=port, progress=False)
+    wait_for(lambda: Admin(servers).topics() == [], "the other broker", DEADLINE_S)
+    Admin(servers).create_topic(group)
+    write(servers, group, NEW)
+    with pytest.raises(tf.errors.OpError):
+        values(dataset)
+    assert isinstance(dataset.error, TopicError)
+    other.stop()
