@@ -20,7 +20,7 @@ from tests.tutorial import SusyTopic, split, write
 from tfkafka import Admin
 from tfkafka.testing.brokers import compose, embedded
 from tfkafka.testing.brokers.base import Broker
-from tfkafka.testing.brokers.embedded import EmbeddedCluster
+from tfkafka.testing.brokers.embedded import EmbeddedBroker, EmbeddedCluster, Security
 from tfkafka.testing.brokers.external import ExternalBroker
 from tfkafka.testing.brokers.processes import free_ports
 
@@ -104,6 +104,14 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
     folder = tmp_path_factory.mktemp("cluster")
     with embedded.start_cluster(folder, stacks.DEFAULT.version, progress=False) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(kafka_factory: Callable[..., EmbeddedBroker]) -> EmbeddedBroker:
+    """TLS, passwords of alice and bob, who have no rights; whatever --kafka says."""
+    users = {"alice": "Pa55word-alice", "bob": "Pa55word-bob"}
+    security = Security(("SCRAM-SHA-512", "PLAIN"), "server", users, acls=True)
+    return kafka_factory(stacks.DEFAULT.version, security=security, progress=False)
 
 
 @pytest.fixture(scope="session")

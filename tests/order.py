@@ -28,6 +28,7 @@ KEPT_TOGETHER = (
     "tests/integration/test_compose.py",
     "tests/integration/test_scripts.py",
     "tests/integration/test_scripts_bad_input.py",
+    "tests/integration/test_secured_brokers.py",
     "tests/integration/test_tfio_defects.py",
     "tests/integration/tfkafka/test_defects_cured.py",
     "tests/unit",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import ClusterMetadata
+    from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 
 class Broker(ABC):
@@ -62,20 +64,31 @@ class Replicas:
     in_sync: frozenset[int]
 
 
-def answers_metadata(bootstrap_servers: str, timeout_s: float) -> bool:
-    """Return whether a broker at this address answers with metadata that has a live broker."""
-    return len(live_brokers(bootstrap_servers, timeout_s)) > 0
+def answers_metadata(
+    bootstrap_servers: str,
+    timeout_s: float,
+    configuration: Mapping[str, object] = MappingProxyType({}),
+) -> bool:
+    """Return whether a broker at this address answers with metadata that has a live broker.
+
+    `configuration` has further settings of the client.
+    """
+    return len(live_brokers(bootstrap_servers, timeout_s, configuration)) > 0
 
 
-def live_brokers(bootstrap_servers: str, timeout_s: float) -> set[int]:
+def live_brokers(
+    bootstrap_servers: str,
+    timeout_s: float,
+    configuration: Mapping[str, object] = MappingProxyType({}),
+) -> set[int]:
     """Return the ids of the live brokers of a cluster; none where nobody answers."""
-    metadata = _metadata(bootstrap_servers, timeout_s)
+    metadata = _metadata(bootstrap_servers, timeout_s, configuration)
     return set(metadata.brokers) if metadata else set()
 
 
 def replicas(bootstrap_servers: str, timeout_s: float) -> dict[tuple[str, int], Replicas] | None:
     """Return where each partition of each topic is, or None where nobody answers."""
-    metadata = _metadata(bootstrap_servers, timeout_s)
+    metadata = _metadata(bootstrap_servers, timeout_s, {})
     if metadata is None:
         return None
     return {
@@ -85,17 +98,24 @@ def replicas(bootstrap_servers: str, timeout_s: float) -> dict[tuple[str, int], 
     }
 
 
-def _metadata(bootstrap_servers: str, timeout_s: float) -> ClusterMetadata | None:
-    from confluent_kafka import KafkaException
+def admin_client(
+    bootstrap_servers: str, configuration: Mapping[str, object] = MappingProxyType({})
+) -> AdminClient:
+    """Return a client that logs nothing: while a broker starts, connections are refused."""
     from confluent_kafka.admin import AdminClient
 
-    # librdkafka logs each refused connection, which is normal while a broker starts.
-    client = AdminClient(
-        {"bootstrap.servers": bootstrap_servers, "log_level": 0, "log.connection.close": False},
-        logger=_silent_logger(),
-    )
+    settings: dict[str, Any] = {"log_level": 0, "log.connection.close": False, **configuration}
+    settings["bootstrap.servers"] = bootstrap_servers
+    return AdminClient(settings, logger=_silent_logger())
+
+
+def _metadata(
+    bootstrap_servers: str, timeout_s: float, configuration: Mapping[str, object]
+) -> ClusterMetadata | None:
+    from confluent_kafka import KafkaException
+
     try:
-        return client.list_topics(timeout=timeout_s)
+        return admin_client(bootstrap_servers, configuration).list_topics(timeout=timeout_s)
     except KafkaException:
         return None
 

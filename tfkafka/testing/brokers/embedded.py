@@ -11,10 +11,13 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Unpack
 
+from tfkafka.config import Settings
 from tfkafka.errors import BrokerError
-from tfkafka.testing.brokers import jars
+from tfkafka.testing.brokers import jars, rights
 from tfkafka.testing.brokers.base import Broker
+from tfkafka.testing.brokers.certificates import CertificateAuthority
 from tfkafka.testing.brokers.cluster import EmbeddedCluster
 from tfkafka.testing.brokers.folder import BrokerFolder, State
 from tfkafka.testing.brokers.launch import (
@@ -23,10 +26,13 @@ from tfkafka.testing.brokers.launch import (
     launch,
     launch_on_free_ports,
 )
+from tfkafka.testing.brokers.listener import SecuredListener
 from tfkafka.testing.brokers.processes import free_ports, port_is_free
+from tfkafka.testing.brokers.rights import On
+from tfkafka.testing.brokers.security import Security
 from tfkafka.testing.brokers.settings import HOST, Ports, cluster_properties, write_settings
 
-__all__ = ["EmbeddedBroker", "EmbeddedCluster", "attach", "start", "start_cluster"]
+__all__ = ["EmbeddedBroker", "EmbeddedCluster", "Security", "attach", "start", "start_cluster"]
 
 # Tests use clusters for faults, with few records at a time.
 CLUSTER_HEAP_MB = 300
@@ -35,11 +41,12 @@ CLUSTER_HEAP_MB = 300
 class EmbeddedBroker(Broker):
     """Apache Kafka in one Java process (two with ZooKeeper) on 127.0.0.1; see `start`."""
 
-    def __init__(self, node: Node, state: State):
+    def __init__(self, node: Node, state: State, secured: SecuredListener | None = None):
         self.folder = node.home
         self.state: State = state
         self.bootstrap_servers: str = state.address
         self._node = node
+        self._secured = secured
 
     @property
     def version(self) -> str:
@@ -65,6 +72,56 @@ class EmbeddedBroker(Broker):
         self.state.end_processes()
         self.folder.forget_state()
 
+    @property
+    def secured_servers(self) -> str:
+        """The address of the listener with security, `HOST:PORT`; see `Security`."""
+        self._with_security()
+        return f"{HOST}:{self.state.ports.secured}"
+
+    def client_configuration(self, user: str, mechanism: str | None = None) -> Settings:
+        """Return librdkafka's settings with which a user can use `secured_servers`.
+
+        With tls="mutual" they name a certificate of this user, which is issued now.
+
+        Args:
+            user: one of `Security.users`; without mechanisms any name.
+            mechanism: one of `Security.mechanisms`; None where there are none.
+
+        Raises:
+            BrokerError: the broker has no such user or mechanism, or no security.
+        """
+        return self._with_security().client_settings(user, mechanism)
+
+    def grant(self, user: str, operation: str, **on: Unpack[On]) -> None:
+        """Grant a right on one topic, group or transactional id, or on the cluster.
+
+        Args:
+            operation: as Kafka names it: `"READ"`, `"WRITE"`, `"DESCRIBE"`, `"ALL"`, ...
+            on: one of `topic`, `group` and `transactional_id` with its name, `"*"` for each one, or
+                `cluster=True`; with `prefix=True` all whose names begin like this.
+
+        Raises:
+            BrokerError: the operation is unknown, or none or several things are named.
+        """
+        self._with_security()
+        rights.grant(self.bootstrap_servers, rights.right(user, operation, **on))
+
+    def revoke(self, user: str, operation: str, **on: Unpack[On]) -> None:
+        """Revoke a right that was granted with the same arguments.
+
+        Raises BrokerError where it was not.
+        """
+        self._with_security()
+        rights.revoke(self.bootstrap_servers, rights.right(user, operation, **on))
+
+    def _with_security(self) -> SecuredListener:
+        if self._secured is None:
+            raise BrokerError(
+                f"the broker at {self.bootstrap_servers} knows of no security: "
+                f"start it with security=Security(...)"
+            )
+        return self._secured
+
 
 def start(
     folder: str | os.PathLike[str],
@@ -72,6 +129,7 @@ def start(
     port: int | None = None,
     zookeeper_port: int | None = None,
     *,
+    security: Security | None = None,
     die_with_parent: bool = True,
     progress: bool = True,
 ) -> EmbeddedBroker:
@@ -82,6 +140,7 @@ def start(
         version: one of `jars.known_versions()`.
         port: the broker's port; None: a free one.
         zookeeper_port: the port of ZooKeeper or, with KRaft, of the controller; None: a free one.
+        security: a second listener, with TLS, passwords and rights (from 3.9.2 on); None: none.
         die_with_parent: True: the broker ends with the thread that called this (Linux), however
             that ends; False: it runs until `stop()`, which a later process may call.
         progress: whether to show a progress bar while jars are downloaded, which happens once.
@@ -91,6 +150,8 @@ def start(
             version, a jar cannot be downloaded, or the broker does not start.
     """
     lock = jars.read_lock(version)
+    if security:
+        _refuse_zookeeper(lock, "security")
     home = BrokerFolder(_usable(folder))
     with home.exclusive():
         _refuse_second_start(home)
@@ -99,15 +160,25 @@ def start(
         _refuse_taken(port, "--port")
         _refuse_taken(zookeeper_port, "--zookeeper-port")
 
+        listener = _listener(home, security)
+
         def choose() -> list[Node]:
-            free = free_ports(2)
-            ports = Ports(port or free[0], zookeeper_port or free[1])
-            write_settings(home.config, home.data, lock, ports)
+            free = free_ports(3)
+            ports = Ports(port or free[0], zookeeper_port or free[1], free[2] if listener else None)
+            own = listener.broker_properties(ports) if listener else {}
+            write_settings(home.config, home.data, lock, ports, own)
             return [Node(home, lock, ports, die_with_parent)]
 
-        attempts = 1 if port and zookeeper_port else STARTS_ON_FREE_PORTS
+        attempts = 1 if port and zookeeper_port and not listener else STARTS_ON_FREE_PORTS
         [node], [state] = launch_on_free_ports(choose, attempts)
-    return EmbeddedBroker(node, state)
+    broker = EmbeddedBroker(node, state, listener)
+    try:
+        if listener:
+            listener.store_passwords(broker.bootstrap_servers, node.ports)
+    except BaseException:
+        broker.stop()
+        raise
+    return broker
 
 
 def start_cluster(
@@ -169,6 +240,8 @@ def start_cluster(
 def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
     """Return the broker that runs in `folder`, or None where none was started or it was stopped.
 
+    It knows nothing of its `security`, but keeps it.
+
     Raises BrokerError where it has died without being stopped.
     """
     home = BrokerFolder(Path(folder).resolve())
@@ -182,6 +255,12 @@ def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
         )
     node = Node(home, jars.read_lock(state.version), state.ports, die_with_parent=False)
     return EmbeddedBroker(node, state)
+
+
+def _listener(home: BrokerFolder, security: Security | None) -> SecuredListener | None:
+    if security is None:
+        return None
+    return SecuredListener(security, CertificateAuthority(home.path / "certificates"))
 
 
 def _usable(folder: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,128 @@
+"""The listener with security of an embedded broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from tfkafka._util.waiting import wait_for
+from tfkafka.config import Settings
+from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers import rights
+from tfkafka.testing.brokers.base import answers_metadata
+from tfkafka.testing.brokers.certificates import CertificateAuthority
+from tfkafka.testing.brokers.security import Security, refuse_odd_name
+from tfkafka.testing.brokers.settings import HOST, Ports
+
+NAME = "SECURED"
+LOGIN_DEADLINE_S = 30.0
+_KAFKA = "org.apache.kafka.common.security"
+
+
+@dataclass(frozen=True)
+class SecuredListener:
+    """What a broker and its clients need for a listener with security."""
+
+    security: Security
+    authority: CertificateAuthority
+
+    def broker_properties(self, ports: Ports) -> dict[str, object]:
+        """Return the broker's settings for this listener, beside the two that it has anyway."""
+        plain = f"PLAINTEXT://{HOST}:{ports.broker}"
+        controller = f"CONTROLLER://{HOST}:{ports.metadata}"
+        secured = f"{NAME}://{HOST}:{ports.secured}"
+        protocols = f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,{NAME}:{self.security.protocol}"
+        of_listener = {**self._tls_properties(), **self._sasl_properties()}
+        return {
+            "listeners": f"{plain},{secured},{controller}",
+            "advertised.listeners": f"{plain},{secured}",
+            "listener.security.protocol.map": protocols,
+            **{f"listener.name.{NAME.lower()}.{name}": of_listener[name] for name in of_listener},
+            # The user of a certificate is its common name.
+            "ssl.principal.mapping.rules": "RULE:^CN=([^,]*).*$/$1/",
+            **(_RIGHTS if self.security.acls else {}),
+        }
+
+    def client_settings(self, user: str, mechanism: str | None) -> Settings:
+        """Return librdkafka's settings with which a user can use the listener."""
+        settings = Settings({"security.protocol": self.security.protocol})
+        if self.security.tls:
+            settings["ssl.ca.location"] = str(self.authority.certificate)
+        if self.security.tls == "mutual":
+            refuse_odd_name(user)
+            settings.update(self.authority.client_settings(user))
+        if self.security.mechanisms or mechanism is not None:
+            settings.update(self._login(user, mechanism))
+        return settings
+
+    def store_passwords(self, plain_servers: str, ports: Ports) -> None:
+        """Let the cluster keep the passwords of SCRAM, and wait until it accepts them."""
+        users = self.security.users
+        # Those of PLAIN are among the broker's settings.
+        for mechanism in [each for each in self.security.mechanisms if each != "PLAIN"]:
+            rights.store_passwords(plain_servers, mechanism, users)
+            for user in users:
+                wait_for(
+                    partial(self._lets_in, ports, user, mechanism),
+                    f"the broker to accept the password of {user}",
+                    LOGIN_DEADLINE_S,
+                    BrokerError,
+                )
+
+    def _lets_in(self, ports: Ports, user: str, mechanism: str) -> bool:
+        # Whatever the flaw of the certificate: only the password is tried here.
+        trusting = {"enable.ssl.certificate.verification": False} if self.security.tls else {}
+        settings = Settings({**self.client_settings(user, mechanism), **trusting})
+        return answers_metadata(f"{HOST}:{ports.secured}", 1.0, settings)
+
+    def _login(self, user: str, mechanism: str | None) -> dict[str, object]:
+        offered = self.security.mechanisms
+        if mechanism not in offered:
+            known = ", ".join(offered) or "no mechanism of SASL"
+            raise BrokerError(f"the broker offers {known}, not {mechanism!r}")
+        if user not in self.security.users:
+            known = ", ".join(self.security.users)
+            raise BrokerError(f"the broker has no user {user!r}, but {known}")
+        return {
+            "sasl.mechanism": mechanism,
+            "sasl.username": user,
+            "sasl.password": self.security.users[user],
+        }
+
+    def _tls_properties(self) -> dict[str, object]:
+        if not self.security.tls:
+            return {}
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": self.authority.issue_for_broker(self.security.certificate),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self.authority.certificate,
+            "ssl.client.auth": "required" if self.security.tls == "mutual" else "none",
+        }
+
+    def _sasl_properties(self) -> dict[str, object]:
+        if not self.security.mechanisms:
+            return {}
+        enabled: dict[str, object] = {"sasl.enabled.mechanisms": ",".join(self.security.mechanisms)}
+        return enabled | {
+            f"{mechanism.lower()}.sasl.jaas.config": self._jaas(mechanism)
+            for mechanism in self.security.mechanisms
+        }
+
+    def _jaas(self, mechanism: str) -> str:
+        if mechanism != "PLAIN":
+            return f"{_KAFKA}.scram.ScramLoginModule required;"
+        users = self.security.users.items()
+        options = (f" user_{user}={_quoted(password)}" for user, password in users)
+        return f"{_KAFKA}.plain.PlainLoginModule required{''.join(options)};"
+
+
+_RIGHTS: dict[str, object] = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    # Whoever uses the listener without security.
+    "super.users": "User:ANONYMOUS",
+}
+
+
+def _quoted(password: str) -> str:
+    return '"' + password.replace("\\", "\\\\").replace('"', '\\"') + '"'
