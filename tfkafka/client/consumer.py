@@ -140,11 +140,6 @@ class Consumer:
         self.leave_out(positions)
         self.start_more_at(positions)
 
-    def seek(self, source: TopicPartition, offset: int) -> None:
-        """Continue an assigned partition at another offset."""
-        with self._explained():
-            self._consumer.seek(confluent_kafka.TopicPartition(*source, offset))
-
     def leave_out(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop reading these partitions."""
         with self._explained():

@@ -116,8 +116,7 @@ class GroupConsumer:
         """
         self._lost_in_poll = set()
         polled = self.consumer.poll(timeout_s, at_most)
-        for source, offset in self.mine(polled.missing).items():
-            self._continue_after(source, offset)
+        self._continue_after(polled)
         chunk, ends = polled.chunk, dict(polled.ends)
         if dropped := set(self._lost_in_poll):
             # It is unknown which records are from before the loss, and which from after it.
@@ -264,13 +263,17 @@ class GroupConsumer:
                 self._is_assigned = False
         self._after_loss(partitions)
 
-    def _continue_after(self, source: TopicPartition, offset: int) -> None:
+    def _continue_after(self, polled: Polled) -> None:
         """Continue where records are gone. Raises OffsetError where that is not wanted."""
-        self.guard.confirm([source.topic])
-        ends = self._ends([source], {source: offset})
-        start = existing(source, offset, ends, self._reset)
-        self.missing += start.missing
-        self.consumer.seek(source, start.offset)
+        missing = self.mine(polled.missing)
+        if not missing:
+            return
+        self.guard.confirm({source.topic for source in missing})
+        ends = self._ends(missing, missing)
+        starts = {s: existing(s, offset, ends, self._reset) for s, offset in missing.items()}
+        self.missing += sum(start.missing for start in starts.values())
+        others = self.reached() | self.mine(polled.chunk.next_offsets)
+        self._start_again(others | {source: start.offset for source, start in starts.items()})
 
     def _read_again(self, partitions: list[TopicPartition]) -> None:
         """Continue at the committed offsets, or where this member began."""
@@ -281,11 +284,14 @@ class GroupConsumer:
             for source, offset in positions.items():
                 goal = self._progress[source].goal
                 self._progress[source] = _Progress(self._generation, goal, offset)
+        self._start_again(positions)
+
+    def _start_again(self, positions: Positions) -> None:
         if self._is_cooperative:
             self.consumer.start_again_at(positions)
         else:
             self.consumer.start_at(positions)
-        self._paused -= set(partitions)
+        self._paused -= set(positions)
 
     def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         deadline = time.monotonic() + self._patience_s
