@@ -31,6 +31,34 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "another topic of the same name not noticed",
+        "client/identity.py",
+        "elif found.identity != expected:",
+        "elif found.identity == '':",
+        "tests/unit/client/test_identity.py",
+    ),
+    Mutation(
+        "new partition begins where a new group would",
+        "reading/starts.py",
+        'if is_known or reset.new_group == "earliest":',
+        'if reset.new_group == "earliest":',
+        "tests/unit/reading/test_group.py",
+    ),
+    Mutation(
+        "offset that is gone not noticed",
+        "reading/starts.py",
+        "if first <= offset <= end:",
+        "if offset >= 0:",
+        "tests/unit/reading/test_group.py",
+    ),
+    Mutation(
+        "commit sent before its topic is confirmed",
+        "reading/commits.py",
+        "while self._held and self._held[0].check.done():",
+        "while self._held:",
+        "tests/unit/reading/test_commits.py",
+    ),
+    Mutation(
         "generation check dropped",
         "reading/group.py",
         "or self._progress[source].generation > chunk.generation",
