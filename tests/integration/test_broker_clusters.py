@@ -6,10 +6,12 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import tensorflow as tf
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.integration.broker_child import STARTED, java_of, spawn
-from tfkafka import Admin, write
-from tfkafka.errors import BrokerError
+from tfkafka import Admin, KafkaGroupDataset, write
+from tfkafka.errors import BrokerError, OffsetError
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded, launch
 from tfkafka.testing.brokers.base import answers_metadata
@@ -78,6 +80,35 @@ def test_all_brokers_come_back_together(kafka_cluster, replicated):
     kafka_cluster.restart(0, 1, 2)
     kafka_cluster.wait_until_in_sync()
     assert Admin(servers).record_count(replicated) == 1
+
+
+def test_a_log_that_an_unclean_election_truncated_is_an_error(kafka_cluster, replicated, group):
+    """The leader dies with records that its only follower, dead until then, never had.
+
+    The new leader has written as many others: once they are there, only the leader's epoch shows it.
+    """
+    servers, topic = kafka_cluster.bootstrap_servers, f"{group}-unclean"
+    unclean = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
+    client = AdminClient({"bootstrap.servers": servers})
+    new = NewTopic(topic, 1, replica_assignment=[[0, 1]], config=unclean)
+    client.create_topics([new])[topic].result(30)
+    assert kafka_cluster.leader(topic, 0) == 0
+    some = {"acks": "1", "enable.idempotence": False}
+    write(servers, topic, ["on both"] * 100, configuration=ALL)
+    kafka_cluster.kill(1)
+    wait_for(lambda: kafka_cluster.in_sync(topic, 0) == {0}, "the loss to be seen", 60)
+    write(servers, topic, ["on one"] * 50, configuration=some)
+    earliest = {"auto.offset.reset": "earliest"}
+    stream = KafkaGroupDataset(topic, group, servers, -1, earliest, batch_size=150)
+    batches = iter(stream)
+    assert len(next(batches)[0]) == 150
+    kafka_cluster.kill(0)
+    kafka_cluster.restart(1)
+    wait_for(lambda: kafka_cluster.leader(topic, 0) == 1, "the other leader", 60)
+    write(servers, topic, ["instead"] * 100, configuration=some)
+    with pytest.raises(tf.errors.OpError, match="OffsetError: topic"):
+        next(batches)
+    assert isinstance(stream.error, OffsetError)
 
 
 def test_each_broker_has_a_log_and_little_memory(kafka_cluster):

@@ -15,7 +15,7 @@ from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import deleted_topic, is_deleted
 from tfkafka.client.fill import Event, PythonFiller
-from tfkafka.errors import CommitError, ReadError, TopicError
+from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
 __all__ = [
     "OFFSET_BEGINNING",
@@ -296,16 +296,21 @@ class Consumer:
         if code in codes.TRANSIENT:
             self._reason = reason
             return
-        if code in codes.MISSING:
+        if code == KafkaError._LOG_TRUNCATION:
+            reason = (
+                f"records that were read are gone, because a broker without them became the "
+                f"leader ({reason})"
+            )
+        elif code in codes.MISSING:
             reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.
         topic, partition = event.source or (None, None)
         where = str(event.source or f"topic {self._names()}")
         if event.offset is not None:
             where += f", offset {event.offset}"
-        raise ReadError(
-            f"{where}: {reason}", topic=topic, partition=partition, offset=event.offset
-        ) from KafkaException(event.error)
+        kind = OffsetError if code in codes.OUT_OF_RANGE else ReadError
+        error = kind(f"{where}: {reason}", topic=topic, partition=partition, offset=event.offset)
+        raise error from KafkaException(event.error)
 
     def _note(self, error: KafkaError) -> None:
         self._reason = error.str()

@@ -14,7 +14,7 @@ from tfkafka.client import codes, consumer
 from tfkafka.client.consumer import OFFSET_BEGINNING, Consumer, is_fenced
 from tfkafka.client.fill import Event, Filled
 from tfkafka.config import Limits
-from tfkafka.errors import CommitError, ReadError, TopicError
+from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
 MINE = TopicPartition("t", 3)
 OTHER = {KafkaError._FAIL, KafkaError.INVALID_MSG, KafkaError.UNKNOWN}
@@ -121,6 +121,16 @@ def test_a_partition_without_the_next_offset_is_reported(make, code):
     filler.filled = [Filled(chunk, event(code, 7).events)]
     polled = reading.poll(0.1)
     assert polled.missing == {MINE: 7} and polled.chunk is chunk and not polled.ends
+
+
+def test_a_log_that_was_truncated_is_an_error_even_where_the_offset_exists_again(make):
+    reading, _, filler = make()
+    truncated = KafkaError(KafkaError._LOG_TRUNCATION, "broker end offset is 100")
+    filler.filled = [Filled(empty(), [Event(truncated, MINE, None)])]
+    with pytest.raises(
+        OffsetError, match=r"^topic t, partition 3: records that were read are gone"
+    ):
+        reading.poll(0.1)
 
 
 def test_an_error_of_no_partition_names_the_topics_that_are_read(make):
