@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,10 +26,17 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class Fault:
-    """The reason why the record at `index` of a chunk could not be decoded."""
+    """The reason why the record at `index` of a chunk could not be decoded.
+
+    Attributes:
+        index: the index.
+        reason: the reason, with the value that is wrong.
+        kind: the reason without that value: faults of one kind are counted together; "": `reason`.
+    """
 
     index: int
     reason: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,3 +68,15 @@ class Decoder(Protocol):
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
+
+
+def only_finite(decoder: Decoder) -> Decoder:
+    """Return the decoder, with `finite=True` where it has this field and leaves it open with None.
+
+    One value that is not finite spoils a model forever, or a prediction. Decoders without such a
+    field are returned as they are.
+    """
+    if is_dataclass(decoder) and getattr(decoder, "finite", False) is None:
+        made: Decoder = replace(decoder, finite=True)
+        return made
+    return decoder

@@ -2,13 +2,16 @@
 
 polars parses a whole chunk as one CSV text. It rounds to the nearest float32, as
 `tf.io.decode_csv` does: the results are equal bit by bit, except for numbers closer to 0 than
-1.2e-38, which TensorFlow reads as 0.
+1.2e-38, which TensorFlow reads as 0. Rows with quotes or blanks are rewritten without them first,
+but only where polars has refused a chunk as it is. What `tf.io.decode_csv` accepts is accepted,
+except for hexadecimal numbers.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,15 +24,25 @@ from tfkafka.decoding.base import ArraySpec, Decoded, Fault
 
 QUOTED_LENGTH = 40
 FLOAT32 = np.dtype(np.float32)
+_LINE_ENDS, _BLANKS = b"\r\n", b" \t\v\f"
+_TO_TIDY = re.compile(rb'["\s]')
+# A quoted field has no comma and no quote inside: it is a number. TensorFlow ignores line ends
+# before a quote, and refuses blanks there.
+_QUOTED = re.compile(rb'(\A|,)[\r\n]*"([^",]*)"(?=,|\Z)')
 
 
 @dataclass(frozen=True)
 class CsvDecoder:
-    """A decoder for values of `columns` comma-separated decimal numbers, without quotes.
+    """A decoder for values of `columns` comma-separated decimal numbers.
+
+    Numbers may be in double quotes, with blanks around them, and a line end may follow the last.
 
     Args:
         columns: the number of columns in each value.
         label: "key" takes the label from the record's key, a number as text; None: no label.
+        finite: True: a record with nan, inf or a number too large for float32 cannot be decoded;
+            False: it is decoded; None: `tfkafka.online` and `tfkafka.exactly_once` take it as True,
+            datasets as False.
 
     Example:
         dataset = tfkafka.KafkaDataset(
@@ -41,6 +54,7 @@ class CsvDecoder:
 
     columns: int
     label: Literal["key"] | None = None
+    finite: bool | None = None
 
     def __post_init__(self) -> None:
         if self.columns < 1:
@@ -56,21 +70,34 @@ class CsvDecoder:
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
-        values = chunk.values.entries
-        features, bad = parse_rows(values, self.columns)
-        reasons = {index: explain(values[index], self.columns) for index in bad}
+        features, faults = self._parsed(chunk.values.entries, self.columns)
         arrays: tuple[NDArray[np.float32], ...] = (features,)
         if self.label is not None:
-            keys = chunk.keys.entries
-            labels, bad_keys = parse_rows(keys, 1)
-            for index in bad_keys:
-                reasons.setdefault(index, f"label: {explain(keys[index], 1)}")
+            labels, label_faults = self._parsed(chunk.keys.entries, 1, "label: ")
             arrays += (labels[:, 0],)
-        if not reasons:
+            faults = label_faults | faults
+        if not faults:
             return Decoded(arrays, np.arange(len(chunk)))
-        kept = np.delete(np.arange(len(chunk)), sorted(reasons))
-        faults = tuple(Fault(index, reasons[index]) for index in sorted(reasons))
-        return Decoded(tuple(array[kept] for array in arrays), kept, faults)
+        kept = np.delete(np.arange(len(chunk)), sorted(faults))
+        found = tuple(faults[index] for index in sorted(faults))
+        return Decoded(tuple(array[kept] for array in arrays), kept, found)
+
+    def _parsed(
+        self, rows: NDArray[np.object_], columns: int, what: str = ""
+    ) -> tuple[NDArray[np.float32], dict[int, Fault]]:
+        """Return float32 [n, columns], and the faults by the indices of their rows."""
+        matrix, bad = parse_rows(rows, columns)
+        faults = {}
+        for index in bad:
+            reason, field = explain(rows[index], columns)
+            faults[index] = _fault(index, what + reason, field)
+        if self.finite and not (is_finite := np.isfinite(matrix)).all():
+            for index in np.flatnonzero(~is_finite.all(axis=1)).tolist():
+                column = int(np.argmin(is_finite[index]))
+                field = _tidied(rows[index]).split(b",")[column]
+                reason = f"{what}column {column + 1} is not finite as float32"
+                faults[index] = _fault(index, reason, field)
+        return matrix, faults
 
 
 def parse_rows(rows: NDArray[np.object_], columns: int) -> tuple[NDArray[np.float32], list[int]]:
@@ -78,6 +105,12 @@ def parse_rows(rows: NDArray[np.object_], columns: int) -> tuple[NDArray[np.floa
     matrix = _parse(rows, columns)
     if matrix is not None:
         return matrix, []
+    return _parse_each([row if row is None else _tidied(row) for row in rows], columns)
+
+
+def _parse_each(
+    rows: Sequence[bytes | None], columns: int
+) -> tuple[NDArray[np.float32], list[int]]:
     matrix, bad = np.zeros((len(rows), columns), np.float32), []
     # The parser does not report which row it refused: halve until those rows are alone.
     pending = [(0, len(rows))]
@@ -94,21 +127,33 @@ def parse_rows(rows: NDArray[np.object_], columns: int) -> tuple[NDArray[np.floa
     return matrix, sorted(bad)
 
 
-def explain(row: bytes | None, columns: int) -> str:
-    """Return what is wrong with a row that could not be parsed."""
+def explain(row: bytes | None, columns: int) -> tuple[str, bytes]:
+    """Return what is wrong with a row that could not be parsed, and the field that is wrong."""
     if row is None:
-        return "is null"
-    if not row.strip():
-        return "is empty"
-    fields = row.split(b",")
+        return "is null", b""
+    fields = _tidied(row).split(b",")
+    if fields == [b""]:
+        return "is empty", b""
     if len(fields) != columns:
-        return f"has {len(fields)} columns instead of {columns}"
+        return f"has {len(fields)} columns instead of {columns}", b""
     for number, field in enumerate(fields, 1):
-        if not field.strip():
-            return f"column {number} is empty"
+        if not field:
+            return f"column {number} is empty", b""
         if _parse([field], 1) is None:
-            return f"column {number} is not a number: {field[:QUOTED_LENGTH]!r}"
-    return "is not comma-separated numbers"
+            return f"column {number} is not a number", field
+    return "is not comma-separated numbers", b""
+
+
+def _fault(index: int, kind: str, field: bytes) -> Fault:
+    return Fault(index, f"{kind}: {field[:QUOTED_LENGTH]!r}" if field else kind, kind)
+
+
+def _tidied(row: bytes) -> bytes:
+    """Return a row without the quotes, blanks and line ends around its numbers."""
+    if not _TO_TIDY.search(row):
+        return row
+    bare = _QUOTED.sub(lambda found: found[1] + found[2].strip(), row.strip(_LINE_ENDS))
+    return b",".join(field.lstrip(_LINE_ENDS).strip(_BLANKS) for field in bare.split(b","))
 
 
 def _parse(rows: Collection[bytes | None], columns: int) -> NDArray[np.float32] | None:

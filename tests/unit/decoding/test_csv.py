@@ -1,10 +1,13 @@
 """CSV records to float32 matrices."""
 
+import re
+
 import numpy as np
 import pytest
 
 from tests.unit.messages import chunk
-from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.decoding.base import only_finite
+from tfkafka.decoding.csv import CsvDecoder, parse_rows
 
 GOOD = b"1,2.5,-3e2"
 BAD = [
@@ -18,9 +21,17 @@ BAD = [
     (b" ", "is empty"),
     (None, "is null"),
     (b"1,2,3\n4,5,6", "has 5 columns instead of 3"),
-    (b"1,2,3\n", "column 3 is not a number"),
-    (b"\n1,2,3", "column 1 is not a number"),
-    (b'"1",2,3', "column 1 is not a number"),
+    (b"1\n,2,3", "column 1 is not a number"),
+    (b"1,2\n3", "has 2 columns instead of 3"),
+    (b'"1,2",3', "column 1 is not a number: b'\"1'"),
+    (b'"1,2,3"', "column 1 is not a number"),
+    (b'"1""2",2,3', "column 1 is not a number"),
+    (b'1,"2,3', "column 2 is not a number"),
+    (b'1,2"2",3', "column 2 is not a number"),
+    (b' "1",2,3', "column 1 is not a number"),
+    (b'1,"",3', "column 2 is empty"),
+    (b"1, ,3", "column 2 is empty"),
+    (b'"', "has 1 columns instead of 3"),
     (b"1,2,3\x00", "column 3 is not a number"),
     (b"\xff\xfe,2,3", "column 1 is not a number"),
     (b"1;2;3", "has 1 columns instead of 3"),
@@ -41,6 +52,68 @@ def test_features_and_labels():
 def test_without_a_label_keys_do_not_matter():
     decoded = CsvDecoder(3).decode(chunk([GOOD], [b"no number"]))
     assert len(decoded.arrays) == 1 and decoded.faults == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'"1","2.5","-3e2"',
+        b'1,"2.5",-3e2',
+        b'"1"," 2.5\t","-3e2\n"',
+        b"1 ,2.5 ,-3e2 ",
+        b" 1,\t2.5,\v-3e2\f",
+        b"1,2.5,-3e2\n",
+        b"1,2.5,-3e2\r\n",
+        b'"1","2.5","-3e2"\r\n',
+        b"\r\n1,\n2.5,-3e2",
+    ],
+)
+@pytest.mark.parametrize("place", [0, 3])
+def test_quotes_blanks_and_line_ends_do_not_matter(value, place):
+    values = [GOOD, b"1,2", GOOD]
+    values.insert(place, value)
+    decoded = CsvDecoder(3, "key").decode(chunk(values, [b'"1"', b"1 ", b"1\n", b"1"]))
+    assert [fault.reason for fault in decoded.faults] == ["has 2 columns instead of 3"]
+    features, labels = decoded.arrays
+    assert features.tolist() == [[1, 2.5, -300]] * 3 and labels.tolist() == [1] * 3
+
+
+NOT_FINITE = [b"nan", b"NaN", b"inf", b"-inf", b"Infinity", b"1e39", b"-4e38", b'"nan"', b"inf "]
+
+
+@pytest.mark.parametrize("text", NOT_FINITE)
+def test_numbers_that_are_not_finite_are_faults_where_asked_for(text):
+    records = chunk([GOOD, b"1,2," + text, b"1", GOOD], [b"0", b"0", b"0", text])
+    assert [f.index for f in CsvDecoder(3, "key").decode(records).faults] == [2]
+    assert [f.index for f in CsvDecoder(3, "key", finite=False).decode(records).faults] == [2]
+    decoded = CsvDecoder(3, "key", finite=True).decode(records)
+    shown = text.strip(b'" ')
+    assert [(fault.index, fault.reason) for fault in decoded.faults] == [
+        (1, f"column 3 is not finite as float32: {shown!r}"),
+        (2, "has 1 columns instead of 3"),
+        (3, f"label: column 1 is not finite as float32: {shown!r}"),
+    ]
+    assert decoded.kept.tolist() == [0] and np.isfinite(decoded.arrays[0]).all()
+
+
+def test_the_first_column_that_is_not_finite_is_named():
+    decoded = CsvDecoder(3, finite=True).decode(chunk([b"1,nan,inf", b"3.4028235e38,1,1"]))
+    [fault] = decoded.faults
+    assert fault.reason == "column 2 is not finite as float32: b'nan'"
+    assert fault.kind == "column 2 is not finite as float32"
+
+
+def test_only_finite_decides_what_is_left_open():
+    class Own:
+        element_spec = ()
+
+        def decode(self, chunk):
+            raise NotImplementedError
+
+    own = Own()
+    assert only_finite(CsvDecoder(3, "key")) == CsvDecoder(3, "key", finite=True)
+    assert only_finite(CsvDecoder(3, finite=False)) == CsvDecoder(3, finite=False)
+    assert only_finite(own) is own
 
 
 def test_an_empty_chunk():
@@ -101,6 +174,50 @@ def test_equal_bit_by_bit_to_tensorflows_decode_csv():
     assert decoded.faults == ()
     [features] = decoded.arrays
     np.testing.assert_array_equal(features.view(np.uint32), expected.view(np.uint32))
+
+
+def odd_rows(count):
+    """Rows of about two fields, with quotes, blanks and line ends in right and wrong places."""
+    random = np.random.default_rng(11)
+    bits = random.integers(0, 2**32, 50, dtype=np.uint32).view(np.float32)
+    numbers = [f"{number:.9g}".encode() for number in bits]
+    numbers += [b"7", b"-0", b"1e39", b"nan", b"", b"x", b"1 2", b"1_0", b".", b'1"', b"nan(1)"]
+    around = [b""] * 6 + [b" ", b"\t", b"\v", b"\n", b"\r", b" \r\n", b'"', b'""']
+    fields = [
+        b"".join(random.choice(each) for each in (around, numbers, around)) for _ in range(count)
+    ]
+    fields += [b'"' + field + b'"' for field in fields]
+    return [
+        b",".join(random.choice(fields, random.choice([1, 2, 2, 2, 2, 3]))) for _ in range(count)
+    ]
+
+
+def test_what_tensorflow_accepts_is_accepted_with_the_same_bits():
+    tf = pytest.importorskip("tensorflow")
+    rows = [b'"1","2"', b"1 ,2 ", b'" 1 ",2', b"\n1,2", b"1,\n2", b'1,\r"2"', *odd_rows(600)]
+    features, bad = parse_rows(np.array(rows, object), 2)
+    compared = 0
+    for index, row in enumerate(rows):
+        if index not in bad:
+            # Line ends after a number are accepted in addition.
+            row = re.sub(rb"[\r\n]+(?=,|\Z)", b"", row)
+        try:
+            parts = tf.io.decode_csv([row], [tf.constant([], tf.float32)] * 2)
+        except tf.errors.InvalidArgumentError:
+            assert index in bad, row
+            continue
+        if not all(field.strip(b'"\t\r\n\v ') for field in row.split(b",")):
+            # TensorFlow reads a blank field as 0.
+            assert index in bad, row
+            continue
+        assert index not in bad, row
+        expected, found = np.concatenate(parts), features[index].copy()
+        # TensorFlow alone takes subnormal numbers for 0, and keeps the sign of a nan.
+        found[np.abs(found) < np.finfo(np.float32).tiny] *= 0
+        same = (found.view(np.uint32) == expected.view(np.uint32)) | np.isnan(found + expected)
+        assert same.all(), row
+        compared += 1
+    assert compared > 100
 
 
 @pytest.mark.parametrize("arguments", [{"columns": 0}, {"columns": 3, "label": "value"}])
