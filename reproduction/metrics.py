@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from tfkafka.config import Configuration
 from tfkafka.decoding.base import Decoder
+from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once.predictions import checked_predictions
 
 # Keeps log loss finite where a probability is exactly 0 or 1, as Keras does.
@@ -46,7 +47,16 @@ def evaluate(
 
 
 def measure(labels: np.ndarray, probabilities: np.ndarray) -> Evaluation:
-    """Judge probabilities of class 1, float32 [n], by labels, float32 [n], 0 or 1."""
+    """Judge probabilities of class 1, float32 [n], by labels, float32 [n], 0 or 1.
+
+    Raises PredictionsError where a number is not a probability.
+    """
+    wrong = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
+    if len(wrong):
+        raise PredictionsError(
+            f"{len(wrong):,} of {len(probabilities):,} predictions are not between 0 and 1, the "
+            f"first is {wrong[0]}: the model does not predict probabilities"
+        )
     positive = labels > 0.5
     clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
     has_both = positive.any() and not positive.all()

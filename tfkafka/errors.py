@@ -11,7 +11,7 @@ TfkafkaError
 ├── WriteError            a record was not acknowledged
 ├── CommitError           the broker refused a group's offsets
 ├── BadRecordError       a record could not be decoded
-├── PredictionsError      there is not exactly one prediction for each input
+├── PredictionsError      there is not exactly one finite prediction for each input
 ├── ManifestError         a manifest cannot be read, or describes other records
 ├── CheckpointError       a checkpoint could not be saved or read
 └── TransactionError      a transaction failed, and a retry will not help
@@ -80,7 +80,7 @@ class BadRecordError(TfkafkaError):
 
 
 class PredictionsError(TfkafkaError):
-    """There is not exactly one committed prediction for each input."""
+    """There is not exactly one committed, finite prediction for each input."""
 
 
 class ManifestError(TfkafkaError, ValueError):

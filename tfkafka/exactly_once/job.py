@@ -13,7 +13,8 @@ from tfkafka.client.cluster import Cluster
 from tfkafka.client.producer import dead_letters
 from tfkafka.client.transactions import Outgoing
 from tfkafka.decoding.bad_records import Policy, refuse
-from tfkafka.decoding.base import Decoder, Fault
+from tfkafka.decoding.base import Decoder, Fault, only_finite
+from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.predictions import Predict
 
@@ -27,7 +28,8 @@ class InferenceJob:
     Args:
         predict: the model, float32 [n, columns] -> float32 [n]; `keras_predict` returns one for a
             Keras model. It is called in a separate thread.
-        decode: the decoder of the records.
+        decode: the decoder of the records. A `CsvDecoder` that leaves `finite` open refuses values
+            that are not finite.
         topics: the topics to read.
         predictions_topic: the topic to write predictions to.
         group_id: the consumer group that reads.
@@ -88,8 +90,12 @@ class Predicted:
 
 
 def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
-    """Decode a batch and predict. Raises BadRecordError as the job's `on_bad_record` says."""
-    decoded = job.decode.decode(chunk)
+    """Decode a batch and predict.
+
+    Raises BadRecordError as the job's `on_bad_record` says, and PredictionsError where the model
+    predicts a number that is not finite.
+    """
+    decoded = only_finite(job.decode).decode(chunk)
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
     rows = len(kept)
@@ -100,7 +106,20 @@ def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
         raise ValueError(
             f"the model returned {probabilities.shape} for {rows:,} records, must be ({rows},)"
         )
+    _refuse_not_finite(kept, probabilities)
     return Predicted(job, chunk, kept, probabilities, decoded.faults)
+
+
+def _refuse_not_finite(chunk: Chunk, probabilities: NDArray[np.float32]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(probabilities))
+    if len(wrong):
+        where = chunk.position(int(wrong[0]))
+        raise PredictionsError(
+            f"{where}: the model predicts {probabilities[wrong[0]]}, one of {len(wrong):,} "
+            f"predictions that are not finite among {len(probabilities):,}: none of these is "
+            f"written; start again with a model that predicts finite numbers",
+            **where._asdict(),
+        )
 
 
 def refuse_missing_topics(job: InferenceJob, settings: Mapping[str, object]) -> None:

@@ -19,7 +19,7 @@ from tfkafka.chunk import Chunk, Position, TopicPartition
 from tfkafka.client.admin import Admin
 from tfkafka.client.producer import Record
 from tfkafka.config import Limits
-from tfkafka.decoding.base import Decoder
+from tfkafka.decoding.base import Decoder, only_finite
 from tfkafka.decoding.csv import parse_rows
 from tfkafka.errors import PredictionsError
 from tfkafka.reading.ranges import read, resolve
@@ -44,6 +44,10 @@ def keras_predict(model: keras.Model) -> Predict:
 
     It uses one graph for all batch sizes: `model.predict` takes five times as long for 2,000 rows.
 
+    Raises:
+        ValueError: the model has several inputs; its output is not one floating-point number for
+            each record, float [n, 1] or [n]; or its loss says that the numbers are logits.
+
     Example:
         from tfkafka.exactly_once import keras_predict
 
@@ -52,9 +56,43 @@ def keras_predict(model: keras.Model) -> Predict:
     """
     import tensorflow as tf
 
-    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) != 1:
+        raise ValueError(
+            f"keras_predict: model {model.name} has {len(inputs) or 'an unknown number of'} "
+            f"inputs, must have one: give your own function as predict="
+        )
+    if getattr(model, "loss", None) is not None and getattr(model.loss, "from_logits", False):
+        raise ValueError(
+            f"keras_predict: the loss of model {model.name} has from_logits=True, so its output is "
+            f"not a probability: add a sigmoid as the last layer"
+        )
+    shape = tf.TensorSpec((None, *inputs[0].shape[1:]), tf.float32)
     graph = tf.function(lambda rows: model(rows, training=False), input_signature=[shape])
-    return lambda rows: graph(rows).numpy()[:, 0]
+    output = graph.get_concrete_function().structured_outputs
+    if not _is_one_number(output):
+        raise ValueError(
+            f"keras_predict: the output of model {model.name} is {_described(output)}, must be "
+            f"float32 [n, 1] or [n]: give it one output, or give your own function as predict="
+        )
+    return lambda rows: graph(rows).numpy().reshape(-1)
+
+
+def _is_one_number(output: Any) -> bool:
+    """Return whether this output of a graph is one floating-point number for each record."""
+    import tensorflow as tf
+
+    is_tensor = isinstance(output, tf.TensorSpec | tf.Tensor) and output.shape.rank is not None
+    return is_tensor and output.dtype.is_floating and output.shape.as_list() in ([None, 1], [None])
+
+
+def _described(output: Any) -> str:
+    """Return the dtypes and shapes of an output, for an error."""
+    import tensorflow as tf
+
+    parts = tf.nest.flatten(output)
+    text = ", ".join(f"{each.dtype.name} {each.shape}" for each in parts)
+    return text if output is parts[0] else f"{len(parts)} in a {type(output).__name__} ({text})"
 
 
 def records(chunk: Chunk, probabilities: NDArray[np.float32], model: str) -> Iterator[Record]:
@@ -134,8 +172,8 @@ def checked_predictions(
         configuration: librdkafka's settings.
 
     Raises:
-        PredictionsError: predictions are missing, duplicate, or without an input; the message names
-            the first of them.
+        PredictionsError: predictions are missing, duplicate, without an input, or not finite; the
+            message names the first of them.
 
     Example:
         from tfkafka.exactly_once import checked_predictions
@@ -156,15 +194,16 @@ def checked_predictions(
     ends = {r.partition: r.committed for r in rows if r.topic == topic and r.committed is not None}
     predicted = read_predictions(servers, predictions_topic, configuration)
     ends = {partition: 0 for name, partition in predicted if name == topic} | ends
+    decode = only_finite(decode)
     labels, probabilities = [_NONE[1]], [_NONE[1]]
     for partition, end in sorted(ends.items()):
         offsets, truth = _inputs(settings, topic, partition, end, decode)
         found, values = predicted.get(TopicPartition(topic, partition), _NONE)
-        _refuse_wrong(topic, partition, offsets, found, predictions_topic)
+        _refuse(topic, partition, _wrong(offsets, found, values), predictions_topic)
         labels.append(truth)
         probabilities.append(values)
     truth = np.concatenate(labels)
-    is_known = ~np.isnan(truth)
+    is_known = np.isfinite(truth)
     if not is_known.any():
         raise PredictionsError(
             f"group {group_id} has read no record of topic {topic} with a label", topic=topic
@@ -241,19 +280,20 @@ def _sorted(parts: list[ByOffset]) -> ByOffset:
     return offsets[order], values[order]
 
 
-def _refuse_wrong(
-    topic: str,
-    partition: int,
-    expected: NDArray[np.int64],
-    found: NDArray[np.int64],
-    where: str,
-) -> None:
-    """Raise PredictionsError where `found` differs from `expected`, both ascending offsets."""
-    wrong: Mapping[str, NDArray[np.int64]] = {
+def _wrong(
+    expected: NDArray[np.int64], found: NDArray[np.int64], values: NDArray[np.float32]
+) -> Mapping[str, NDArray[np.int64]]:
+    """Return what is wrong, with the offsets of the records; `expected` and `found` ascend."""
+    return {
         "have no prediction": np.setdiff1d(expected, found),
         "have several predictions": np.unique(found[1:][np.diff(found) == 0]),
         "have a prediction without being read": np.setdiff1d(found, expected),
+        "have a prediction that is not finite": found[~np.isfinite(values)],
     }
+
+
+def _refuse(topic: str, partition: int, wrong: Mapping[str, NDArray[np.int64]], where: str) -> None:
+    """Raise PredictionsError where the predictions of a partition are wrong."""
     for what, offsets in wrong.items():
         if len(offsets):
             named = "; ".join(str(Position(topic, partition, o)) for o in offsets[:NAMED_RECORDS])

@@ -113,6 +113,7 @@ class ExactlyOnceInference:
             FencedError: another process with the same worker name has taken over.
             TransactionError: nothing could be committed for `broker_timeout`, or access is refused.
             BadRecordError: see `InferenceJob`; earlier batches are committed.
+            PredictionsError: the model predicts a number that is not finite; likewise.
             OffsetError: records were deleted before they were read.
             TopicError: a topic is missing, or was deleted and created again.
             ReadError: no broker answers within 5 s at the start.

@@ -137,6 +137,37 @@ def test_evaluation_refuses_a_record_without_prediction(place):
         evaluate(servers, source, target, group, DECODER)
 
 
+def test_evaluation_refuses_a_prediction_that_is_not_finite(place):
+    servers, source, target, group = place
+    worker(place).run()
+    write(servers, source, ROWS[:1], KEYS[:1], partition=0)
+    headers = {"tfkafka.topic": source, "tfkafka.partition": "0", "tfkafka.offset": "50"}
+    other = Producer({"bootstrap.servers": servers})
+    other.produce(target, "nan", headers=headers)
+    other.flush(10)
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    consumer.commit(offsets=[TopicPartition(source, 0, 51)], asynchronous=False)
+    consumer.close()
+    named = f"1 records have a prediction that is not finite: topic {source}, partition 0, offset 5"
+    with pytest.raises(PredictionsError, match=named):
+        evaluate(servers, source, target, group, DECODER)
+
+
+@pytest.mark.parametrize(
+    ("value", "predict", "error"),
+    [
+        ("nan,1", first_column, BadRecordError),
+        ("0.5,1", lambda rows: np.where(rows[:, 0] == 0.5, np.nan, 0.5), PredictionsError),
+    ],
+)
+def test_nothing_that_is_not_finite_is_committed(place, value, predict, error):
+    servers, source, target, _ = place
+    write(servers, source, [value], ["1"], partition=1)
+    with pytest.raises(error, match=f"topic {source}, partition .*, offset .*not finite"):
+        worker(place, predict, transaction_records=200).run()
+    assert messages(servers, target, isolation="read_uncommitted") == []
+
+
 def test_a_bad_record_fails_by_name(place):
     servers, source, target, _ = place
     write(servers, source, ["1,2,3"], ["1"], partition=1)

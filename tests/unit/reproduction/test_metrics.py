@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from reproduction.metrics import measure
+from tfkafka.errors import PredictionsError
 
 
 @pytest.mark.parametrize("digits", [7, 1])
@@ -33,3 +34,10 @@ def test_certain_and_wrong_costs_a_finite_loss():
 
 def test_one_class_has_no_auc():
     assert math.isnan(measure(np.ones(3, np.float32), np.full(3, 0.5, np.float32)).auc)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1.5, -0.1, np.inf])
+def test_what_is_no_probability_is_no_class_either(wrong):
+    predictions = np.array([0.5, wrong, 0, 1], np.float32)
+    with pytest.raises(PredictionsError, match=r"^1 of 4 predictions are not between 0 and 1"):
+        measure(np.array([1, 0, 0, 1], np.float32), predictions)
