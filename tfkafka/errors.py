@@ -13,7 +13,7 @@ TfkafkaError
 ├── BadRecordError       a record could not be decoded
 ├── PredictionsError      there is not exactly one finite prediction for each input
 ├── ManifestError         a manifest cannot be read, or describes other records
-├── CheckpointError       a checkpoint could not be saved or read
+├── CheckpointError       a checkpoint could not be saved or read, or is not worth saving
 └── TransactionError      a transaction failed, and a retry will not help
     ├── AbortedError      it was aborted: the producer can begin another
     ├── UnusableError     a client hangs or has failed: new ones are needed
@@ -88,7 +88,10 @@ class ManifestError(TfkafkaError, ValueError):
 
 
 class CheckpointError(TfkafkaError):
-    """A checkpoint could not be saved or read; or its folder is in use, or of another training."""
+    """A checkpoint could not be saved or read, or has weights that are not finite.
+
+    Or its folder is in use, or belongs to another training.
+    """
 
 
 class TransactionError(TfkafkaError):

@@ -26,7 +26,7 @@ from tfkafka.chunk import OffsetRange, concat
 from tfkafka.client.admin import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
 from tfkafka.decoding.bad_records import Counts, Policy
-from tfkafka.decoding.base import Decoder
+from tfkafka.decoding.base import Decoder, only_finite
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
@@ -49,7 +49,8 @@ class Stream:
 
     Args:
         topic: the topic; all its partitions are read from their beginnings.
-        decode: a decoder that returns features (a float32 matrix) and labels.
+        decode: a decoder that returns features (a float32 matrix) and labels. A `CsvDecoder` that
+            leaves `finite` open refuses values that are not finite.
         servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, or else localhost:9092.
         mini_dataset: maximum number of offsets in a mini dataset.
         stream_timeout: ms without a new record after which learning ends; -1: never.
@@ -150,8 +151,9 @@ def learn(
 
     Raises:
         CheckpointError: another process learns in this folder; the folder belongs to another
-            topic, mini_dataset, seed or model; all states are damaged; or the disk is full. What
-            was saved remains valid.
+            topic, mini_dataset, seed or model; all states are damaged; the disk is full; or a mini
+            dataset made weights or optimizer variables that are not finite. What was saved remains
+            valid. In the last case the same call trains on the same mini dataset again.
         TopicError: there is no such topic, or it was created again since the folder was created.
         OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
@@ -204,6 +206,7 @@ class _Learner:
         self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
         self._limits = Limits(broker_timeout=stream.broker_timeout)
+        self._decode = only_finite(stream.decode)
         self._bad_records = bad_records_policy(
             stream.on_bad_record, stream.dead_letter_topic, self._settings
         )
@@ -220,9 +223,12 @@ class _Learner:
         if found is None:
             self._begins = self._ends.begins()
             self.progress.positions = dict(self._begins)
+            self._refuse_not_finite("build made", "")
             self._save()
         else:
             self._restore(*found)
+            state = self._states.path(self.progress.mini_datasets).name
+            self._refuse_not_finite(f"{state} has", ": delete it to use the state before")
 
     def plan(self, is_stopped: Callable[[], bool]) -> list[OffsetRange] | None:
         """Return the ranges of the next mini dataset; None at the end.
@@ -259,6 +265,12 @@ class _Learner:
         if len(features):
             self._train(self._model, features, labels)
         progress.training_s += time.monotonic() - begun
+        last_good = self._states.path(progress.mini_datasets).name
+        self._refuse_not_finite(
+            f"mini dataset {progress.mini_datasets + 1:,} ({'; '.join(map(str, plan))}) made",
+            f": not saved; the last good state is {last_good}. The same call trains on these records "
+            f"again: let train clip gradients or lower the learning rate",
+        )
         progress.mini_datasets += 1
         progress.records += len(features)
         progress.positions |= {each.partition: each.stop for each in plan}
@@ -288,7 +300,7 @@ class _Learner:
         chosen = TopicRanges(self._topic, tuple(self._still_there(plan)))
         chunk = concat(list(read(chosen, self._settings, self._limits, metadata=metadata)))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
-        decoded = self._stream.decode.decode(chunk)
+        decoded = self._decode.decode(chunk)
         self._bad_records.handle(chunk, decoded.faults)
         features, labels = decoded.arrays
         return features, labels
@@ -324,6 +336,16 @@ class _Learner:
         if self._report is not None:
             self._report.send(progress.positions)
 
+    def _refuse_not_finite(self, what: str, advice: str) -> None:
+        """Raise CheckpointError where the model could never learn again."""
+        variables = [*self._model.weights, *self._model.optimizer.variables]
+        wrong = [each for each in variables if not np.isfinite(each.numpy()).all()]
+        if wrong:
+            raise CheckpointError(
+                f"{self._folder}: {what} {len(wrong)} of {len(variables)} weights and optimizer "
+                f"variables not finite, the first is {wrong[0].path}{advice}"
+            )
+
     def _restore(self, number: int, state: Checkpoint) -> None:
         for name, value in self._identity().items():
             if (begun := state.header[name]) != value:
@@ -356,7 +378,7 @@ class _Learner:
             order=None,
             isolation_level=config.isolation_level(self._settings),
             on_bad_record=self._bad_records.policy,
-            decoder=describe_decoder(self._stream.decode),
+            decoder=describe_decoder(self._decode),
             counts=asdict(self._bad_records.counts),
         )
 

@@ -1,0 +1,116 @@
+"""Online learning from records and with models that spoil weights; tests/faults kills it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import isolated
+from tfkafka import CsvDecoder, write
+from tfkafka.errors import BadRecordError, CheckpointError
+from tfkafka.online.checkpoints import Series, load
+
+GOOD = ["1,1"] * 20
+
+
+def test_weights_that_are_not_finite_are_never_saved(kafka, topic, tmp_path):
+    write(kafka.bootstrap_servers, topic, [*GOOD, "3,3", *GOOD], ["1"] * 41)
+    isolated.run(learn_from_what_spoils, kafka.bootstrap_servers, topic, tmp_path)
+
+
+def test_a_record_that_is_not_finite_is_a_bad_one(kafka, topic, tmp_path):
+    write(kafka.bootstrap_servers, topic, [*GOOD, "nan,1", "1,1e39"], ["1"] * 22)
+    write(kafka.bootstrap_servers, topic, ["1,1"], ["inf"])
+    isolated.run(learn_from_nan, kafka.bootstrap_servers, topic, tmp_path)
+
+
+def build():
+    import keras
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="only")])
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+    return model
+
+
+def train(model, features, labels):
+    model.fit(features, labels, verbose=0)
+
+
+def files(folder: Path) -> dict[str, str]:
+    """What is in a folder, apart from the lock."""
+    paths = (path for path in folder.iterdir() if path.name != "lock")
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def learn_from_what_spoils(servers: str, topic: str, folder: Path) -> None:
+    from tfkafka.online import Stream, learn
+
+    stream = Stream(topic, CsvDecoder(2, "key"), servers, mini_dataset=10, stream_timeout=0)
+
+    def spoil(name: str):
+        def train_and_spoil(model, features, labels):
+            train(model, features, labels)
+            if features.max() > 2:
+                variables = [*model.weights, *model.optimizer.variables]
+                [variable] = [each for each in variables if name in each.path]
+                variable.assign(np.full(variable.shape, np.inf))
+
+        return train_and_spoil
+
+    def left_after(name: str, of_train) -> dict[str, str]:
+        named = (
+            rf"mini dataset 3 \(topic {topic}, partition 0, offsets 20:30\) made 1 of 6 .*"
+            rf"not finite, the first is .*{name}.*: not saved; .* is state-0000000002.ckpt"
+        )
+        with pytest.raises(CheckpointError, match=named):
+            learn(folder / name, stream, build, of_train, seed=1, notify=lambda line: None)
+        return files(folder / name)
+
+    for name, path in {"kernel": "only/kernel", "momentum": "bias_momentum"}.items():
+        left = left_after(name, spoil(path))
+        assert {"plan-0000000003.ckpt", "state-0000000002.ckpt", "model.keras"} <= left.keys()
+        assert "state-0000000003.ckpt" not in left
+        # The same plan fails in the same way, and a better `train` continues with it.
+        assert left_after(name, spoil(path)) == left
+        end = learn(folder / name, stream, build, train, seed=1, notify=lambda line: None)
+        assert (end.mini_datasets, end.records) == (5, 41)
+    for path in folder.glob("*/state-*"):
+        arrays = load(path).arrays.values()
+        assert all(np.isfinite(each).all() for each in arrays)
+
+
+def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
+    from tfkafka import KafkaDataset
+    from tfkafka.online import Stream, learn
+
+    def run(name: str, finite: bool | None, policy: str):
+        stream = Stream(
+            topic,
+            CsvDecoder(2, "key", finite=finite),
+            servers,
+            mini_dataset=1000,
+            stream_timeout=0,
+            on_bad_record=policy,
+        )
+        return learn(folder / name, stream, build, train, seed=1, notify=lambda line: None)
+
+    with pytest.raises(BadRecordError, match=r"offset 20: column 1 is not finite.*b'nan'"):
+        run("error", None, "error")
+    assert run("skip", None, "skip").records == 20
+    with pytest.raises(CheckpointError, match=r"mini dataset 1 .*state-0000000000.ckpt"):
+        run("taken", False, "error")
+    assert Series(folder / "taken", "state").numbers() == [0]
+    again = KafkaDataset.from_manifest(folder / "skip" / "model.manifest.json", servers=servers)
+    assert len(list(again)) == 20
+
+    def build_spoiled():
+        model = build()
+        model.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
+        return model
+
+    stream = Stream(topic, CsvDecoder(2, "key"), servers, stream_timeout=0)
+    with pytest.raises(CheckpointError, match=r"build made .*kernel"):
+        learn(folder / "built", stream, build_spoiled, train, seed=1)
