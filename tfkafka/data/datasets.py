@@ -22,7 +22,7 @@ from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
 from tfkafka.reading.prefetch import Prepared, read_ahead
-from tfkafka.reading.progress import Place, ReadLog
+from tfkafka.reading.progress import Place, ReadLog, Total
 from tfkafka.reading.ranges import Bounds, Last, TopicRanges, identify, read, resolve
 
 CHUNKS_AHEAD = 2
@@ -73,6 +73,10 @@ class KafkaDataset(ChunkedDataset):
         Iteration raises `tf.errors.OpError` with topic, partition, offset and reason in its text;
         `error` then has the original exception.
 
+    The number of elements is known once an iteration has reached the end, and for a dataset
+    `from_manifest` whose manifest has counts: `len()` and `cardinality()` then return it. Before
+    that it is unknown, because offsets may have gaps.
+
     Example:
         dataset = tfkafka.KafkaDataset(
             "susy-train",
@@ -118,10 +122,12 @@ class KafkaDataset(ChunkedDataset):
         self._max_records, self._batch_size = max_records, batch_size
         self._has_metadata = metadata or dead_letter_topic is not None
         self._chosen: TopicRanges
-        self.refresh()
         self._begin = Place()
-        self._expected: int | None = None
-        self._log = ReadLog(topic, self._begin)
+        # Of a manifest, and of an earlier iteration.
+        self._saved: Total | None = None
+        self._expected: Total | None
+        self._log: ReadLog
+        self.refresh()
         self._taken = 0
         self._stream = ChunkStream(
             Elements(decode, metadata),
@@ -150,11 +156,29 @@ class KafkaDataset(ChunkedDataset):
             dataset.refresh()
         """
         self._chosen = self._resolve()
+        self._expected = self._saved
+        self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
 
     @property
     def ranges(self) -> list[OffsetRange]:
         """The pinned offsets of each partition."""
         return list(self._chosen.ranges)
+
+    def cardinality(self) -> tf.Tensor:
+        """Return the number of elements, int64 []; -2 (unknown) where it is not known yet.
+
+        Where it is known, Keras ends an epoch without asking for more.
+
+        Example:
+            dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092", batch_size=64)
+            for messages, keys in dataset:
+                pass
+            print(len(dataset), "batches")
+        """
+        elements = None if self._total is None else self._total.elements
+        if elements is None:
+            return super().cardinality()
+        return tf.constant(self._batches(elements), tf.int64)
 
     def chunks(self) -> tf.data.Dataset[Any]:
         """Return a dataset of whole chunks, whose first axis has any length but 0.
@@ -303,10 +327,21 @@ class KafkaDataset(ChunkedDataset):
 
     def _begin_at(self, place: Place, saved: Manifest) -> None:
         self._resolve = lambda: TopicRanges(saved.identity, saved.ranges)
-        self.refresh()
         self._begin, self._stream.skip = place, place.skip
-        self._expected = None if saved.counts is None else saved.counts["read"]
-        self._begin_log()
+        self._saved = None if saved.counts is None else Total.of(saved.counts, place)
+        self.refresh()
+        if self._saved is not None and self._saved.elements is not None:
+            # Datasets that are built on this one then know their number of elements, too.
+            known = tf.data.experimental.assert_cardinality(self._batches(self._saved.elements))
+            super().__init__(self._shaped(whole=False).apply(known))
+
+    @property
+    def _total(self) -> Total | None:
+        """What a whole iteration has; None where none has reached its end."""
+        return self._log.total or self._expected
+
+    def _batches(self, elements: int) -> int:
+        return -(-elements // (self._batch_size or 1))
 
     def __iter__(self) -> Iterator[Any]:
         self._taken = 0
@@ -321,6 +356,7 @@ class KafkaDataset(ChunkedDataset):
         return read_ahead(self._chunks, self._limits.buffer_bytes)
 
     def _begin_log(self) -> ReadLog:
+        self._expected = self._total
         self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
         return self._log
 

@@ -268,8 +268,8 @@ class _Learner:
         last_good = self._states.path(progress.mini_datasets).name
         self._refuse_not_finite(
             f"mini dataset {progress.mini_datasets + 1:,} ({'; '.join(map(str, plan))}) made",
-            f": not saved; the last good state is {last_good}. The same call trains on these records "
-            f"again: let train clip gradients or lower the learning rate",
+            f": not saved; the last good state is {last_good}. The same call trains on these "
+            f"records again: let train clip gradients or lower the learning rate",
         )
         progress.mini_datasets += 1
         progress.records += len(features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -92,7 +93,7 @@ def test_a_manifest_says_what_was_read(kafka, servers, admin, rows):
     assert manifest["isolation_level"] == "read_committed"
     assert manifest["decoder"] == {
         "name": "tfkafka.decoding.csv.CsvDecoder",
-        "arguments": {"columns": 3, "label": "key"},
+        "arguments": {"columns": 3, "label": "key", "finite": None},
     }
     assert manifest["counts"] == {
         "read": 200,
@@ -194,6 +195,56 @@ def test_fit_must_say_how_many_records_it_has_used(servers, rows):
     whole = arrays(dataset)
     assert equal(arrays(KafkaDataset.from_state(states[4])), whole[2 * 5 :])
     assert not arrays(KafkaDataset.from_state(states[-1]))
+
+
+def steps_in_fit(dataset: tf.data.Dataset, epochs: int) -> int:
+    """What the optimizer has counted after these epochs."""
+    model = keras.Sequential([keras.layers.Input([3]), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with warnings.catch_warnings():
+        # Keras does not know the length where tfkafka does not.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        model.fit(dataset, epochs=epochs, verbose=0, shuffle=False)
+    return int(model.optimizer.iterations)
+
+
+def test_the_optimizer_counts_each_step_once_where_the_length_is_known(servers, rows):
+    """939 records in batches of 64 are 15 steps. TensorFlow counts the search for a 16th too."""
+    dataset = decoded(servers, rows)
+    assert dataset.cardinality() == tf.data.UNKNOWN_CARDINALITY
+    with pytest.raises(TypeError):
+        len(dataset)
+    arrays(dataset)
+    assert len(dataset) == 15
+    assert steps_in_fit(dataset, 2) == 30
+    manifest = dataset.manifest()
+    assert manifest["counts"]["used"] == 939
+    again = KafkaDataset.from_manifest(manifest)
+    assert len(again) == 15 and steps_in_fit(again, 3) == 45
+    # Keras has not asked for the end of these, which is known all the same.
+    assert again.manifest()["counts"] == manifest["counts"]
+    built = KafkaDataset.from_manifest({**manifest, "batch_size": None}).shuffle(100).batch(50)
+    assert len(built) == 19 and steps_in_fit(built, 2) == 38
+    dataset.refresh()
+    assert dataset.cardinality() == tf.data.UNKNOWN_CARDINALITY
+    assert dataset.manifest()["counts"] is None
+
+
+def test_offsets_without_a_record_are_not_counted(servers, topic):
+    transaction(servers, topic, ["1"] * 70, "commit")
+    transaction(servers, topic, ["1"] * 10, "abort")
+    dataset = KafkaDataset(topic, servers=servers, batch_size=10)
+    assert sum(map(len, dataset.ranges)) == 82
+    arrays(dataset)
+    assert len(dataset) == len(KafkaDataset.from_manifest(dataset.manifest())) == 7
+
+
+def test_the_rest_of_an_iteration_has_a_length_where_all_records_are_used(servers, topic):
+    numbers(servers, topic, 100)
+    dataset = KafkaDataset(topic, servers=servers, batch_size=10)
+    arrays(dataset)
+    rest = KafkaDataset.from_state(dataset.state(25))
+    assert len(rest) == len(list(rest)) == 8
 
 
 def test_what_was_aborted_is_no_part_of_a_manifest(servers, topic):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.messages import fill, message
 from tests.unit.properties import few
 from tfkafka.chunk import TopicPartition
-from tfkafka.errors import OffsetError
+from tfkafka.errors import ManifestError, OffsetError
 from tfkafka.reading import progress
-from tfkafka.reading.progress import Place, ReadLog
+from tfkafka.reading.progress import Place, ReadLog, Total
 
 
 def delivered(log: ReadLog, chunks: list[list[tuple[int, bool]]]) -> list[tuple[int, int]]:
@@ -66,16 +66,44 @@ def test_a_resumed_iteration_counts_from_its_own_beginning():
 
 
 def test_the_end_is_refused_where_records_are_missing():
-    for expected in (10, 9, None):
-        log = ReadLog("t", Place(read=7), expected)
+    log = ReadLog("t", Place(read=7), Total(10, None))
+    delivered(log, [[(0, True), (0, False)]])
+    with pytest.raises(OffsetError, match=r"topic t: .* had 10 records and have 9 now"):
+        log.end()
+    assert not log.is_whole and log.total is None
+
+
+@pytest.mark.parametrize("expected", [None, Total(9, None), Total(9, 1)])
+def test_the_end_is_whole_where_none_is_missing(expected):
+    log = ReadLog("t", Place(read=7), expected)
+    delivered(log, [[(0, True), (0, False)]])
+    # The end of what is expected is known before it is asked for.
+    assert log.is_whole == (expected is not None)
+    log.end()
+    assert log.is_whole and log.total == Total(9, 1)
+
+
+@pytest.mark.parametrize("elements", [0, 2])
+def test_a_decoder_that_takes_other_records_is_refused(elements):
+    log = ReadLog("t", Place(), Total(2, elements))
+    with pytest.raises(ManifestError, match=rf"topic t: 1 of the 2 .* and {elements} could be bef"):
         delivered(log, [[(0, True), (0, False)]])
-        assert not log.is_whole
-        if expected == 10:
-            with pytest.raises(OffsetError, match=r"topic t: .* had 10 records and have 9 now"):
-                log.end()
-        else:
-            log.end()
-        assert log.is_whole == (expected != 10)
+    with pytest.raises(ManifestError):
+        log.end()
+
+
+@pytest.mark.parametrize(
+    ("used", "begin", "elements"),
+    [
+        (100, Place(), 100),
+        (90, Place(), 90),
+        (90, Place(skip=30), 60),
+        (100, Place(read=50, skip=20), 30),
+        (90, Place(read=50, skip=20), None),
+    ],
+)
+def test_the_total_that_counts_and_a_place_say(used, begin, elements):
+    assert Total.of({"read": 100, "used": used}, begin) == Total(100, elements)
 
 
 def test_a_place_survives_json():
