@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -351,12 +351,31 @@ def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> 
     """Commit for a group after leaving it; Kafka accepts it while the group has no member."""
     if not positions:
         return
-    chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
-    consumer = Consumer(chosen, config.Limits(), {source.topic for source in positions})
+    consumer = _outsider(settings, positions)
     try:
         consumer.commit(positions)
     finally:
         consumer.close()
+
+
+def committed_as_outsider(
+    settings: Mapping[str, object], partitions: Collection[TopicPartition], timeout_s: float
+) -> tuple[dict[TopicPartition, int], str | None]:
+    """Return what `Consumer.committed` does, from any thread.
+
+    `committed` of a consumer that another thread polls can wait forever, whatever its timeout (seen
+    with librdkafka 2.16).
+    """
+    consumer = _outsider(settings, partitions)
+    try:
+        return consumer.committed(partitions, timeout_s)
+    finally:
+        consumer.close()
+
+
+def _outsider(settings: Mapping[str, object], partitions: Iterable[TopicPartition]) -> Consumer:
+    chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
+    return Consumer(chosen, config.Limits(), {source.topic for source in partitions})
 
 
 def _answer(

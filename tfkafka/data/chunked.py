@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
@@ -14,6 +15,8 @@ from tfkafka.chunk import Chunk
 from tfkafka.data.elements import Columns, Elements, Signature
 from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.reading.prefetch import Prepared
+
+_log = logging.getLogger(__name__)
 
 
 class ChunkedDataset(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no types
@@ -61,10 +64,13 @@ class ChunkStream:
     """Turns the chunks of a dataset into columns for TensorFlow, and keeps the error.
 
     Args:
+        name: the topic or the group, for warnings.
         elements: how chunks become elements.
         bad_records: the policy for records that cannot be decoded.
         chunks: begins an iteration.
         begin: makes the notes of an iteration; called before `chunks`.
+        why_empty: says why an iteration that reached its end had no record, and what to do; ""
+            where that was to be expected.
 
     Attributes:
         counts: of the iteration that began last.
@@ -73,16 +79,20 @@ class ChunkStream:
 
     def __init__(
         self,
+        name: str,
         elements: Elements,
         bad_records: BadRecords,
         chunks: Callable[[], Generator[Prepared, None, None]],
         begin: Callable[[], Deliveries] = Unnoted,
+        why_empty: Callable[[], str] = lambda: "there is none at these offsets",
     ):
         self.skip = 0
         self.elements = elements
         self.bad_records = bad_records
         self.error: Exception | None = None
+        self._name = name
         self._chunks = chunks
+        self._why_empty = why_empty
         self._begin = begin
         self.counts = Counts()
 
@@ -109,9 +119,14 @@ class ChunkStream:
                     yield _without_first(skip, columns) if skip else columns
                     skip -= min(skip, len(kept))
             deliveries.end()
+            if not bad_records.counts.read and (reason := self._why_empty()):
+                _log.warning("%s: this iteration had no record: %s", self._name, reason)
         except Exception as error:
             self.error = error
             raise
+        finally:
+            if summary := bad_records.counts.summary():
+                _log.warning("%s: %s", self._name, summary)
 
 
 def _without_first(count: int, columns: Columns) -> Columns:

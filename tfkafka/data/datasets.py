@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
@@ -23,7 +23,15 @@ from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
 from tfkafka.reading.prefetch import Prepared, read_ahead
 from tfkafka.reading.progress import Place, ReadLog, Total
-from tfkafka.reading.ranges import Bounds, Last, TopicRanges, identify, read, resolve
+from tfkafka.reading.ranges import (
+    Bounds,
+    Last,
+    TopicRanges,
+    identify,
+    read,
+    resolve,
+    why_empty,
+)
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed, chunks may be large: they cost less per record.
@@ -130,10 +138,12 @@ class KafkaDataset(ChunkedDataset):
         self.refresh()
         self._taken = 0
         self._stream = ChunkStream(
+            f"topic {topic}",
             Elements(decode, metadata),
             bad_records,
             self._read,
             self._begin_log,
+            self._why_empty,
         )
         super().__init__(self._shaped(whole=False))
 
@@ -355,6 +365,9 @@ class KafkaDataset(ChunkedDataset):
         # The thread that takes a chunk decodes it: records are read and decoded at the same time.
         return read_ahead(self._chunks, self._limits.buffer_bytes)
 
+    def _why_empty(self) -> str:
+        return why_empty(self.ranges, self._begin.next_offsets, self._max_records)
+
     def _begin_log(self) -> ReadLog:
         self._expected = self._total
         self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
@@ -384,7 +397,7 @@ class KafkaDataset(ChunkedDataset):
             metadata=elements.metadata,
             on_bad_record=bad_records.policy,
             decoder=describe_decoder(elements.decode),
-            counts=asdict(self.counts) if self._log.is_whole else None,
+            counts=self.counts.numbers() if self._log.is_whole else None,
         )
 
     def _shaped(self, whole: bool) -> tf.data.Dataset[Any]:

@@ -25,7 +25,7 @@ from tfkafka.decoding.base import Decoder
 from tfkafka.errors import ConfigurationError
 from tfkafka.reading.commits import OffsetTracker
 from tfkafka.reading.dead_letters import bad_records_policy
-from tfkafka.reading.member import GroupMember
+from tfkafka.reading.member import GroupMember, why_empty
 from tfkafka.reading.prefetch import Prepare, Prepared
 from tfkafka.reading.starts import OnMissingOffsets
 
@@ -65,6 +65,16 @@ class Membership:
         self._commit_in_flight = commit_in_flight
         self._metadata, self._prepare, self._on_missing = metadata, prepare, on_missing
         self._member: GroupMember | None = None
+        self._why_empty = ""
+
+    @property
+    def name(self) -> str:
+        """The group and its topics, for warnings."""
+        return f"group {self._settings['group.id']}, topic {', '.join(self.topics)}"
+
+    def why_empty(self) -> str:
+        """Return why the stream that ended last had no record; "" where it was stopped."""
+        return self._why_empty
 
     def chunks(self) -> Generator[Prepared, None, None]:
         """Join the group, yield chunks until the stream ends, and leave.
@@ -84,6 +94,7 @@ class Membership:
                     member.commit(self.tracker.committable(), wait=False)
             if self.auto_commit:
                 member.commit(self.tracker.committable(), wait=True)
+            self._why_empty = self._explain_end(member)
             ended = True
         finally:
             self.has_ended = ended
@@ -101,6 +112,7 @@ class Membership:
                 if self.auto_commit and len(chunk):
                     self.tracker.acknowledge_all()
                     member.commit(self.tracker.committable(), wait=True)
+            self._why_empty = self._explain_end(member)
         finally:
             member.close()
             member.unused.set()
@@ -132,6 +144,12 @@ class Membership:
         """Leave the group."""
         if self._member is not None:
             self._member.close()
+
+    def _explain_end(self, member: GroupMember) -> str:
+        """Say why a stream has no record; "" where it had one, or was stopped."""
+        if member.is_stopped or member.has_delivered:
+            return ""
+        return why_empty(member.offsets(), config.begins_at_end(self._settings))
 
     def _join(self) -> GroupMember:
         self.tracker = OffsetTracker()
@@ -298,7 +316,12 @@ class KafkaGroupDataset(_GroupDataset):
         )
         self._membership.auto_commit = auto_commit
         self._stream = ChunkStream(
-            elements, bad_records, self._membership.chunks, lambda: self._membership
+            self._membership.name,
+            elements,
+            bad_records,
+            self._membership.chunks,
+            lambda: self._membership,
+            self._membership.why_empty,
         )
         self.batch_size = batch_size
         super().__init__(self._shaped(batch_size, whole=False))
@@ -392,10 +415,12 @@ class KafkaMiniBatchDataset(_GroupDataset):
         )
         self._membership.auto_commit = auto_commit
         self._stream = ChunkStream(
+            self._membership.name,
             Elements(decode, metadata),
             bad_records,
             lambda: self._membership.mini_datasets(records),
             lambda: self._membership,
+            self._membership.why_empty,
         )
         chunks = shaped(self._stream.dataset(), self._stream.elements, None, True)
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
 from tfkafka.chunk import Chunk
@@ -17,11 +17,18 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 DeadLetters = Callable[[Chunk, Sequence[Fault]], None]
 
 
+# How many kinds of faults are counted apart, and how many of them a summary names.
+_KINDS, _NAMED_KINDS = 1000, 5
+_OTHER = "other reasons"
+
+
 @dataclass
 class Counts:
     """Numbers of records of one pass over a dataset: read = used + skipped + dead_lettered.
 
-    `missing` counts those that were deleted before they were read: see `on_missing_offsets`.
+    Attributes:
+        missing: records that were deleted before they were read: see `on_missing_offsets`.
+        reasons: why records were skipped or dead-lettered, with the number of records of each kind.
     """
 
     read: int = 0
@@ -29,15 +36,43 @@ class Counts:
     skipped: int = 0
     dead_lettered: int = 0
     missing: int = 0
+    reasons: dict[str, int] = field(default_factory=dict, compare=False)
 
-    def add(self, read: int, faults: int, policy: Policy) -> None:
-        """Count a chunk of `read` records, `faults` of which could not be decoded."""
+    def add(self, read: int, faults: Sequence[Fault], policy: Policy) -> None:
+        """Count a chunk of `read` records, some of which could not be decoded."""
         self.read += read
-        self.used += read - faults
+        self.used += read - len(faults)
         if policy == "dead_letter":
-            self.dead_lettered += faults
+            self.dead_lettered += len(faults)
         else:
-            self.skipped += faults
+            self.skipped += len(faults)
+        for fault in faults:
+            kind = fault.kind or fault.reason
+            if kind not in self.reasons and len(self.reasons) >= _KINDS:
+                kind = _OTHER
+            self.reasons[kind] = self.reasons.get(kind, 0) + 1
+
+    def numbers(self) -> dict[str, int]:
+        """Return the numbers alone."""
+        numbers: dict[str, int] = asdict(self)
+        del numbers["reasons"]
+        return numbers
+
+    def summary(self) -> str:
+        """Return how many records could not be decoded, and why; "" where there is none."""
+        bad = self.skipped + self.dead_lettered
+        if not bad:
+            return ""
+        what = "skipped" if self.skipped else "written to the dead letter topic"
+        kinds = sorted(self.reasons.items(), key=lambda item: -item[1])
+        named = [f"{count:,} x {kind}" for kind, count in kinds[:_NAMED_KINDS]]
+        if rest := sum(count for _, count in kinds[_NAMED_KINDS:]):
+            named.append(f"{rest:,} x {_OTHER}")
+        none_left = "" if self.used else ": does the decoder fit the topic?"
+        return (
+            f"{bad:,} of {self.read:,} records could not be decoded and were {what}: "
+            f"{'; '.join(named)}{none_left}"
+        )
 
 
 @dataclass
@@ -65,7 +100,7 @@ class BadRecords:
         refuse(self.policy, chunk, faults)
         if faults and self.dead_letters is not None:
             self.dead_letters(chunk, faults)
-        self.counts.add(len(chunk), len(faults), self.policy)
+        self.counts.add(len(chunk), faults, self.policy)
 
 
 def check_policy(policy: Policy, topic: str | None) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from tfkafka._util.background import BackgroundThread
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingProducers
 from tfkafka.config import Limits
+from tfkafka.decoding.base import Fault
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
 from tfkafka.exactly_once.batches import BatchLimits, BatchReader
 from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
@@ -40,8 +41,8 @@ class Events(Protocol):
     def joined(self, member_id: str) -> None:
         """Note the member's id, "" until the broker has sent it."""
 
-    def committed(self, records: int, faults: int) -> None:
-        """Note a committed transaction of `records` records, `faults` of them not decoded."""
+    def committed(self, records: int, faults: Sequence[Fault]) -> None:
+        """Note a committed transaction of `records` records, and which could not be decoded."""
 
     def idle(self) -> None:
         """Note that there is nothing to commit."""
@@ -182,7 +183,7 @@ class Pipeline:
         while self._work and self._work[0].done():
             done = self._work.popleft().result()
             if done is not None:
-                self._events.committed(len(done.chunk), len(done.faults))
+                self._events.committed(len(done.chunk), done.faults)
 
     def _write(
         self, predicted: Future[Predicted], epoch: int, membership: object

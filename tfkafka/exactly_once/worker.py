@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tfkafka import config
 from tfkafka.client import create
@@ -17,6 +17,7 @@ from tfkafka.client.admin import Admin
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import TRANSACTION_S
 from tfkafka.decoding.bad_records import Counts, check_policy
+from tfkafka.decoding.base import Fault
 from tfkafka.errors import (
     FencedError,
     OffsetError,
@@ -119,8 +120,12 @@ class ExactlyOnceInference:
             ReadError: no broker answers within 5 s at the start.
         """
         refuse_missing_topics(self.job, self._settings)
-        while (failure := self._attempt()) is not None and not self.is_stopped():
-            self.failed(failure)
+        try:
+            while (failure := self._attempt()) is not None and not self.is_stopped():
+                self.failed(failure)
+        finally:
+            if summary := self.counts.summary():
+                _log.warning("group %s, worker %s: %s", self.job.group_id, self.job.worker, summary)
         return self.counts
 
     def stop(self) -> None:
@@ -134,7 +139,7 @@ class ExactlyOnceInference:
         """See `Events`."""
         self._member_ids.add(member_id)
 
-    def committed(self, records: int, faults: int) -> None:
+    def committed(self, records: int, faults: Sequence[Fault]) -> None:
         """See `Events`."""
         self._patience.reset()
         self.counts.add(records, faults, self.job.on_bad_record)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import keras
@@ -100,6 +100,7 @@ class Progress:
         mini_datasets: the number of mini datasets trained on so far, by all processes together.
         records: the number of records in them.
         positions: the next offset of each partition.
+        counts: the records that were read so far, by all processes together.
         training_s, saving_s: seconds that this process spent on training and on saving.
 
     Example:
@@ -110,6 +111,7 @@ class Progress:
     mini_datasets: int = 0
     records: int = 0
     positions: dict[int, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
     training_s: float = 0.0
     saving_s: float = 0.0
 
@@ -218,7 +220,7 @@ class _Learner:
         keras.utils.set_random_seed(seed)
         self._model = build()
         self._model.optimizer.build(self._model.trainable_variables)
-        self.progress = Progress()
+        self.progress = Progress(counts=self._bad_records.counts)
         found = self._states.newest(notify)
         if found is None:
             self._begins = self._ends.begins()
@@ -258,7 +260,7 @@ class _Learner:
     def train_on(self, plan: list[OffsetRange]) -> None:
         """Train on a mini dataset, and save the state."""
         progress = self.progress
-        features, labels = self._read(plan)
+        features, labels, bad = self._read(plan)
         begun = time.monotonic()
         mixed = np.random.SeedSequence([self._seed, progress.mini_datasets + 1])
         keras.utils.set_random_seed(int(mixed.generate_state(1)[0]))
@@ -277,7 +279,7 @@ class _Learner:
         self._save()
         self._notify(
             f"mini dataset {progress.mini_datasets:,}: {len(features):,} records, "
-            f"{progress.records:,} in all"
+            f"{progress.records:,} in all{bad and f'; {bad}'}"
         )
 
     def export(self) -> None:
@@ -287,15 +289,22 @@ class _Learner:
         replace(self._folder / MANIFEST, lambda scratch: scratch.write_text(manifest))
 
     def end(self) -> None:
-        """Wait for the answer to the last progress report, and notify of a refusal."""
+        """Notify of bad records; wait for the answer to the last report of progress."""
+        if summary := self.progress.counts.summary():
+            self._notify(f"topic {self._stream.topic}: {summary}")
         refused = self._report and self._report.refusal()
         if refused:
             self._notify(
                 f"progress could not be reported to group {self._stream.group_id}: {refused}"
             )
 
-    def _read(self, plan: list[OffsetRange]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return features and labels of the planned records, always in the same order."""
+    def _read(
+        self, plan: list[OffsetRange]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], str]:
+        """Return features and labels of the planned records, always in the same order.
+
+        The text says which of them could not be decoded; "" where there is none.
+        """
         metadata = self._stream.dead_letter_topic is not None
         chosen = TopicRanges(self._topic, tuple(self._still_there(plan)))
         chunk = concat(list(read(chosen, self._settings, self._limits, metadata=metadata)))
@@ -303,7 +312,9 @@ class _Learner:
         decoded = self._decode.decode(chunk)
         self._bad_records.handle(chunk, decoded.faults)
         features, labels = decoded.arrays
-        return features, labels
+        mine = Counts()
+        mine.add(len(chunk), decoded.faults, self._bad_records.policy)
+        return features, labels, mine.summary()
 
     def _still_there(self, plan: list[OffsetRange]) -> list[OffsetRange]:
         """Return the plan without records that are gone, where the stream allows that."""
@@ -327,6 +338,7 @@ class _Learner:
             "records": progress.records,
             "positions": list(progress.positions.items()),
             "manifest": self._manifest().to_json(),
+            "reasons": progress.counts.reasons,
         }
         arrays = {f"{i:05}": variable.numpy() for i, variable in enumerate(self._variables())}
         save(self._states.path(progress.mini_datasets), header, arrays)
@@ -364,7 +376,9 @@ class _Learner:
         manifest.refuse_another_topic(self._topic)
         self._begins = {each.partition: each.start for each in manifest.ranges}
         if manifest.counts is not None:
-            self._bad_records.counts = Counts(**manifest.counts)
+            reasons = state.header.get("reasons", {})
+            self._bad_records.counts = Counts(**manifest.counts, reasons=reasons)
+            self.progress.counts = self._bad_records.counts
 
     def _manifest(self) -> Manifest:
         """Return the manifest of the records that the model was trained on so far."""
@@ -379,7 +393,7 @@ class _Learner:
             isolation_level=config.isolation_level(self._settings),
             on_bad_record=self._bad_records.policy,
             decoder=describe_decoder(self._decode),
-            counts=asdict(self._bad_records.counts),
+            counts=self.progress.counts.numbers(),
         )
 
     def _variables(self) -> list[keras.Variable]:

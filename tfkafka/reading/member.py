@@ -19,9 +19,9 @@ from concurrent.futures import Future
 from tfkafka import config
 from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
-from tfkafka.client.consumer import commit_as_outsider
+from tfkafka.client.consumer import commit_as_outsider, committed_as_outsider
 from tfkafka.config import Limits
-from tfkafka.errors import CommitError, ReadError
+from tfkafka.errors import CommitError, ReadError, TopicError
 from tfkafka.reading.commits import Committer
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.prefetch import Prefetch, Prepare, Prepared
@@ -32,6 +32,8 @@ POLL_S = 0.05
 SOON_S = 0.002
 HEARTBEAT_S = 0.2
 EXIT_S = 2.0
+ASK_S = 2.0
+NAMED_PARTITIONS = 5
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
 _open: weakref.WeakSet[GroupMember] = weakref.WeakSet()
 
@@ -93,6 +95,7 @@ class GroupMember:
         self._answers: list[Future[None]] = []
         self._left = False
         self._interrupts = Interrupts()
+        self.has_delivered: bool = False
         self.unused: threading.Event = threading.Event()
         self.is_stopped: bool = False
         _open.add(self)
@@ -127,6 +130,7 @@ class GroupMember:
                     self._interrupts.check()
                     return Prepared(empty())
             self._silence_s = 0.0
+            self.has_delivered = True
             return prepared
 
     def is_quiet(self) -> bool:
@@ -138,6 +142,17 @@ class GroupMember:
     def missing(self) -> int:
         """The number of records that were gone before they were read."""
         return self._group.missing
+
+    def offsets(self) -> dict[TopicPartition, tuple[int | None, int]] | None:
+        """Return the committed offset and the end of each assigned partition; None: unknown."""
+        try:
+            ends = self._group.end_offsets(self._group.reached())
+        except (ReadError, TopicError):
+            return None
+        committed, reason = committed_as_outsider(self._settings, ends, ASK_S)
+        if reason is not None:
+            return None
+        return {source: (committed.get(source), end) for source, end in ends.items()}
 
     def current(self, chunk: Chunk) -> Chunk:
         """Return the records whose partitions are still this member's."""
@@ -272,6 +287,34 @@ class GroupMember:
 
 def _topics(sources: Iterable[TopicPartition]) -> set[str]:
     return {source.topic for source in sources}
+
+
+def why_empty(
+    offsets: Mapping[TopicPartition, tuple[int | None, int]] | None, begins_at_end: bool
+) -> str:
+    """Return why a group's stream ended without a record, and what to do.
+
+    Args:
+        offsets: the committed offset and the end of each assigned partition; None: unknown.
+        begins_at_end: whether a new group begins at the end.
+    """
+    if offsets is not None and not offsets:
+        return (
+            "this member has no partition: the group has more members than the topic has partitions"
+        )
+    known = list((offsets or {}).items())
+    named = [
+        f"{source}: committed {'nothing' if committed is None else committed}, ends at {end}"
+        for source, (committed, end) in known[:NAMED_PARTITIONS]
+    ]
+    if len(known) > NAMED_PARTITIONS:
+        named.append(f"{len(known) - NAMED_PARTITIONS} more partitions")
+    positions = f"{'; '.join(named)}; " if named else ""
+    new = "a new group begins at the end unless auto.offset.reset=earliest, and " * begins_at_end
+    return (
+        f"{positions}{new}a group reads each record once: to read them again, use another group_id "
+        f"with auto.offset.reset=earliest; for several epochs, use KafkaDataset"
+    )
 
 
 @atexit.register

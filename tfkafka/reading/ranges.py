@@ -32,6 +32,7 @@ from tfkafka.reading.order import NOWHERE, Merge
 POLL_S = 0.05
 SOON_S = 0.002
 CHUNKS_HELD = 4
+NAMED_RANGES = 5
 SMALL_CHUNK_BYTES = 1 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -211,6 +212,26 @@ def _take(held: deque[tuple[Chunk, Check]]) -> Chunk:
     held.popleft()
     check.result()
     return chunk
+
+
+def why_empty(ranges: Sequence[OffsetRange], reached: Positions, max_records: int | None) -> str:
+    """Return why these ranges have no record, for a warning; "" where none were asked for.
+
+    Args:
+        reached: as for `read`.
+    """
+    if max_records == 0:
+        return ""
+    named = "; ".join(map(str, ranges[:NAMED_RANGES])) + "; ..." * (len(ranges) > NAMED_RANGES)
+    offsets = sum(map(len, ranges))
+    if offsets and reached:
+        return f"all records of {named} were used before"
+    if offsets:
+        return (
+            f"{offsets:,} offsets are without a record ({named}): their records were compacted, or "
+            f"belong to aborted transactions"
+        )
+    return f"its ranges are empty ({named}): check start and stop, or call refresh() after writing"
 
 
 class _Reading:

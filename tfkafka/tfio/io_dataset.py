@@ -51,7 +51,7 @@ class KafkaStreamIODataset(ChunkedDataset):
             ranges = resolve(settings, limits, topic, [partition], bound(offset))
             return (Prepared(chunk) for chunk in read(ranges, settings, limits))
 
-        self._stream = ChunkStream(Elements(), BadRecords(), chunks)
+        self._stream = ChunkStream(f"topic {topic}", Elements(), BadRecords(), chunks)
         super().__init__(
             shaped(self._stream.dataset(), self._stream.elements, None, False).map(Record)
         )

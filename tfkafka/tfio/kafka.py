@@ -104,6 +104,7 @@ class KafkaDataset(ChunkedDataset):
         settings |= {"group.id": group} if group else {}
         create.check(settings)
         self._stream = ChunkStream(
+            f"topic {', '.join(subscription.topic for subscription in subscriptions)}",
             Elements(metadata=True),
             BadRecords(),
             lambda: (Prepared(chunk) for chunk in _all(subscriptions, settings, eof)),

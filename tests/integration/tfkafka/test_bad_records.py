@@ -28,7 +28,7 @@ def test_the_error_names_the_record_and_the_reason(kafka, bad_topic):
     assert isinstance(dataset.error, BadRecordError)
 
 
-def test_skip_counts(kafka, bad_topic):
+def test_skip_counts(kafka, bad_topic, caplog):
     dataset = KafkaDataset(
         bad_topic,
         servers=kafka.bootstrap_servers,
@@ -41,6 +41,13 @@ def test_skip_counts(kafka, bad_topic):
         assert features.numpy().tolist() == [[1, 2], [5, 6]]
         assert labels.numpy().tolist() == [0, 1]
         assert dataset.counts == Counts(read=6, used=2, skipped=4)
+    assert dataset.counts.reasons == {
+        "has 1 columns instead of 2": 2,
+        "column 2 is empty": 1,
+        "label: is null": 1,
+    }
+    assert len(caplog.messages) == 2
+    assert f"topic {bad_topic}: 4 of 6 records could not be decoded and were sk" in caplog.text
 
 
 def test_dead_letter_keeps_the_record_and_the_reason_once(kafka, bad_topic, make_topic):

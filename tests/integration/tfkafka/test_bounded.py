@@ -17,6 +17,7 @@ from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
 from tfkafka.chunk import OffsetRange
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, TopicError
+from tfkafka.exactly_once import wait_until_settled
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.testing import wait_for
 
@@ -59,6 +60,20 @@ def test_offsets_that_are_not_there_are_refused(servers, topic, arguments):
 def test_a_negative_number_of_records_is_refused(servers, topic):
     with pytest.raises(ValueError, match="max_records is -1, must be at least 0"):
         KafkaDataset(topic, servers=servers, max_records=-1)
+
+
+def test_an_iteration_without_a_record_says_so(servers, topic, caplog):
+    dataset = KafkaDataset(topic, servers=servers)
+    assert ints(dataset) == []
+    transaction(servers, topic, ["1"], "abort")
+    wait_until_settled({"bootstrap.servers": servers}, topic)
+    dataset.refresh()
+    assert ints(dataset) == []
+    assert ints(KafkaDataset(topic, servers=servers, max_records=0)) == []
+    empty, aborted = caplog.messages
+    where = f"topic {topic}, partition 0, offsets"
+    assert f"topic {topic}: this iteration had no record: its ranges are empty ({where}" in empty
+    assert f"2 offsets are without a record ({where} 0:2): their records were compact" in aborted
 
 
 def test_a_partition_that_is_given_twice_is_refused(servers, topic):

@@ -179,11 +179,14 @@ def test_a_bad_record_fails_by_name(place):
     assert 50 not in offsets
 
 
-def test_bad_records_are_skipped_and_counted(place):
+def test_bad_records_are_skipped_and_counted(place, caplog):
     servers, source, target, group = place
     write(servers, source, ["1,2,3", None], ["1", "1"], partition=1)
     counts = worker(place, on_bad_record="skip").run()
     assert (counts.read, counts.used, counts.skipped) == (102, 100, 2)
+    assert counts.reasons == {"has 3 columns instead of 2": 1, "is null": 1}
+    [line] = caplog.messages
+    assert f"group {group}, worker 1: 2 of 102 records could not be decoded and were skipp" in line
     assert evaluate(servers, source, target, group, DECODER).records == 100
 
 

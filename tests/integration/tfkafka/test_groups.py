@@ -32,6 +32,50 @@ def test_all_once_and_nothing_the_second_time(servers, make_topic, group, commit
     assert ints(dataset) == [*range(6000, 6005)]
 
 
+@pytest.mark.parametrize("kind", [KafkaGroupDataset, KafkaMiniBatchDataset])
+def test_an_iteration_without_a_record_says_so(servers, make_topic, group, kind, caplog):
+    topic = make_topic(2)
+    numbers(servers, topic, 10, 1)
+    dataset = kind(topic, group, servers, 0, SETTINGS)
+    assert len(list(dataset)) > 0
+    assert caplog.messages == []
+    for _ in range(2):
+        assert list(dataset) == []
+    first, second = caplog.messages
+    assert first == second
+    assert f"group {group}, topic {topic}: this iteration had no record: " in first
+    assert f"topic {topic}, partition 1: committed 10, ends at 10; a group reads each" in first
+    assert f"topic {topic}, partition 0: committed " in first and "ends at 0; " in first
+
+
+def test_fit_with_more_epochs_than_a_stream_has_says_so(servers, topic, group, caplog):
+    write(servers, topic, ["1,2"] * 10, ["1"] * 10)
+    decode = CsvDecoder(2, "key")
+    dataset = KafkaGroupDataset(topic, group, servers, 0, SETTINGS, decode=decode, batch_size=5)
+    model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(dataset, epochs=3, verbose=0, shuffle=False)
+    assert len(caplog.messages) == 2
+    assert all("for several epochs, use KafkaDataset" in line for line in caplog.messages)
+
+
+def test_a_new_group_at_the_end_is_told_where_the_beginning_is(servers, topic, group, caplog):
+    numbers(servers, topic, 10)
+    assert ints(KafkaGroupDataset(topic, group, servers, 0)) == []
+    [line] = caplog.messages
+    assert "ends at 10; a new group begins at the end unless auto.offset.reset=earliest" in line
+
+
+def test_a_stream_that_was_stopped_or_left_says_nothing(servers, topic, group, caplog):
+    stream = KafkaGroupDataset(topic, group, servers, -1, SETTINGS)
+    threading.Timer(1, stream.stop).start()
+    assert ints(stream) == []
+    numbers(servers, topic, 10)
+    for _ in KafkaGroupDataset(topic, group, servers, 0, SETTINGS):
+        break
+    assert caplog.messages == []
+
+
 def test_several_topics(servers, make_topic, group):
     topics = [make_topic(), make_topic(2)]
     numbers(servers, topics[0], 10)

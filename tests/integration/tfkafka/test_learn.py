@@ -86,6 +86,8 @@ def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
     from tfkafka import KafkaDataset
     from tfkafka.online import Stream, learn
 
+    said = []
+
     def run(name: str, finite: bool | None, policy: str):
         stream = Stream(
             topic,
@@ -95,11 +97,19 @@ def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
             stream_timeout=0,
             on_bad_record=policy,
         )
-        return learn(folder / name, stream, build, train, seed=1, notify=lambda line: None)
+        return learn(folder / name, stream, build, train, seed=1, notify=said.append)
 
     with pytest.raises(BadRecordError, match=r"offset 20: column 1 is not finite.*b'nan'"):
         run("error", None, "error")
     assert run("skip", None, "skip").records == 20
+    bad = (
+        "3 of 23 records could not be decoded and were skipped: "
+        "1 x column 1 is not finite as float32; 1 x column 2 is not finite as float32; "
+        "1 x label: column 1 is not finite as float32"
+    )
+    assert said == [f"mini dataset 1: 20 records, 20 in all; {bad}", f"topic {topic}: {bad}"]
+    # Another process counts on.
+    assert run("skip", None, "skip").counts.skipped == 3 and said[-1] == f"topic {topic}: {bad}"
     with pytest.raises(CheckpointError, match=r"mini dataset 1 .*state-0000000000.ckpt"):
         run("taken", False, "error")
     assert Series(folder / "taken", "state").numbers() == [0]

@@ -46,6 +46,42 @@ def test_what_could_not_be_written_is_not_counted():
     assert policy.counts == Counts()
 
 
+def test_kinds_are_counted_and_the_most_frequent_are_named():
+    policy = BadRecords("skip")
+    for number in range(20):
+        faults = [Fault(0, f"column 1 is not a number: b'{number}'", "column 1 is not a number")]
+        if number % 2:
+            faults.append(Fault(1, f"is too odd ({number})"))
+        policy.handle(CHUNK, faults)
+    counts = policy.counts
+    assert counts.reasons["column 1 is not a number"] == 20 and len(counts.reasons) == 11
+    assert sum(counts.reasons.values()) == counts.skipped == 30
+    assert counts.summary() == (
+        "30 of 80 records could not be decoded and were skipped: 20 x column 1 is not a number; "
+        "1 x is too odd (1); 1 x is too odd (3); 1 x is too odd (5); 1 x is too odd (7); "
+        "6 x other reasons"
+    )
+    assert counts.numbers() == {"read": 80, "used": 50, "skipped": 30, "dead_lettered": 0}
+
+
+def test_a_summary_says_where_nothing_is_left():
+    policy = BadRecords("dead_letter")
+    assert policy.counts.summary() == ""
+    policy.handle(CHUNK[:2], [Fault(0, "is null"), Fault(1, "is null")])
+    assert policy.counts.summary() == (
+        "2 of 2 records could not be decoded and were written to the dead letter topic: "
+        "2 x is null: does the decoder fit the topic?"
+    )
+
+
+def test_reasons_without_end_take_no_memory_without_end():
+    policy = BadRecords("skip")
+    for number in range(1200):
+        policy.handle(CHUNK, [Fault(0, f"reason {number}")])
+    assert len(policy.counts.reasons) == 1001
+    assert policy.counts.reasons["other reasons"] == 200
+
+
 @pytest.mark.parametrize(
     ("policy", "topic", "text"),
     [

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tests.unit.messages import fill, message
 from tests.unit.properties import few
-from tfkafka.chunk import OffsetRange, concat
+from tfkafka.chunk import OffsetRange, TopicPartition, concat
 from tfkafka.client.cluster import TopicDescription
 from tfkafka.client.consumer import Polled
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.reading import ranges
-from tfkafka.reading.ranges import Identity, Last, TopicRanges, read, resolve
+from tfkafka.reading.ranges import Identity, Last, TopicRanges, read, resolve, why_empty
 
 IDENTITY = Identity("t", "c", "id")
 # Instead of the ends of a poll: the broker does not have offset 2 of partition 0.
@@ -63,6 +63,23 @@ def found(monkeypatch):
         return {r.partition: (r.start, r.stop) for r in each.ranges}
 
     return resolved
+
+
+@pytest.mark.parametrize(
+    ("stops", "reached", "max_records", "said"),
+    [
+        ((0, 0), {}, None, "its ranges are empty (topic t, partition 0, offsets 0:0; topic t, par"),
+        ((0,) * 9, {}, None, "partition 4, offsets 0:0; ...): check start and stop, or call refre"),
+        ((2, 3), {}, None, "5 offsets are without a record (topic t, partition 0, offsets 0:2;"),
+        ((2,), {TopicPartition("t", 0): 2}, None, "partition 0, offsets 0:2 were used before"),
+        ((2,), {}, 0, ""),
+    ],
+)
+def test_why_there_is_no_record(stops, reached, max_records, said):
+    each = [OffsetRange("t", number, 0, stop) for number, stop in enumerate(stops)]
+    found = why_empty(each, reached, max_records)
+    assert (said in found) if said else found == ""
+    assert "\n" not in found
 
 
 def test_all_of_all_partitions(found):
