@@ -85,7 +85,7 @@ def test_all_brokers_come_back_together(kafka_cluster, replicated):
 def test_a_log_that_an_unclean_election_truncated_is_an_error(kafka_cluster, replicated, group):
     """The leader dies with records that its only follower, dead until then, never had.
 
-    The new leader has written as many others: once they are there, only the leader's epoch shows it.
+    The new leader writes as many others: then only the leader's epoch shows it.
     """
     servers, topic = kafka_cluster.bootstrap_servers, f"{group}-unclean"
     unclean = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
