@@ -22,6 +22,10 @@ BROKER_TIMEOUT_MS = 30_000
 # The value of `stream_timeout` with which a stream never ends.
 FOREVER = -1
 
+# librdkafka prints fatal errors at any log level; tfkafka raises them.
+_silent = logging.getLogger("tfkafka.librdkafka")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
 # What tfkafka sets: ..._DEFAULTS, which a user may change, and ..._FIXED, which they may not.
 _QUIET = {"bootstrap.servers": DEFAULT_SERVERS, "log_level": 0}
 CONSUMER_DEFAULTS: dict[str, object] = {
@@ -41,10 +45,6 @@ CONSUMER_FIXED: dict[str, object] = {
 }
 # For a consumer that reads ranges. It joins no group, but librdkafka requires a group name.
 RANGES_DEFAULTS: dict[str, object] = {"group.id": "tfkafka-reader"}
-# librdkafka prints fatal errors at any log level; exactly-once inference raises them.
-_silent = logging.getLogger("tfkafka.librdkafka")
-_silent.addHandler(logging.NullHandler())
-_silent.propagate = False
 # How clients of exactly-once inference recover after a broker died. librdkafka's default is to
 # forget all brokers and start from the bootstrap list; with it, some calls hung for minutes.
 RECOVERY: dict[str, object] = {
@@ -70,6 +70,7 @@ WRITER_DEFAULTS: dict[str, object] = {
     **_QUIET,
     **_ANY_SIZE,
     **_PARTITIONER,
+    "logger": _silent,
     "enable.idempotence": True,
     "linger.ms": 20,
     # A topic's `max.message.bytes` limits a whole batch. 100 kB is small enough for almost any
@@ -206,6 +207,11 @@ def is_cooperative(settings: Mapping[str, object]) -> bool:
     """Return whether a rebalance of the group revokes only the partitions that move."""
     strategy = str(settings.get("partition.assignment.strategy", ""))
     return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
+
+
+def has_users(settings: Mapping[str, object]) -> bool:
+    """Return whether the cluster knows who the client is, and so may hide topics from it."""
+    return str(settings.get("security.protocol", "plaintext")).lower() != "plaintext"
 
 
 def isolation_level(settings: Mapping[str, object]) -> str:

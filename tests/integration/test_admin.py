@@ -12,7 +12,6 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tfkafka.client import admin as admin_module
 from tfkafka.client.admin import Admin
 from tfkafka.client.tables import GROUP_COLUMNS, format_group, format_topic
 from tfkafka.errors import BrokerError, TopicError
@@ -126,7 +125,7 @@ def test_existing_topic_is_refused_with_its_partitions_and_records(kafka, admin,
 
 
 def test_topic_that_the_broker_refuses_is_named_with_the_reason(admin, absent):
-    with pytest.raises(TopicError, match=f"cannot create topic {absent}/a: .*ASCII"):
+    with pytest.raises(TopicError, match=f"{absent}/a.* is no topic name: .*ASCII"):
         admin.create_topic(f"{absent}/a")
     with pytest.raises(TopicError, match=f"cannot create topic {absent}: .*partitions"):
         admin.create_topic(absent, 0)
@@ -157,10 +156,9 @@ def test_missing_topic_is_named_and_not_created(kafka, admin, absent, method):
         ("has_members", ["g"]),
     ],
 )
-def test_no_broker_at_the_address_is_one_line(monkeypatch, method, arguments):
-    monkeypatch.setattr(admin_module, "REQUEST_TIMEOUT_MS", 1000)
+def test_no_broker_at_the_address_is_one_line(method, arguments):
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    with pytest.raises(BrokerError, match=f"^no Kafka broker answers at {address} ") as raised:
+    with pytest.raises(BrokerError, match=f"no connection to Kafka at {address} ") as raised:
         getattr(Admin(address), method)(*arguments)
     assert "\n" not in str(raised.value)
 

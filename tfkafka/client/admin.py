@@ -23,10 +23,14 @@ from confluent_kafka.admin import (
     NewTopic,
 )
 
+from tfkafka import config
+from tfkafka._util.background import in_background
 from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import TopicPartition
-from tfkafka.client import codes
+from tfkafka.client import codes, create
 from tfkafka.client.cluster import Cluster
+from tfkafka.client.diagnosis import is_unauthorized, with_right
+from tfkafka.client.names import check_topic_name
 from tfkafka.errors import BrokerError, TopicError
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -91,9 +95,10 @@ class Admin:
 
     Args:
         bootstrap_servers: `HOST:PORT[,HOST:PORT]`.
-        configuration: more librdkafka settings, such as those of a secured cluster.
+        configuration: librdkafka's settings, such as those of a secured cluster.
 
-    Every method raises BrokerError where no broker answers within 10 s.
+    Raises ConfigurationError where a setting is unknown or refused. Every method raises BrokerError
+    where no broker answers within 10 s, or as soon as it is clear that none will.
 
     Example:
         admin = tfkafka.Admin("localhost:9092")
@@ -101,12 +106,13 @@ class Admin:
         print(admin.topics(), admin.record_count("new-topic"))
     """
 
-    def __init__(self, bootstrap_servers: str, configuration: Mapping[str, object] | None = None):
+    def __init__(self, bootstrap_servers: str, configuration: config.Configuration = None):
         self.bootstrap_servers = bootstrap_servers
         # All records count, including those of an open transaction.
-        settings = {"isolation.level": "read_uncommitted", **(configuration or {})}
+        settings = {"isolation.level": "read_uncommitted", **config.parse(configuration)}
         settings["bootstrap.servers"] = bootstrap_servers
-        self._cluster = Cluster(settings, REQUEST_TIMEOUT_MS, BrokerError, self._unreachable)
+        create.check(settings)
+        self._cluster = Cluster(settings, REQUEST_TIMEOUT_MS, BrokerError)
         self._client = self._cluster.client
 
     def topics(self) -> list[str]:
@@ -125,6 +131,7 @@ class Admin:
 
         Raises TopicError where it already exists; the message has its partitions and records.
         """
+        check_topic_name(name)
         request = NewTopic(name, partitions, replication_factor, config=dict(settings or {}))
         wait_for(
             lambda: self._is_created(request),
@@ -144,11 +151,11 @@ class Admin:
         """
         name = request.topic
         try:
-            self._once(lambda: self._client.create_topics([request])[name])
+            self._once(name, lambda: self._client.create_topics([request])[name])
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                reason = f"cannot create topic {name}: {error.args[0].str()}"
-                raise TopicError(reason, topic=name) from error
+                reason = with_right(error.args[0], "CREATE", f"topic {name}")
+                raise TopicError(f"cannot create topic {name}: {reason}", topic=name) from error
             if name in self.topics():
                 raise self._exists(name) from None
             return False
@@ -159,19 +166,22 @@ class Admin:
 
         Raises TopicError where there is none.
         """
+        check_topic_name(name)
         try:
-            self._once(lambda: self._client.delete_topics([name])[name])
+            self._once(name, lambda: self._client.delete_topics([name])[name])
         except KafkaException as error:
             if error.args[0].code() in codes.MISSING:
                 raise self._cluster.missing(name) from None
-            reason = f"cannot delete topic {name}: {error.args[0].str()}"
-            raise TopicError(reason, topic=name) from error
+            reason = with_right(error.args[0], "DELETE", f"topic {name}")
+            raise TopicError(f"cannot delete topic {name}: {reason}", topic=name) from error
         wait_for(lambda: name not in self.topics(), f"topic {name} to be gone", error=TopicError)
 
     def describe_topic(self, name: str) -> Topic:
         """Return the current description of a topic. Raises TopicError where there is none."""
+        check_topic_name(name)
         found = self._metadata().topics.get(name)
         if found is None:
+            self._cluster.describe(name)  # says whether it is missing, or hidden from this user
             raise self._cluster.missing(name)
         partitions = tuple(
             Partition(number, info.leader, tuple(info.replicas), tuple(info.isrs))
@@ -234,8 +244,12 @@ class Admin:
         return {m.member_id for m in members if m.group_instance_id == instance}
 
     def _metadata(self) -> ClusterMetadata:
-        # For all topics: a request for one could create it where brokers create topics.
-        return self._ask(lambda timeout_s: self._client.list_topics(timeout=timeout_s))
+        def question(timeout_s: float) -> ClusterMetadata:
+            # For all topics: a request for one could create it where brokers create topics.
+            answer = in_background(lambda: self._client.list_topics(timeout=timeout_s))
+            return self._cluster.result(answer, timeout_s)
+
+        return self._cluster.ask("the topics", question)
 
     def _leaders(self, name: str) -> int:
         topic = self._metadata().topics.get(name)
@@ -247,24 +261,36 @@ class Admin:
         It is created with the first group. librdkafka 2.16 waits forever on closing where a
         request about a group timed out because that topic did not exist yet.
         """
-        topic = self._metadata().topics.get(OFFSETS_TOPIC)
-        if topic is None:
+        try:
+            partitions = self._cluster.partitions(OFFSETS_TOPIC)
+        except TopicError:
             return False
+        except BrokerError as error:
+            if is_unauthorized(error):
+                return True  # a user may see a group without the right to see this topic
+            raise
         wait_for(
-            lambda: self._leaders(OFFSETS_TOPIC) == len(topic.partitions),
-            f"leaders of {OFFSETS_TOPIC}",
+            lambda: self._leaders(OFFSETS_TOPIC) == len(partitions), f"leaders of {OFFSETS_TOPIC}"
         )
         return True
 
     def _settings(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-        entries = self._answer(lambda: self._client.describe_configs([resource])[resource])
+        entries = self._answer(
+            lambda: self._client.describe_configs([resource])[resource],
+            "DESCRIBE_CONFIGS",
+            f"topic {name}",
+        )
         own = (entry for entry in entries.values() if not _is_default(entry))
         return {entry.name: entry.value for entry in own}
 
     def _committed(self, group: str) -> dict[TopicPartition, int]:
         request = [ConsumerGroupTopicPartitions(group)]
-        answer = self._answer(lambda: self._client.list_consumer_group_offsets(request)[group])
+        answer = self._answer(
+            lambda: self._client.list_consumer_group_offsets(request)[group],
+            "DESCRIBE",
+            f"group {group}",
+        )
         return {
             TopicPartition(p.topic, p.partition): p.offset
             for p in answer.topic_partitions
@@ -281,33 +307,38 @@ class Admin:
     def _description(self, group: str) -> ConsumerGroupDescription:
         """Return a group's description, once its coordinator has loaded it."""
         description: ConsumerGroupDescription = self._answer(
-            lambda: self._client.describe_consumer_groups([group])[group]
+            lambda: self._client.describe_consumer_groups([group])[group],
+            "DESCRIBE",
+            f"group {group}",
         )
         return description
 
-    def _answer(self, request: Callable[[], Future[Answer]]) -> Answer:
+    def _answer(
+        self, request: Callable[[], Future[Answer]], operation: str, resource: str
+    ) -> Answer:
         """Return the result of a request's future; the request is repeated on transient errors."""
-        return self._ask(lambda timeout_s: self._cluster.result(request(), timeout_s))
-
-    def _once(self, request: Callable[[], Future[object]]) -> None:
-        """Send a request that must not be repeated. Raises KafkaException where it is refused."""
-        try:
-            request().result(REQUEST_TIMEOUT_MS / 1000)
-        except TimeoutError as error:
-            raise self._unreachable("", "no answer") from error
-        except KafkaException as error:
-            if error.args[0].code() in codes.TRANSIENT:
-                raise self._unreachable("", error.args[0].str()) from error
-            raise
-
-    def _ask(self, question: Callable[[float], Answer]) -> Answer:
-        return self._cluster.ask(f"Kafka at {self.bootstrap_servers}", question)
-
-    def _unreachable(self, _what: str, reason: str) -> BrokerError:
-        return BrokerError(
-            f"no Kafka broker answers at {self.bootstrap_servers} ({reason}): "
-            f"start one, or name the right address"
+        return self._cluster.ask(
+            resource,
+            lambda timeout_s: self._cluster.result(request(), timeout_s),
+            right=(operation, resource),
         )
+
+    def _once(self, name: str, request: Callable[[], Future[object]]) -> None:
+        """Send a request that must not be repeated. Raises KafkaException where it is refused."""
+
+        def question(timeout_s: float) -> KafkaError | None:
+            try:
+                self._cluster.result(request(), timeout_s)
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.code() in codes.TRANSIENT:
+                    raise
+                return reason
+            return None
+
+        refusal = self._cluster.ask(f"topic {name}", question, repeats=False)
+        if refusal is not None:
+            raise KafkaException(refusal)
 
     def _exists(self, name: str) -> TopicError:
         return TopicError(
@@ -347,12 +378,13 @@ class OffsetReport:
         try:
             answer = self._answer.result(2 * REPORT_S)
         except KafkaException as error:
-            failure: KafkaError = error.args[0]
-            return failure.str()
+            return with_right(error.args[0], "READ", f"group {self._group}")
         except TimeoutError:
             return "no answer"
         places = answer.topic_partitions or []
-        refused = [p.error.str() for p in places if p.error is not None]
+        refused = [
+            with_right(p.error, "READ", f"topic {p.topic}") for p in places if p.error is not None
+        ]
         return refused[0] if refused else None
 
 

@@ -1,7 +1,7 @@
 """Queries to a cluster: its topics, their partitions, and where these begin and end.
 
 All queries handle time-outs alike: after a transient error a query is repeated until `timeout_ms`
-have passed; then ReadError quotes the last error of the broker or the connection.
+have passed, or until it is clear that there will be no connection; then ReadError has the reason.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tfkafka import config
 from tfkafka.client import codes, create
+from tfkafka.client.diagnosis import Connection, NoConnection, with_right
+from tfkafka.client.names import check_topic_name
 from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
 Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
+_HIDDEN = (", or this user may not see it", "create it, or grant this user DESCRIBE on it")
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,7 @@ class Cluster:
             before the first open transaction.
         timeout_ms: how long a query may take.
         error: the class of error to raise.
-        unreachable: returns the error to raise where no broker answers; called with the subject
-            of the query and the reason.
+        was_reached: see `Connection`.
     """
 
     def __init__(
@@ -67,24 +69,25 @@ class Cluster:
         settings: Mapping[str, object],
         timeout_ms: int,
         error: type[TfkafkaError] = ReadError,
-        unreachable: Callable[[str, str], TfkafkaError] | None = None,
+        was_reached: bool = False,
     ):
         self._error = error
-        self._unreachable = unreachable or self._no_answer
         chosen = config.ADMIN_DEFAULTS | config.connection_settings(settings)
         self.servers: str = str(chosen["bootstrap.servers"])
+        self._connection = Connection(chosen, was_reached)
         self.client: AdminClient = create.make_client(
-            AdminClient, {**chosen, "error_cb": self._note}
+            AdminClient, {**chosen, "error_cb": self._connection.note}
         )
+        self._has_users = config.has_users(chosen)
         committed = config.isolation_level(settings) == "read_committed"
         self._isolation = (
             IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         )
         self._timeout_s = timeout_ms / 1000
-        self._reason = ""
 
     def describe(self, topic: str) -> TopicDescription:
         """Return a topic's identity and partitions."""
+        check_topic_name(topic)
 
         def question(timeout_s: float) -> TopicDescription:
             wanted = TopicCollection([topic])
@@ -134,7 +137,7 @@ class Cluster:
 
     def missing(self, topic: str) -> TopicError:
         """Return the error to raise where there is no such topic."""
-        return missing_topic(topic, self.servers)
+        return missing_topic(topic, self.servers, self._has_users)
 
     def ask(
         self,
@@ -142,6 +145,8 @@ class Cluster:
         question: Callable[[float], Answer],
         topic: str | None = None,
         passing: frozenset[int] = codes.TRANSIENT,
+        right: tuple[str, str] = ("DESCRIBE", ""),
+        repeats: bool = True,
     ) -> Answer:
         """Repeat a query until it is answered, and return the answer.
 
@@ -150,26 +155,31 @@ class Cluster:
             question: sends the query; called with its time-out in seconds; raises KafkaException.
             topic: the topic that is queried; where it is missing, TopicError is raised.
             passing: codes of the errors after which the query is repeated.
+            right: the operation and the resource that the user needs a right for; the topic where
+                there is no resource.
+            repeats: whether the query may be sent again.
         """
         deadline = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                return question(max(_AGAIN_S, deadline - time.monotonic()))
-            except (KafkaException, TimeoutError) as failure:
-                reason = failure.args[0] if isinstance(failure, KafkaException) else None
-                code = KafkaError._TIMED_OUT if reason is None else reason.code()
-                if topic is not None and code in codes.MISSING - passing:
-                    raise self.missing(topic) from None
-                if code not in passing:
-                    raise self._error(f"{what}: {self._why(reason)}", topic=topic) from failure
-                if time.monotonic() + _AGAIN_S > deadline:
-                    raise self._unreachable(what, self._why(reason)) from failure
-            time.sleep(_AGAIN_S)
+        try:
+            while True:
+                try:
+                    answer = question(max(_AGAIN_S, deadline - time.monotonic()))
+                    self._connection.answered()
+                    return answer
+                except (KafkaException, TimeoutError) as failure:
+                    reason = failure.args[0] if isinstance(failure, KafkaException) else None
+                    self._refuse(reason, what, topic, passing, right)
+                    if not repeats or time.monotonic() + _AGAIN_S > deadline:
+                        raise self._no_answer(what, reason) from failure
+                time.sleep(_AGAIN_S)
+                self.client.poll(0)
+                self._connection.check()
+        except NoConnection as failure:
+            raise self._error(f"{what}: {failure}", topic=topic) from failure
 
-    @staticmethod
-    def result(future: Future[Answer], timeout_s: float) -> Answer:
+    def result(self, future: Future[Answer], timeout_s: float) -> Answer:
         """Return the result of a future of confluent-kafka's admin client."""
-        return future.result(timeout_s + _GRACE_S)
+        return self._connection.wait(future, timeout_s + _GRACE_S, self.client.poll)
 
     def _offsets(
         self,
@@ -194,25 +204,46 @@ class Cluster:
         passing = codes.TRANSIENT | codes.NOT_YET_LED
         return self.ask(f"topic {topic}", question, topic, passing=passing)
 
-    def _why(self, reason: KafkaError | None) -> str:
-        """Return the connection's last error instead of a time-out: it says more."""
-        if reason is None or reason.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
-            return self._reason or (reason.str() if reason else "no answer")
-        return reason.str()
+    def _refuse(
+        self,
+        reason: KafkaError | None,
+        what: str,
+        topic: str | None,
+        passing: frozenset[int],
+        right: tuple[str, str],
+    ) -> None:
+        """Raise the error for an answer that will not change."""
+        if reason is None:
+            return
+        code = reason.code()
+        if code > 0:
+            self._connection.answered()
+        if topic is not None and code in codes.MISSING - passing:
+            raise self.missing(topic) from None
+        if code not in passing:
+            operation, resource = right
+            words = with_right(reason, operation, resource or f"topic {topic}")
+            raise self._error(f"{what}: {words}", topic=topic) from KafkaException(reason)
 
-    def _no_answer(self, what: str, reason: str) -> TfkafkaError:
+    def _no_answer(self, what: str, reason: KafkaError | None) -> TfkafkaError:
+        said = "no answer" if reason is None else reason.str()
+        # The connection's last error says more than a time-out.
+        is_vague = reason is None or reason.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
         return self._error(
             f"{what}: no answer from Kafka at {self.servers} for "
-            f"{self._timeout_s * 1000:.0f} ms ({reason})"
+            f"{self._timeout_s * 1000:.0f} ms "
+            f"({self._connection.reason(said) if is_vague else said})"
         )
 
-    def _note(self, error: KafkaError) -> None:
-        self._reason = error.str()
 
+def missing_topic(topic: str, servers: object, has_users: bool = False) -> TopicError:
+    """Return the error to raise where there is no such topic.
 
-def missing_topic(topic: str, servers: object) -> TopicError:
-    """Return the error to raise where there is no such topic."""
-    return TopicError(f"there is no topic {topic} on {servers}: create it first", topic=topic)
+    Args:
+        has_users: whether the cluster may hide topics from a user without the right to see them.
+    """
+    seen, advice = ("", "create it first") if not has_users else _HIDDEN
+    return TopicError(f"there is no topic {topic} on {servers}{seen}: {advice}", topic=topic)
 
 
 def deleted_topic(topic: str) -> ReadError:

@@ -42,6 +42,15 @@ OUT_OF_RANGE = frozenset(
         KafkaError._LOG_TRUNCATION,
     }
 )
+# The client's user lacks a right.
+UNAUTHORIZED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
 # The broker refuses this client permanently.
 REFUSED = frozenset(
     {

@@ -13,8 +13,10 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaE
 from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, create
-from tfkafka.client.cluster import deleted_topic, is_deleted
+from tfkafka.client.cluster import deleted_topic, is_deleted, missing_topic
+from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.fill import Event, PythonFiller
+from tfkafka.client.names import check_topic_name
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
 __all__ = [
@@ -32,6 +34,9 @@ FETCH_WAIT_MS = 500
 PROBE_MARGIN_S = 0.4
 FIRST_RECORDS = 256
 GROWTH = 4
+
+# How librdkafka says that a member subscribes to a missing topic; the partition means nothing.
+_NOT_THERE = "Subscribed topic not available: "
 
 OnPartitions = Callable[[list[TopicPartition]], None]
 
@@ -67,6 +72,7 @@ class Consumer:
         alone: the only partition that is read, where there is one.
         on_commit: called during `poll` with the answer to each `commit_soon`, in order: an error
             or None, and the positions that the broker accepted.
+        was_reached: see `Connection`.
     """
 
     def __init__(
@@ -78,8 +84,12 @@ class Consumer:
         metadata: bool = False,
         alone: TopicPartition | None = None,
         on_commit: Callable[[CommitError | None, Positions], None] | None = None,
+        was_reached: bool = False,
     ):
         self._topics = list(topics)
+        for topic in self._topics:
+            if not topic.startswith("^"):  # a pattern
+                check_topic_name(topic)
         self._limits = limits
         settings = config.with_read_ahead(config.CONSUMER_DEFAULTS | dict(settings), limits)
         wait_ms = config.whole_number(settings, "fetch.wait.max.ms", FETCH_WAIT_MS)
@@ -87,6 +97,12 @@ class Consumer:
         # A frozen broker keeps connections open: give up on it before the caller does.
         patience_ms = max(limits.broker_timeout, 1000 * self._probe_timeout_s + 1000)
         settings.setdefault("socket.timeout.ms", int(min(60_000, patience_ms)))
+        self._group = str(settings.get("group.id", ""))
+        self._is_member = False
+        self._has_users = config.has_users(settings)
+        self._connection = Connection(settings, was_reached)
+        if settings.get("group.protocol") == "consumer":
+            self._connection.require_new_groups()
         settings |= {**config.CONSUMER_FIXED, "error_cb": self._note}
         if on_commit is not None:
             settings["on_commit"] = lambda error, partitions: on_commit(*_answer(error, partitions))
@@ -94,7 +110,7 @@ class Consumer:
         self._filler = PythonFiller(self._consumer, metadata, alone)
         self.servers: str = str(settings["bootstrap.servers"])
         self._fatal: KafkaError | None = None
-        self._reason = "no answer"
+        self._said = "no answer"
         self._heard = self._probed = time.monotonic()
         self._size = FIRST_RECORDS
 
@@ -110,6 +126,8 @@ class Consumer:
             self._silent()
             return Polled(filled.chunk)
         self._heard = self._probed = time.monotonic()
+        if len(filled.chunk) or any(_is_answer(event) for event in filled.events):
+            self._connection.answered()
         if len(filled.chunk):
             self._adapt(filled.chunk)
         ends: dict[TopicPartition, int] = {}
@@ -159,6 +177,7 @@ class Consumer:
                     raise TopicError(reason, topic=each.topic)
             on_assign(_sources(partitions))
 
+        self._is_member = True
         with self._explained():
             self._consumer.subscribe(
                 self._topics,
@@ -195,6 +214,9 @@ class Consumer:
         try:
             found = self._consumer.committed(places, timeout=timeout_s)
         except KafkaException as error:
+            if error.args[0].code() in codes.REFUSED:
+                reason = f"group {self._group}: {self._with_right(error.args[0], None)}"
+                raise ReadError(reason) from error
             return {}, error.args[0].str()
         reasons = [p.error.str() for p in found if p.error is not None]
         offsets = {_source(p): p.offset for p in found if p.error is None and p.offset >= 0}
@@ -246,7 +268,7 @@ class Consumer:
         """Return the error to raise where no broker has answered for too long."""
         return ReadError(
             f"{what}: no answer from Kafka at {self.servers} for "
-            f"{self._limits.broker_timeout} ms ({self._reason})",
+            f"{self._limits.broker_timeout} ms ({self._connection.reason(self._said)})",
             topic=self._only_topic(),
         )
 
@@ -255,6 +277,7 @@ class Consumer:
 
     def _silent(self) -> None:
         """Ask the broker whether silence means no records, no broker or no topic."""
+        self._refuse_no_connection()
         now = time.monotonic()
         if now - self._probed >= PROBE_AFTER_S:
             self._probed = now
@@ -271,11 +294,12 @@ class Consumer:
             deleted = is_deleted(self._consumer, topic, self._probe_timeout_s)
         except KafkaException as error:
             if error.args[0].code() not in codes.TRANSIENT:
-                reason = f"topic {topic}: {error.args[0].str()}"
+                reason = f"topic {topic}: {self._with_right(error.args[0], topic)}"
                 raise ReadError(reason, topic=topic) from error
-            self._reason = error.args[0].str()
+            self._said = error.args[0].str()
             return
         self._heard = time.monotonic()
+        self._connection.answered()
         if deleted:
             raise deleted_topic(topic)
 
@@ -286,7 +310,8 @@ class Consumer:
         missing: dict[TopicPartition, int],
     ) -> None:
         """Add the event to the ends or to the missing; note a transient error; raise any other."""
-        code, reason = event.error.code(), event.error.str()
+        code = event.error.code()
+        reason = self._with_right(event.error, event.source.topic if event.source else None)
         if code == KafkaError._PARTITION_EOF and event.source and event.offset is not None:
             ends[event.source] = event.offset
             return
@@ -294,8 +319,15 @@ class Consumer:
             missing[event.source] = event.offset
             return
         if code in codes.TRANSIENT:
-            self._reason = reason
+            self._connection.note(event.error)
             return
+        if code == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._is_member:
+            # librdkafka looks for the coordinator of every group.id; nothing here needs it.
+            return
+        if reason.startswith(_NOT_THERE) and event.source is not None:
+            name = event.source.topic
+            line = str(missing_topic(name, self.servers, self._has_users))
+            raise ReadError(line, topic=name) from KafkaException(event.error)
         if code == KafkaError._LOG_TRUNCATION:
             reason = (
                 f"records that were read are gone, because a broker without them became the "
@@ -313,9 +345,21 @@ class Consumer:
         raise error from KafkaException(event.error)
 
     def _note(self, error: KafkaError) -> None:
-        self._reason = error.str()
-        if error.fatal() or error.code() in codes.REFUSED:
+        self._connection.note(error)
+        if error.fatal():
             self._fatal = error
+
+    def _refuse_no_connection(self) -> None:
+        try:
+            self._connection.check()
+        except NoConnection as failure:
+            reason = f"topic {self._names()}: {failure}"
+            raise ReadError(reason, topic=self._only_topic()) from failure
+
+    def _with_right(self, error: KafkaError, topic: str | None) -> str:
+        is_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+        resource = f"group {self._group}" if is_group else f"topic {topic or self._names()}"
+        return with_right(error, "READ", resource)
 
     def _adapt(self, chunk: Chunk) -> None:
         """Ask next time for as many records as fit into chunk_bytes, judged by this chunk.
@@ -332,7 +376,7 @@ class Consumer:
         try:
             yield
         except KafkaException as error:
-            reason = f"topic {self._names()}: {error.args[0].str()}"
+            reason = f"topic {self._names()}: {self._with_right(error.args[0], None)}"
             raise ReadError(reason, topic=self._only_topic()) from error
 
     def _names(self) -> str:
@@ -340,6 +384,12 @@ class Consumer:
 
     def _only_topic(self) -> str | None:
         return self._topics[0] if len(self._topics) == 1 else None
+
+
+def _is_answer(event: Event) -> bool:
+    """Return whether a broker has sent this: librdkafka's own codes are negative."""
+    code = event.error.code()
+    return code > 0 or code == KafkaError._PARTITION_EOF
 
 
 def is_fenced(error: BaseException) -> bool:

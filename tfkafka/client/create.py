@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import confluent_kafka
 from confluent_kafka import KafkaException
 
+from tfkafka.client.names import parse_addresses
 from tfkafka.config import is_secret
 from tfkafka.errors import ConfigurationError
 
@@ -30,8 +31,10 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
 
     Raises:
         ConfigurationError: librdkafka does not know a name (the message suggests similar ones), or
-            refuses a value.
+            refuses a value; or an address is not HOST:PORT.
     """
+    if "bootstrap.servers" in settings:
+        parse_addresses(settings["bootstrap.servers"])
     if settings.get("group.id") == "":
         # confluent-kafka 2.16 aborts the process.
         raise ConfigurationError("group.id is empty: give the consumer group a name")
@@ -45,6 +48,8 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
 
 def check(settings: Mapping[str, object]) -> None:
     """Raise ConfigurationError if a consumer cannot be created with these settings."""
+    if "bootstrap.servers" in settings:
+        parse_addresses(settings["bootstrap.servers"])
     unconnected = {k: v for k, v in settings.items() if k != "bootstrap.servers"}
     # Without an address the client makes no connection.
     fixed = {"log_level": 0, "error_cb": lambda _error: None}

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
 from itertools import repeat
 from typing import Protocol, TypedDict
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka.admin import ClusterMetadata
 
 from tfkafka import config
+from tfkafka._util.background import in_background
 from tfkafka.chunk import Chunk, Position
-from tfkafka.client import create
-from tfkafka.client.cluster import missing_topic
-from tfkafka.errors import WriteError
+from tfkafka.client import codes, create
+from tfkafka.client.cluster import Cluster
+from tfkafka.client.diagnosis import Connection, NoConnection, with_right
+from tfkafka.client.names import check_topic_name
+from tfkafka.errors import TopicError, WriteError
 
 TIMEOUT_S = 120.0
 DEAD_LETTER_S = 30.0
 NAMED_FAILURES = 3
 POLL_EVERY = 4096
 ROOM_S = 0.1
+LOOK_S = 0.2
+AGAIN_S = 0.05
 
 Text = bytes | str | None
 Headers = list[tuple[str, Text]] | None
@@ -59,6 +67,7 @@ class RecordWriter:
         producer: confluent-kafka's.
         timeout_s: how long the queue may be full; None: forever.
         on_delivery: called with the acknowledgements.
+        check: called while the queue is full; raises what ends the waiting.
     """
 
     def __init__(
@@ -66,9 +75,11 @@ class RecordWriter:
         producer: confluent_kafka.Producer,
         timeout_s: float | None = None,
         on_delivery: OnDelivery | None = None,
+        check: Callable[[], None] = lambda: None,
     ):
         self._producer = producer
         self._timeout_s = timeout_s
+        self._check = check
         self._options: _Options = {} if on_delivery is None else {"on_delivery": on_delivery}
 
     def put(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
@@ -104,6 +115,7 @@ class RecordWriter:
                 self._producer.produce(topic, value, key, headers=headers, **options)
                 return
             except BufferError:
+                self._check()
                 if self._timeout_s is not None and time.monotonic() - since > self._timeout_s:
                     raise WriteError(
                         f"topic {topic}: no acknowledgement for {self._timeout_s:.0f} s, and the "
@@ -118,18 +130,25 @@ class Producer:
     Args:
         settings: the producer's settings; they take precedence over `config.WRITER_DEFAULTS`.
         timeout_s: how long acknowledgements may take.
+        was_reached: see `Connection`.
     """
 
-    def __init__(self, settings: Mapping[str, object], timeout_s: float = TIMEOUT_S):
-        chosen = config.WRITER_DEFAULTS | dict(settings) | config.WRITER_FIXED
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        timeout_s: float = TIMEOUT_S,
+        was_reached: bool = False,
+    ):
+        self._settings = config.WRITER_DEFAULTS | dict(settings) | config.WRITER_FIXED
+        self._connection = Connection(self._settings, was_reached)
         self._producer = create.make_client(
-            confluent_kafka.Producer, {**chosen, "error_cb": self._note}
+            confluent_kafka.Producer, {**self._settings, "error_cb": self._connection.note}
         )
-        self._servers = chosen["bootstrap.servers"]
         self._timeout_s = timeout_s
-        self._writer = RecordWriter(self._producer, timeout_s, self._delivered)
+        self._writer = RecordWriter(
+            self._producer, timeout_s, self._delivered, self._connection.check
+        )
         self._failed: list[tuple[Text, Text, str]] = []
-        self._reason = "no answer"
 
     def connect(self, topic: str) -> None:
         """Raise WriteError at once where no broker answers, or the topic does not exist.
@@ -137,13 +156,21 @@ class Producer:
         The idempotent producer requests its id every 500 ms: an open connection saves one such
         interval.
         """
+        check_topic_name(topic)
         try:
-            # For all topics: a request for one could create it where brokers create topics.
-            found = self._producer.list_topics(timeout=self._timeout_s).topics.get(topic)
-        except KafkaException as error:
-            raise WriteError(f"topic {topic}: {error.args[0].str()}", topic=topic) from error
-        if found is None:
-            raise WriteError(str(missing_topic(topic, self._servers)), topic=topic)
+            found = self._metadata()
+        except NoConnection as error:
+            raise WriteError(f"topic {topic}: {error}", topic=topic) from error
+        except (KafkaException, TimeoutError) as error:
+            said = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
+            raise WriteError(
+                f"topic {topic}: no answer from Kafka at {self._settings['bootstrap.servers']} for "
+                f"{self._timeout_s * 1000:.0f} ms ({self._connection.reason(said)})",
+                topic=topic,
+            ) from error
+        self._connection.answered()
+        if topic not in found.topics:
+            self._refuse_missing(topic)
 
     def send(self, topic: str, records: Iterable[Record], partition: int | None = None) -> int:
         """Write records, each (value, key, headers); return their number once all are acknowledged.
@@ -154,14 +181,16 @@ class Producer:
         unacknowledged = 1
         try:
             count = self._writer.put(topic, records, partition)
-            unacknowledged = self._producer.flush(self._timeout_s)
+            unacknowledged = self._flush()
         except KafkaException as error:
             number = error.number if isinstance(error, _Refused) else 0
             raise WriteError(
                 f"topic {topic}: record {number} (from 0) was refused before "
-                f"it was sent: {error.args[0].str()}",
+                f"it was sent: {with_right(error.args[0], 'WRITE', f'topic {topic}')}",
                 topic=topic,
             ) from error
+        except NoConnection as error:
+            raise WriteError(f"topic {topic}: {error}", topic=topic) from error
         finally:
             if unacknowledged:
                 # Records without acknowledgement must not delay the end of the process.
@@ -169,12 +198,47 @@ class Producer:
         self._check(topic, count, unacknowledged)
         return count
 
-    def _note(self, error: KafkaError) -> None:
-        self._reason = error.str()
+    def _metadata(self) -> ClusterMetadata:
+        """Return the topics. Raises KafkaException, TimeoutError, or NoConnection."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            left_s = max(0.0, deadline - time.monotonic())
+            # For all topics: a request for one could create it where brokers create topics.
+            answer: Future[ClusterMetadata] = in_background(
+                partial(self._producer.list_topics, timeout=left_s)
+            )
+            try:
+                return self._connection.wait(answer, left_s, self._producer.poll)
+            except KafkaException as error:
+                if error.args[0].code() not in codes.TRANSIENT or time.monotonic() > deadline:
+                    raise
+            self._producer.poll(AGAIN_S)
+            self._connection.check()
+
+    def _flush(self) -> int:
+        """Wait for acknowledgements, and return how many are missing. Raises NoConnection."""
+        deadline, left = time.monotonic() + self._timeout_s, len(self._producer)
+        while left and (left_s := deadline - time.monotonic()) > 0:
+            left = self._producer.flush(min(LOOK_S, left_s))
+            if left:
+                self._connection.check()
+        if not left:
+            self._connection.answered()
+        return left
+
+    def _refuse_missing(self, topic: str) -> None:
+        """Raise WriteError: the topic is missing, or hidden from this user."""
+        cluster = Cluster(self._settings, int(self._timeout_s * 1000), WriteError)
+        try:
+            cluster.describe(topic)
+        except TopicError as error:
+            raise WriteError(str(error), topic=topic) from error
+        raise WriteError(str(cluster.missing(topic)), topic=topic)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failed.append((message.key(), message.value(), error.str()))
+            reason = with_right(error, "WRITE", f"topic {message.topic()}")
+            self._failed.append((message.key(), message.value(), reason))
 
     def _check(self, topic: str, count: int, unacknowledged: int) -> None:
         if self._failed:
@@ -190,7 +254,7 @@ class Producer:
         if unacknowledged:
             raise WriteError(
                 f"topic {topic}: {unacknowledged:,} of {count:,} records were not acknowledged "
-                f"within {self._timeout_s:.0f} s ({self._reason})",
+                f"within {self._timeout_s:.0f} s ({self._connection.reason()})",
                 topic=topic,
             )
 
@@ -215,7 +279,7 @@ class DeadLetterWriter:
         if not fresh:
             return
         if self._producer is None:
-            self._producer = Producer(self._settings, DEAD_LETTER_S)
+            self._producer = Producer(self._settings, DEAD_LETTER_S, was_reached=True)
         try:
             self._producer.send(self._topic, dead_letters(chunk, fresh))
         except WriteError as error:

@@ -16,6 +16,7 @@ from tfkafka import config
 from tfkafka._util.background import in_background
 from tfkafka.chunk import Positions
 from tfkafka.client import codes, create
+from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.producer import Record, RecordWriter
 from tfkafka.errors import (
     AbortedError,
@@ -52,12 +53,12 @@ class TransactionalProducer:
             "transactional.id": transactional_id,
             "transaction.timeout.ms": timeout_ms,
             "message.timeout.ms": timeout_ms,
-            "error_cb": self._note,
         }
-        self._reason = "no answer"
-        self._producer = create.make_client(
-            Producer, {**config.TRANSACTIONS_DEFAULTS, **settings, **fixed}
-        )
+        chosen = {**config.TRANSACTIONS_DEFAULTS, **settings, **fixed}
+        # The worker has asked for its topics before.
+        self._connection = Connection(chosen, was_reached=True)
+        self._producer = create.make_client(Producer, {**chosen, "error_cb": self._connection.note})
+        self._transactional_id = transactional_id
 
     def connect(self) -> None:
         """Abort the open transaction of a previous producer with this id, and fence it."""
@@ -106,7 +107,7 @@ class TransactionalProducer:
             for topic, each in records.items():
                 writer.put(topic, each)
         except KafkaException as exception:
-            failure = _judge("produce", exception.args[0])
+            failure = self._judge("produce", exception.args[0])
             # A retry would write the first records twice.
             raise failure or AbortedError(f"produce: {exception.args[0].str()}") from exception
 
@@ -122,16 +123,38 @@ class TransactionalProducer:
             try:
                 return function(_CALL_S)
             except KafkaException as exception:
-                if failure := _judge(what, exception.args[0]):
+                if failure := self._judge(what, exception.args[0]):
                     raise failure from exception
-                self._producer.poll(0)  # calls `_note` with what is wrong with the connection
+                self._producer.poll(0)  # notes what is wrong with the connection
+                self._refuse_no_connection(what)
                 if time.monotonic() > deadline:
                     raise UnusableError(
-                        f"{what} did nothing for {PROGRESS_S:.0f} s ({self._reason})"
+                        f"{what} did nothing for {PROGRESS_S:.0f} s ({self._connection.reason()})"
                     ) from exception
 
-    def _note(self, error: KafkaError) -> None:
-        self._reason = error.str()
+    def _refuse_no_connection(self, what: str) -> None:
+        try:
+            self._connection.check()
+        except NoConnection as failure:
+            raise TransactionError(f"{what}: {failure}") from failure
+
+    def _judge(self, what: str, error: KafkaError) -> TfkafkaError | None:
+        """Return the error to raise for a failed call; None where the call may be retried."""
+        operation, resource = "WRITE", "the topics that are written"
+        if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            resource = f"transactional id {self._transactional_id}"
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            operation, resource = "READ", "the group"
+        reason = f"{what}: {with_right(error, operation, resource)}"
+        if error.code() in codes.HOPELESS:
+            return TransactionError(reason)
+        if error.code() in codes.FENCED:
+            return FencedError(reason)
+        if error.txn_requires_abort():
+            return AbortedError(reason)
+        if error.fatal() or not error.retriable():
+            return UnusableError(reason)
+        return None
 
 
 class AlternatingProducers:
@@ -173,17 +196,3 @@ class AlternatingProducers:
     def discard(self) -> None:
         for producer in self._producers:
             producer.discard()
-
-
-def _judge(what: str, error: KafkaError) -> TfkafkaError | None:
-    """Return the error to raise for a failed call; None where the call may be retried."""
-    reason = f"{what}: {error.str()}"
-    if error.code() in codes.HOPELESS:
-        return TransactionError(reason)
-    if error.code() in codes.FENCED:
-        return FencedError(reason)
-    if error.txn_requires_abort():
-        return AbortedError(reason)
-    if error.fatal() or not error.retriable():
-        return UnusableError(reason)
-    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
+from copy import copy
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk
 from tfkafka.data.elements import Columns, Elements, Signature
 from tfkafka.decoding.bad_records import BadRecords, Counts
+from tfkafka.errors import TfkafkaError
 from tfkafka.reading.prefetch import Prepared
 
 _log = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class ChunkStream:
         """Return a dataset of whole chunks, some of which are empty."""
         interrupts.watch()
         return tf.data.Dataset.from_generator(
-            self.columns, output_signature=self.elements.signature()
+            self._columns_for_tensorflow, output_signature=self.elements.signature()
         )
 
     def columns(self) -> Generator[Columns, None, None]:
@@ -127,6 +129,16 @@ class ChunkStream:
         finally:
             if summary := bad_records.counts.summary():
                 _log.warning("%s: %s", self._name, summary)
+
+    def _columns_for_tensorflow(self) -> Generator[Columns, None, None]:
+        """Do the same, and raise errors that have no traceback and no cause.
+
+        TensorFlow would put those around the message, in some 50 lines.
+        """
+        try:
+            yield from self.columns()
+        except TfkafkaError as error:
+            raise copy(error) from None
 
 
 def _without_first(count: int, columns: Columns) -> Columns:

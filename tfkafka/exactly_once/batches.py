@@ -95,6 +95,7 @@ class BatchReader:
             metadata=metadata,
             patience_s=patience_s,
             known=known,
+            was_reached=True,  # when the job's topics were looked up
         )
         self._group.join()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from tfkafka import config
 from tfkafka.client import create
 from tfkafka.client.admin import Admin
+from tfkafka.client.diagnosis import is_final
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import TRANSACTION_S
 from tfkafka.decoding.bad_records import Counts, check_policy
@@ -189,6 +190,8 @@ class ExactlyOnceInference:
         except OffsetError:
             raise
         except (UnusableError, ReadError) as error:
+            if is_final(error):
+                raise TransactionError(f"group {self.job.group_id}: {error}") from error
             return error
         finally:
             self.rebalances += attempt.rebalances

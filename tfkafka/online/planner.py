@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from tfkafka.chunk import OffsetRange, TopicPartition
 from tfkafka.client.cluster import Cluster
+from tfkafka.client.diagnosis import is_final
 from tfkafka.client.identity import TopicGuard
 from tfkafka.config import FOREVER
 from tfkafka.errors import ReadError, TopicError
@@ -63,6 +64,8 @@ class TopicEnds:
             self._no_answer("the topic no longer exists")
             return None
         except ReadError as error:
+            if is_final(error):
+                raise
             self._no_answer(str(error))
             return None
         self._guard.compare(self.topic, found)

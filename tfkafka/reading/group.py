@@ -59,6 +59,8 @@ class GroupConsumer:
         known: the identities of topics that are known so far; new ones are added.
         patience_s: how long the group's offsets may be unavailable because of an open transaction
             of a dead member.
+        was_reached: whether the cluster has answered this program before, so that a broker that
+            does not answer is taken for one that restarts.
 
     Attributes:
         assignments: the number of times that partitions were assigned.
@@ -83,14 +85,21 @@ class GroupConsumer:
         on_commit: Callable[[CommitError | None, Positions], None] | None = None,
         patience_s: float = 30.0,
         known: Identities | None = None,
+        was_reached: bool = False,
     ):
         self.lock: AbstractContextManager[bool] = threading.RLock()
         self.assignments: int = 0
         self.missing: int = 0
         self.consumer: Consumer = Consumer(
-            settings, limits, topics, metadata=metadata, on_commit=on_commit
+            settings,
+            limits,
+            topics,
+            metadata=metadata,
+            on_commit=on_commit,
+            was_reached=was_reached,
         )
-        self._cluster = Cluster(settings, limits.broker_timeout)
+        # It is asked only once the consumer has been answered.
+        self._cluster = Cluster(settings, limits.broker_timeout, was_reached=True)
         self.guard: TopicGuard = TopicGuard(self._cluster, known)
         self._stream_timeout = stream_timeout
         self._before_revoke = before_revoke

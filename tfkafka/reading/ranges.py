@@ -258,7 +258,7 @@ class _Reading:
     ):
         self._limits = limits
         self._topic = identity.topic
-        self._cluster = Cluster(settings, limits.broker_timeout)
+        self._cluster = Cluster(settings, limits.broker_timeout, was_reached=True)
         self._guard = TopicGuard(self._cluster)
         self._guard.expect(**asdict(identity))
         self._waits = waits
@@ -273,6 +273,7 @@ class _Reading:
             [identity.topic],
             metadata=metadata,
             alone=ranges[0].source if len(ranges) == 1 else None,
+            was_reached=True,
         )
         self._interrupts = Interrupts()
         self._consumer.assign(self._left.values())

@@ -24,6 +24,8 @@ from tfkafka.tfio.offsets import bound
 __all__ = ["KafkaDataset", "KafkaOutputSequence", "write_kafka"]
 
 FLUSH_S = 60.0
+# Of an address that has none, as in tensorflow-io.
+PORT = 9092
 UNLIMITED = -1
 # The stop of a range that never ends.
 ENDLESS = 2**63 - 1
@@ -100,7 +102,8 @@ class KafkaDataset(ChunkedDataset):
             raise ValueError(f"Timeout value should be large than 0, got {timeout}")
         entries = [topics] if isinstance(topics, str | bytes) else list(topics)
         subscriptions = [Subscription.parse(entry) for entry in entries]
-        settings = config.consumer_settings(servers, config_global) | config.parse(config_topic)
+        settings = config.consumer_settings(_with_ports(servers), config_global)
+        settings |= config.parse(config_topic)
         settings |= {"group.id": group} if group else {}
         create.check(settings)
         self._stream = ChunkStream(
@@ -177,7 +180,7 @@ class KafkaOutputSequence:
         configuration: config.Configuration = None,
     ):
         self._place = Subscription.parse(topic)
-        self._settings = config.consumer_settings(servers, configuration)
+        self._settings = config.consumer_settings(_with_ports(servers), configuration)
         self._waiting: dict[int, bytes] = {}
         self._written = 0
 
@@ -240,7 +243,12 @@ def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> byte
 
 @functools.cache
 def _producer(servers: str) -> Producer:
-    return Producer({"bootstrap.servers": servers, "linger.ms": 0}, FLUSH_S)
+    return Producer({"bootstrap.servers": ",".join(_with_ports(servers)), "linger.ms": 0}, FLUSH_S)
+
+
+def _with_ports(servers: str | Sequence[str]) -> list[str]:
+    entries = servers.split(",") if isinstance(servers, str) else servers
+    return [f"{entry}:{PORT}" if entry and ":" not in entry else entry for entry in entries]
 
 
 def _bytes(text: str | bytes | tf.Tensor) -> bytes:

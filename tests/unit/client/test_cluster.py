@@ -9,6 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tfkafka.client import cluster, codes
 from tfkafka.client.cluster import Cluster
+from tfkafka.client.codes import UNAUTHORIZED
+from tfkafka.client.diagnosis import NoConnection, is_final
 from tfkafka.errors import BrokerError, ReadError, TopicError
 
 
@@ -25,11 +27,20 @@ class Clock:
         self.now += seconds
 
 
+class FakeClient:
+    def __init__(self, settings: dict):
+        self.settings = settings
+
+    def poll(self, _timeout_s: float) -> int:
+        return 0
+
+
 @pytest.fixture
 def make(monkeypatch):
-    """make(**options) -> a Cluster that is asked for 2 s; its settings are at `.client`."""
+    """make(**options) -> a Cluster that is asked for 2 s; nothing is probed."""
     monkeypatch.setattr(cluster, "time", Clock())
-    monkeypatch.setattr(cluster.create, "make_client", lambda _kind, settings: settings)
+    monkeypatch.setattr(cluster.create, "make_client", lambda _kind, s: FakeClient(s))
+    monkeypatch.setattr(cluster.Connection, "check", lambda _connection: None)
     return lambda **options: Cluster({"bootstrap.servers": "h:1"}, 2000, **options)
 
 
@@ -67,9 +78,11 @@ def test_a_missing_topic_is_named_at_once(make, code):
 
 @pytest.mark.parametrize("code", sorted(codes.REFUSED))
 def test_a_refusal_is_raised_at_once(make, code):
-    with pytest.raises(ReadError, match=r"^what: reason$"):
+    granted = r": grant this user DESCRIBE on (topic t|the cluster)" if code in UNAUTHORIZED else ""
+    with pytest.raises(ReadError, match=rf"^what: reason{granted}$") as refusal:
         make().ask("what", failing(code), "t")
-    with pytest.raises(BrokerError, match=r"^what: reason$"):
+    assert is_final(refusal.value)
+    with pytest.raises(BrokerError, match=rf"^what: reason{granted}$"):
         make(error=BrokerError).ask("what", failing(code), "t")
 
 
@@ -88,11 +101,37 @@ def test_after_the_time_out_the_last_reason_is_given(make):
     ):
         asked.ask("what", forever(KafkaError._TIMED_OUT))
     assert cluster.time.now == pytest.approx(102, abs=0.11)
-    asked.client["error_cb"](KafkaError(KafkaError._TRANSPORT, "connection refused"))
+    asked.client.settings["error_cb"](KafkaError(KafkaError._TRANSPORT, "connection refused"))
     with pytest.raises(ReadError, match=r"\(connection refused\)$"):
         asked.ask("what", forever(KafkaError._TIMED_OUT))
     with pytest.raises(ReadError, match=r"\(reason\)$"):
         asked.ask("what", forever(KafkaError.COORDINATOR_NOT_AVAILABLE))
+
+
+def test_without_a_connection_waiting_ends(make, monkeypatch):
+    def refuse(_connection) -> None:
+        raise NoConnection("no connection to Kafka at h:1 (why): what to do")
+
+    asked = make()
+    monkeypatch.setattr(cluster.Connection, "check", refuse)
+    with pytest.raises(ReadError, match=r"^what: no connection .* \(why\): what to do$") as raised:
+        asked.ask("what", forever(KafkaError._TRANSPORT))
+    assert is_final(raised.value)
+    assert cluster.time.now == pytest.approx(100, abs=0.11)
+
+
+def test_what_must_not_be_sent_twice_is_not(make):
+    with pytest.raises(ReadError, match="what: no answer from Kafka at h:1"):
+        make().ask("what", failing(KafkaError._TRANSPORT), repeats=False)
+
+
+def test_a_topic_that_may_be_hidden(make, monkeypatch):
+    monkeypatch.setattr(cluster.create, "make_client", lambda _kind, s: FakeClient(s))
+    secured = Cluster({"bootstrap.servers": "h:1", "security.protocol": "SSL"}, 2000)
+    assert str(secured.missing("t")) == (
+        "there is no topic t on h:1, or this user may not see it: "
+        "create it, or grant this user DESCRIBE on it"
+    )
 
 
 def test_a_future_that_does_not_come_is_a_time_out(make):
@@ -101,8 +140,8 @@ def test_a_future_that_does_not_come_is_a_time_out(make):
 
     with pytest.raises(ReadError, match=r"\(no answer\)"):
         make().ask("what", hang)
-    with pytest.raises(BrokerError, match="what reason"):
-        make(unreachable=lambda what, _: BrokerError(f"{what} reason")).ask("what", hang)
+    with pytest.raises(BrokerError, match=r"\(no answer\)"):
+        make(error=BrokerError).ask("what", hang)
 
 
 def test_a_deleted_topic():

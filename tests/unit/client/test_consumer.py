@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,11 @@ from confluent_kafka import TopicPartition as Place
 
 from tests.unit.messages import fill, message
 from tfkafka.chunk import OffsetRange, TopicPartition, empty
-from tfkafka.client import codes, consumer
+from tfkafka.client import codes, consumer, diagnosis
 from tfkafka.client.consumer import OFFSET_BEGINNING, Consumer, is_fenced
+from tfkafka.client.diagnosis import is_final
 from tfkafka.client.fill import Event, Filled
+from tfkafka.client.probe import Listener
 from tfkafka.config import Limits
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
@@ -101,12 +104,13 @@ def test_passing_errors_are_noted(make, code):
     ("some_codes", "error", "text"),
     [
         (codes.MISSING, ReadError, "topic or partition does not exist"),
-        (codes.REFUSED | OTHER, ReadError, "reason$"),
+        (codes.REFUSED | OTHER, ReadError, "reason"),
     ],
 )
 def test_other_errors_are_raised_with_their_place(make, some_codes, error, text):
     for code in sorted(some_codes):
         reading, _, filler = make()
+        reading.subscribe(None, None, None)
         filler.filled = [event(code)]
         with pytest.raises(error, match=rf"^topic t, partition 3, offset 5.*{text}") as raised:
             reading.poll(0.1)
@@ -156,11 +160,47 @@ def test_the_end_of_a_partition_is_no_error(make):
 
 
 @pytest.mark.parametrize("code", sorted(codes.REFUSED))
-def test_a_refusal_of_the_client_is_raised_while_there_are_no_records(make, code):
+def test_a_refusal_of_the_client_is_raised_while_there_are_no_records(make, monkeypatch, code):
+    listener: Future[Listener] = Future()
+    listener.set_result(Listener({}, None))
+    monkeypatch.setattr(diagnosis, "_probe_soon", lambda *_: listener)
     reading, client, _ = make()
+    reading._connection.answered()
     client.settings["error_cb"](KafkaError(code, "denied"))
-    with pytest.raises(ReadError, match="topic t: denied"):
+    reading.poll(0.1)  # looks what is at the address
+    with pytest.raises(ReadError, match=r"topic t: no connection .* h:1 \(denied\)") as raised:
         reading.poll(0.1)
+    assert is_final(raised.value)
+
+
+def test_a_reader_without_a_group_needs_no_right_on_it(make):
+    code = KafkaError.GROUP_AUTHORIZATION_FAILED
+    refused = Filled(empty(), [Event(KafkaError(code, "denied"), None, None)])
+    reading, _, filler = make()
+    filler.filled = [refused]
+    assert reading.poll(0.1).ends == {}
+    member, _, filler = make()
+    member.subscribe(None, None, None)
+    filler.filled = [refused]
+    with pytest.raises(ReadError, match=r"^topic t: denied: grant this user READ on group g$"):
+        member.poll(0.1)
+
+
+def test_a_subscription_to_a_missing_topic_is_one_line(make):
+    reading, _, filler = make()
+    code = KafkaError.UNKNOWN_TOPIC_OR_PART
+    missing = KafkaError(code, "Subscribed topic not available: t: Broker: Unknown topic")
+    filler.filled = [Filled(empty(), [Event(missing, TopicPartition("t", 0), None)])]
+    with pytest.raises(ReadError, match=r"^there is no topic t on h:1: create it first$"):
+        reading.poll(0.1)
+
+
+def test_a_name_that_no_topic_can_have(monkeypatch):
+    with pytest.raises(TopicError, match="'with blank' is no topic name"):
+        Consumer({}, Limits(), ["with blank"])
+    monkeypatch.setattr(consumer.create, "make_client", lambda _kind, s: FakeClient(s))
+    monkeypatch.setattr(consumer, "PythonFiller", lambda *_: FakeFiller())
+    Consumer({"bootstrap.servers": "h:1"}, Limits(), ["^a pattern"])
 
 
 def test_a_fatal_error_is_raised_and_known_as_fencing(make):
@@ -216,7 +256,7 @@ def test_a_question_that_is_refused_is_an_error(make, clock):
     denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "denied")
     client.answers["list_topics"] = KafkaException(denied)
     clock.now += 1.5
-    with pytest.raises(ReadError, match="topic t: denied"):
+    with pytest.raises(ReadError, match="topic t: denied: grant this user READ on topic t"):
         reading.poll(0.1)
 
 
@@ -288,6 +328,10 @@ def test_committed_offsets(make):
     assert reading.committed([MINE], 1.0) == ({}, "reason")
     client.answers["committed"] = KafkaException(KafkaError(KafkaError._TIMED_OUT, "slow"))
     assert reading.committed([MINE], 1.0) == ({}, "slow")
+    denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "denied")
+    client.answers["committed"] = KafkaException(denied)
+    with pytest.raises(ReadError, match="denied: grant this user READ on group g"):
+        reading.committed([MINE], 1.0)
 
 
 def test_a_lost_membership_is_no_failed_commit(make):

@@ -76,7 +76,7 @@ class FakeConsumer:
 class FakeCluster:
     """Where partitions begin and end: A has 2:8, 9 with open transactions, and B is empty."""
 
-    def __init__(self, *_arguments):
+    def __init__(self, *_arguments, **_options):
         pass
 
     def first_offsets(self, _topic, partitions):

@@ -31,7 +31,7 @@ class FakeCluster:
 
     servers = "h:1"
 
-    def __init__(self, *_arguments):
+    def __init__(self, *_arguments, **_options):
         pass
 
     def describe(self, _topic):

@@ -1,0 +1,488 @@
+"""A line with address, reason and advice, within 3 s, whatever is wrong and whoever connects.
+
+Machines are slow at times: what fails a test is a line that is missing or wrong, or that comes as
+late as a time-out. The seconds are printed, and are properties of the tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tests.unit.client.listeners import HOST, Certificates, closing, http, kafka, server, ssh
+from tfkafka import (
+    Admin,
+    CsvDecoder,
+    KafkaDataset,
+    KafkaGroupDataset,
+    KafkaMiniBatchDataset,
+    config,
+    tfio,
+    write,
+)
+from tfkafka.errors import (
+    BrokerError,
+    ConfigurationError,
+    ReadError,
+    TfkafkaError,
+    TopicError,
+    TransactionError,
+    WriteError,
+)
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, checked_predictions
+from tfkafka.online import Stream, learn
+from tfkafka.testing import wait_for
+from tfkafka.testing.brokers import rights
+from tfkafka.testing.brokers.embedded import EmbeddedBroker
+from tfkafka.testing.brokers.security import Security
+from tfkafka.tfio import kafka as tfio_kafka
+
+TIMEOUT_MS = 60_000
+AT_ONCE = 6
+PASSWORD, OTHER_PASSWORD = "Pa55word-1", "Pa55word-2"
+SCRAM = "SCRAM-SHA-512"
+DECODE = CsvDecoder(2, label="key")
+RECORDS = 40
+EARLIEST = {"auto.offset.reset": "earliest"}
+
+Settings = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where something connects to, and with which settings."""
+
+    servers: str | None
+    settings: Settings = field(default_factory=dict)
+    topic: str = "t"
+    output: str = "t-out"
+    group: str = "g"
+
+
+def first(rows):
+    return rows[:, 0]
+
+
+def build() -> keras.Model:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def read(dataset) -> int:
+    """Read to the end, and return the number of elements. Raises what the dataset keeps."""
+    try:
+        return sum(1 for _ in dataset)
+    except tf.errors.OpError:
+        raise dataset.error from None
+
+
+def address(at: Target) -> str:
+    """For what has no default."""
+    return config.DEFAULT_SERVERS if at.servers is None else at.servers
+
+
+def bounded(at: Target) -> int:
+    return read(KafkaDataset(at.topic, servers=at.servers, configuration=at.settings, **LIMITS))
+
+
+def group(at: Target) -> int:
+    settings = at.settings | EARLIEST
+    return read(KafkaGroupDataset(at.topic, at.group, at.servers, 0, settings, **LIMITS))
+
+
+def mini_batch(at: Target) -> int:
+    settings = at.settings | EARLIEST
+    return read(KafkaMiniBatchDataset(at.topic, at.group, at.servers, 0, settings, **LIMITS))
+
+
+def tfio_dataset(at: Target) -> int:
+    return read(tfio_kafka.KafkaDataset(at.topic, address(at), eof=True, config_global=at.settings))
+
+
+def tfio_tensor(at: Target) -> int:
+    tensor = tfio.IOTensor.from_kafka(at.topic, servers=at.servers, configuration=at.settings)
+    return len(tensor.to_tensor())
+
+
+def writer(at: Target) -> int:
+    return write(address(at), at.topic, ["1,2"], ["1"], configuration=at.settings)
+
+
+def admin_client(at: Target) -> int:
+    return Admin(address(at), at.settings).record_count(at.topic)
+
+
+def exactly_once(at: Target) -> int:
+    job = InferenceJob(first, DECODE, [at.topic], at.output, at.group)
+    worker = ExactlyOnceInference(
+        job, at.servers, configuration=at.settings, broker_timeout=TIMEOUT_MS
+    )
+    return worker.run().used
+
+
+@pytest.fixture
+def learner(tmp_path) -> Callable[[Target], int]:
+    folders = (tmp_path / f"{number}" for number in range(1000))
+
+    def learned(at: Target) -> int:
+        stream = Stream(
+            at.topic,
+            DECODE,
+            at.servers,
+            mini_dataset=RECORDS,
+            stream_timeout=0,
+            broker_timeout=TIMEOUT_MS,
+            configuration=at.settings,
+        )
+        done = learn(next(folders), stream, build, lambda *_: None, seed=1, notify=lambda _: None)
+        return done.records
+
+    return learned
+
+
+LIMITS = {"broker_timeout": TIMEOUT_MS}
+CLIENTS: dict[str, tuple[Callable[[Target], int], type[TfkafkaError]]] = {
+    "KafkaDataset": (bounded, ReadError),
+    "KafkaGroupDataset": (group, ReadError),
+    "KafkaMiniBatchDataset": (mini_batch, ReadError),
+    "tfio.kafka.KafkaDataset": (tfio_dataset, ReadError),
+    "tfio.IOTensor": (tfio_tensor, ReadError),
+    "write": (writer, WriteError),
+    "Admin": (admin_client, BrokerError),
+    "ExactlyOnceInference": (exactly_once, ReadError),
+}
+
+
+@dataclass
+class Failure:
+    """What came of an attempt, and after how many seconds."""
+
+    error: BaseException | None
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        return str(self.error)
+
+
+def attempt(client: Callable[[Target], int], target: Target) -> Failure:
+    began = time.monotonic()
+    try:
+        client(target)
+        error = None
+    except BaseException as caught:
+        error = caught
+    return Failure(error, time.monotonic() - began)
+
+
+def check(failure: Failure, kind: type[TfkafkaError], words: str, at: str | None) -> None:
+    """The line has the address, the reason and what to do, and no password."""
+    assert type(failure.error) is kind, f"{failure.error!r}"
+    assert re.search(words, failure.line), failure.line
+    assert at is None or at in failure.line, failure.line
+    assert "\n" not in failure.line and "Pa55word" not in failure.line
+    assert failure.seconds < TIMEOUT_MS / 2000, failure.line
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def secured(kafka_factory) -> EmbeddedBroker:
+    """Its users: `owner` may do everything, `reader` may read the topic t, and others nothing."""
+    users = dict.fromkeys(["owner", "reader", "worker", "nobody", "changed"], PASSWORD)
+    security = Security(mechanisms=(SCRAM, "PLAIN"), users=users, acls=True)
+    broker = kafka_factory("3.9.2", progress=False, security=security)
+    admin = Admin(broker.bootstrap_servers)
+    for topic in ("t", "t-out"):
+        admin.create_topic(topic, 2)
+    write(broker.bootstrap_servers, "t", ["1,2"] * RECORDS, ["1"] * RECORDS, partition=0)
+    for name in ("reader", "worker"):
+        broker.grant(name, "READ", topic="t")
+    return broker
+
+
+@pytest.fixture(scope="session")
+def as_user(secured) -> Callable[..., Target]:
+    """as_user(name, **options) -> where a user of the secured broker connects."""
+    return lambda name, **options: Target(
+        secured.secured_servers, dict(secured.client_configuration(name, SCRAM)), **options
+    )
+
+
+@pytest.fixture(scope="session")
+def small_servers(certificates) -> Iterator[dict[str, str]]:
+    """The addresses of servers that are no usable Kafka."""
+    tls = {
+        "expired": certificates.context(days=-1),
+        "other-host": certificates.context("elsewhere.example"),
+        "tls": certificates.context(),
+        "mutual": certificates.context(mutual=True),
+    }
+    with contextlib.ExitStack() as stack:
+        found = {
+            name: stack.enter_context(server(answer))
+            for name, answer in {"http": http, "ssh": ssh, "closing": closing}.items()
+        }
+        for name, context in tls.items():
+            found[name] = stack.enter_context(server(kafka(), context))
+        unused = stack.enter_context(socket.socket())
+        unused.bind((HOST, 0))
+        found["nobody"] = f"{HOST}:{unused.getsockname()[1]}"
+        yield found
+
+
+@pytest.fixture(scope="session")
+def cases(small_servers, secured, certificates) -> dict[str, tuple[Target, str]]:
+    """What is wrong: where, with which settings, and the words of the line."""
+    small = {name: Target(address) for name, address in small_servers.items()}
+    plain, sasl = secured.bootstrap_servers, secured.secured_servers
+    right = dict(secured.client_configuration("owner", SCRAM))
+    user = {name: value for name, value in right.items() if name.startswith("sasl.")}
+    trusting = certificates.settings()
+
+    def tls(name: str, **settings: str) -> Target:
+        return Target(small_servers[name], {**trusting, **settings})
+
+    return {
+        "no listener": (small["nobody"], r"\(connection refused\): start a broker, or name"),
+        "unknown host": (
+            Target("no-such-host.invalid:9092"),
+            # Name servers may be slow.
+            r"is unknown\): correct the|is not resolved within 1 s\): check the name server",
+        ),
+        "HTTP": (small["http"], r"\(it speaks HTTP.*\): name the port of a Kafka listener"),
+        "HTTP, with TLS": (tls("http"), r"\(it speaks HTTP.*\): name the port"),
+        "SSH": (small["ssh"], r"\(it speaks another protocol \(b'SSH-2.0-'\).*\): name the port"),
+        "closes": (small["closing"], r"\(it closes the connection.*\): name the port"),
+        "plaintext to TLS": (small["tls"], r"\(it speaks TLS.*\): set security.protocol to SSL$"),
+        "plaintext to SASL_SSL": (Target(sasl), r"\(it speaks TLS.*\): set .* to SASL_SSL$"),
+        "TLS to plaintext": (Target(plain, trusting), r"not speak TLS.*\): set .* to PLAINTEXT$"),
+        "SASL to plaintext": (
+            Target(plain, user | {"security.protocol": "SASL_PLAINTEXT"}),
+            r"\(it has no SASL.*\): set security.protocol to PLAINTEXT$",
+        ),
+        "SASL_SSL to plaintext": (Target(plain, right), r"not speak TLS.*\): set .* PLAINTEXT$"),
+        "expired": (tls("expired"), r"\(its certificate has expired\): renew it"),
+        "other host": (tls("other-host"), r"\(its certificate is for another host.*\): use the"),
+        "untrusted": (
+            Target(small_servers["tls"], certificates.settings(authority="foreign-ca")),
+            r"\(its certificate is not trusted.*\): set ssl.ca.location",
+        ),
+        "no CA": (
+            Target(sasl, {k: v for k, v in right.items() if k != "ssl.ca.location"}),
+            r"\(its certificate is not trusted.*\): set ssl.ca.location",
+        ),
+        "no client certificate": (
+            tls("mutual"),
+            r"\(it requires a certificate of the client.*\): set ssl.certificate.location",
+        ),
+        "foreign client certificate": (
+            Target(small_servers["mutual"], certificates.settings("foreign")),
+            r"\(it refuses the client's certificate\): set ssl.certificate.location",
+        ),
+        "wrong password": (
+            Target(sasl, right | {"sasl.password": OTHER_PASSWORD}),
+            r"\(SASL authentication error.*\): check sasl.username and sasl.password$",
+        ),
+        "wrong password, PLAIN": (
+            Target(sasl, right | {"sasl.mechanism": "PLAIN", "sasl.password": OTHER_PASSWORD}),
+            r"\(SASL authentication error.*\): check sasl.username and sasl.password$",
+        ),
+        "mechanism": (
+            Target(sasl, right | {"sasl.mechanism": "SCRAM-SHA-256"}),
+            r"SCRAM-SHA-256.*SCRAM-SHA-512",
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", [*CLIENTS, "learn"])
+def test_no_connection(cases, learner, record_property, name):
+    client, kind = CLIENTS.get(name, (learner, ReadError))
+    attempt(client, cases["SSH"][0])  # what TensorFlow does first takes its time
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        failures = pool.map(lambda case: attempt(client, case[0]), cases.values())
+        found = dict(zip(cases, failures, strict=True))
+    seconds = {case: round(failure.seconds, 2) for case, failure in found.items()}
+    record_property("seconds to the reason", json.dumps({name: seconds}))
+    worst = max(seconds, key=seconds.__getitem__)
+    print(f"{name}: {seconds[worst]} s at most ({worst}): {seconds}")
+    for case, (target, words) in cases.items():
+        check(found[case], kind, words, target.servers)
+
+
+BAD_ADDRESSES = {"127.0.0.1": "no port", "": "is empty", "http://127.0.0.1:1": "HOST:PORT alone"}
+
+
+@pytest.mark.parametrize("name", [*CLIENTS, "learn"])
+def test_what_is_no_address(learner, name):
+    client, _ = CLIENTS.get(name, (learner, ReadError))
+    for servers, words in BAD_ADDRESSES.items():
+        if name == "tfio.kafka.KafkaDataset" and servers == "127.0.0.1":
+            continue  # as in tensorflow-io, the port is 9092
+        words = "bootstrap.servers.*" + words
+        check(attempt(client, Target(servers)), ConfigurationError, words, None)
+
+
+@pytest.mark.parametrize("name", [*CLIENTS, "learn"])
+def test_the_default_address_is_named(monkeypatch, small_servers, learner, name):
+    client, kind = CLIENTS.get(name, (learner, ReadError))
+    default = small_servers["nobody"]
+    monkeypatch.setattr(config, "DEFAULT_SERVERS", default)
+    words = rf"\(connection refused\): give servers=HOST:PORT; {default} is the default$"
+    check(attempt(client, Target(None)), kind, words, default)
+
+
+@pytest.mark.parametrize("name", [*CLIENTS, "learn"])
+def test_what_is_no_topic_name(small_servers, learner, name):
+    """Nobody needs to be asked."""
+    client, _ = CLIENTS.get(name, (learner, ReadError))
+    target = Target(small_servers["nobody"], topic="name with blank")
+    check(attempt(client, target), TopicError, "'name with blank' is no topic name: a name", None)
+
+
+def test_a_single_record_of_tensorflow_io(small_servers):
+    address = small_servers["nobody"]
+    failure = attempt(lambda _: tfio_kafka.write_kafka("1", "t", address), Target(address))
+    check(failure, WriteError, r"\(connection refused\): start a broker", address)
+
+
+@pytest.mark.parametrize("client", [group, mini_batch])
+@pytest.mark.parametrize("version", ["3.9.2"])
+def test_a_broker_without_the_new_group_protocol(embedded_kafka, version, client, group):
+    broker = embedded_kafka(version)
+    admin = Admin(broker.bootstrap_servers)
+    if "t" not in admin.topics():
+        admin.create_topic("t")
+    target = Target(broker.bootstrap_servers, {"group.protocol": "consumer"}, group=group)
+    words = r"does not support group\.protocol=consumer: leave the setting out"
+    check(attempt(client, target), ReadError, words, broker.bootstrap_servers)
+
+
+def test_a_missing_topic_of_a_group(kafka, group):
+    target = Target(kafka.bootstrap_servers, topic="no-such-topic", group=group)
+    dataset = KafkaGroupDataset(target.topic, group, target.servers, 0, **LIMITS)
+    with pytest.raises(tf.errors.OpError) as raised:
+        list(dataset)
+    line = f"there is no topic no-such-topic on {target.servers}: create it first"
+    assert str(dataset.error) == line
+    # TensorFlow's own lines around it.
+    assert line in str(raised.value) and str(raised.value).count("\n") < 25
+
+
+@pytest.mark.parametrize(
+    "name", ["KafkaDataset", "tfio.kafka.KafkaDataset", "tfio.IOTensor", "learn"]
+)
+def test_readers_of_ranges_need_no_right_on_a_group(as_user, learner, name):
+    client, _ = CLIENTS.get(name, (learner, ReadError))
+    assert client(as_user("reader")) == RECORDS
+
+
+def test_a_missing_right_is_named(secured, as_user, learner):
+    topic = r"opic authorization failed: grant this user {} on topic {}$"
+    cases: list[tuple[Callable[[Target], object], Target, type[TfkafkaError], str]] = [
+        (bounded, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
+        (tfio_tensor, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
+        (learner, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
+        (writer, as_user("nobody"), WriteError, topic.format("DESCRIBE", "t")),
+        (admin_client, as_user("nobody"), BrokerError, topic.format("DESCRIBE", "t")),
+        (exactly_once, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
+        (writer, as_user("reader"), WriteError, r"grant this user WRITE on topic t"),
+        (group, as_user("reader"), ReadError, r"grant this user READ on group g$"),
+        (mini_batch, as_user("reader"), ReadError, r"grant this user READ on group g$"),
+    ]
+    for client, target, kind, words in cases:
+        check(attempt(client, target), kind, words, None)
+    secured.grant("nobody", "DESCRIBE", topic="t")
+    unread = r"opic authorization failed: grant this user READ on topic t$"
+    check(attempt(bounded, as_user("nobody")), ReadError, unread, None)
+
+
+def test_missing_rights_of_an_administrator(as_user):
+    at = as_user("reader")
+    admin = Admin(str(at.servers), at.settings)
+    cases: list[tuple[Callable[[Target], object], type[TfkafkaError], str]] = [
+        (lambda _: admin.describe_group("g-1"), BrokerError, "DESCRIBE on group g-1$"),
+        (lambda _: admin.has_members("g-1"), BrokerError, "DESCRIBE on group g-1$"),
+        (lambda _: admin.member_ids("g-1", "1"), BrokerError, "DESCRIBE on group g-1$"),
+        (lambda _: admin.create_topic("new"), TopicError, "CREATE on (topic new|the cluster)$"),
+        (lambda _: admin.delete_topic("t"), TopicError, "DELETE on topic t$"),
+        (lambda _: admin.describe_topic("t"), BrokerError, "DESCRIBE_CONFIGS on topic t$"),
+        (lambda _: admin.describe_topic("t-out"), BrokerError, "DESCRIBE on topic t-out$"),
+    ]
+    for call, kind, words in cases:
+        check(attempt(call, at), kind, f"grant this user {words}", None)
+
+
+def test_rights_of_exactly_once(secured, as_user):
+    """Each right that is missing is named at once; with all of them the work is done."""
+    at = as_user("worker", group="g-worker")
+    check(attempt(exactly_once, at), ReadError, "DESCRIBE on topic t-out$", None)
+    secured.grant("worker", "DESCRIBE", topic="t-out")
+    needs = "WRITE on transactional id g-worker-1-[01]$"
+    check(attempt(exactly_once, at), TransactionError, needs, None)
+    secured.grant("worker", "WRITE", transactional_id="g-worker-1-", prefix=True)
+    check(attempt(exactly_once, at), TransactionError, "READ on group g-worker$", None)
+    secured.grant("worker", "READ", group="g-worker")
+    check(attempt(exactly_once, at), TransactionError, "WRITE on the topics that are", None)
+    secured.grant("worker", "WRITE", topic="t-out")
+    assert exactly_once(at) == RECORDS
+    # The check of the predictions: with the rights on topics and group, and no others.
+    rows = Admin(str(at.servers), at.settings).describe_group("g-worker")
+    assert sum(row.committed or 0 for row in rows) == RECORDS
+
+    def checked(_at: Target) -> int:
+        return len(
+            checked_predictions(
+                str(at.servers), "t", "t-out", "g-worker", DECODE, configuration=at.settings
+            )[0]
+        )
+
+    check(attempt(checked, at), ReadError, "READ on topic t-out$", None)
+    secured.grant("worker", "READ", topic="t-out")
+    assert checked(at) == RECORDS
+    secured.revoke("worker", "READ", group="g-worker")
+    check(attempt(checked, at), BrokerError, "DESCRIBE on group g-worker$", None)
+
+
+def test_a_password_that_is_changed_while_reading(secured, as_user):
+    """The broker restarts, and the reader has to prove again who it is."""
+    secured.grant("changed", "READ", topic="t")
+    secured.grant("changed", "READ", group="g-changed")
+    at = as_user("changed", group="g-changed")
+    dataset = KafkaGroupDataset("t", at.group, at.servers, -1, at.settings | EARLIEST, **LIMITS)
+    seen: list[object] = []
+    failures: list[Failure] = []
+
+    def reading(_at: Target) -> int:
+        try:
+            for message, _ in dataset:
+                seen.append(message)
+        except tf.errors.OpError:
+            raise dataset.error from None
+        return len(seen)
+
+    reader = threading.Thread(target=lambda: failures.append(attempt(reading, at)))
+    reader.start()
+    wait_for(lambda: len(seen) == RECORDS, "all records")
+    rights.store_passwords(secured.bootstrap_servers, SCRAM, {"changed": OTHER_PASSWORD})
+    secured.kill()
+    secured.restart()
+    reader.join()
+    words = r"\(SASL authentication error.*\): check sasl.username and sasl.password$"
+    failure = Failure(failures[0].error, 0.0)
+    check(failure, ReadError, words, at.servers)
