@@ -4,7 +4,7 @@ polars parses a whole chunk as one CSV text. It rounds to the nearest float32, a
 `tf.io.decode_csv` does: the results are equal bit by bit, except for numbers closer to 0 than
 1.2e-38, which TensorFlow reads as 0. Rows with quotes or blanks are rewritten without them first,
 but only where polars has refused a chunk as it is. What `tf.io.decode_csv` accepts is accepted,
-except for hexadecimal numbers.
+except for hexadecimal numbers and, with TensorFlow 2.21, nan with a number: nan(1).
 """
 
 from __future__ import annotations
