@@ -137,7 +137,7 @@ def test_without_a_topic_there_is_nothing_to_ask(make):
 
 
 def test_closing_ends_the_thread_and_cancels_what_was_asked(make):
-    before = threading.active_count()
+    before = threading.enumerate()
     guard, cluster = make(t="1")
     guard.learn("t")
     cluster.may_answer.clear()
@@ -147,7 +147,6 @@ def test_closing_ends_the_thread_and_cancels_what_was_asked(make):
     assert guard.ask(["t"]).cancelled()
     wait([first], DEADLINE_S)
     assert first.done()
-    for thread in threading.enumerate():
-        if thread.name == "tfkafka-identity":
-            thread.join(DEADLINE_S)
-    assert threading.active_count() == before
+    for thread in set(threading.enumerate()).difference(before):
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive()
