@@ -90,15 +90,15 @@ def probe(address: Address, settings: Mapping[str, object]) -> Listener | None:
             if _has_hidden_certificate(settings):
                 return None
             raise _client_certificate(settings) from None
-        raise _other_protocol(address, has_tls, protocol, b"") from None
+        return _refuse_other_protocol(address, has_tls, protocol, b"")
     except TimeoutError:
         if _speaks_http(address):
             raise _another_program(b"HTTP/") from None
         return None
     except _Other as other:
-        raise _other_protocol(address, has_tls, protocol, other.answer) from None
+        return _refuse_other_protocol(address, has_tls, protocol, other.answer)
     except OSError:
-        raise _other_protocol(address, has_tls, protocol, b"") from None
+        return _refuse_other_protocol(address, has_tls, protocol, b"")
     _compare_sasl(listener, protocol, _mechanism(settings))
     return listener
 
@@ -284,6 +284,20 @@ def _client_certificate(settings: Mapping[str, object]) -> Problem:
     )
 
 
+def _refuse_other_protocol(
+    address: Address, has_tls: bool, protocol: str, answer: bytes
+) -> Listener | None:
+    """Raise Problem where an address does not speak the protocol that is set.
+
+    Returns None where its answer to a TLS handshake is late, so that it is not known.
+    """
+    try:
+        problem = _other_protocol(address, has_tls, protocol, answer)
+    except TimeoutError:
+        return None
+    raise problem from None
+
+
 def _other_protocol(address: Address, has_tls: bool, protocol: str, answer: bytes) -> Problem:
     """Return what is wrong where an address does not speak the protocol that is set."""
     if not has_tls and _is_text(answer):
@@ -336,6 +350,8 @@ def _speaks_tls(address: Address) -> bool:
             return True
     except ssl.SSLError as error:
         return _is_about_certificate(error)
+    except TimeoutError:
+        raise
     except (OSError, Problem):
         return False
 

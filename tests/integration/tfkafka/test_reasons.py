@@ -48,7 +48,7 @@ from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.security import Security
 from tfkafka.tfio import kafka as tfio_kafka
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 AT_ONCE = 6
 PASSWORD, OTHER_PASSWORD = "Pa55word-1", "Pa55word-2"
 SCRAM = "SCRAM-SHA-512"
