@@ -156,6 +156,9 @@ class Connection:
         problems = seen.problems()
         if problems and (len(problems) == len(seen) or refusal.code() != KafkaError._SSL):
             raise NoConnection(_line(problems))
+        is_late = time.monotonic() - self._refused_s > RESTART_S
+        if refusal.code() == KafkaError._SSL and seen.is_silent() and not is_late:
+            return  # a further probe may say what is wrong with the certificate
         # A client needs only one of its brokers for its first answer.
         is_about_one = refusal.code() == KafkaError._SSL and not self._was_reached
         if not (is_about_one and seen.has_listener()):

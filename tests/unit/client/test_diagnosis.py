@@ -212,6 +212,21 @@ def test_certificates(there, wait):
         wait(first, 1)
 
 
+def test_a_late_probe_of_a_certificate_is_repeated(there, wait, clock):
+    there["h:1"] = None
+    first = connection()
+    first.note(KafkaError(KafkaError._SSL, "ssl://h:1/bootstrap: SSL handshake failed: no"))
+    wait(first, 0.5)
+    there["h:1"] = EXPIRED
+    with pytest.raises(NoConnection, match="expired"):
+        wait(first, RESTART_S)
+    there["h:1"] = None
+    second = connection()
+    second.note(KafkaError(KafkaError._SSL, "ssl://h:1/bootstrap: SSL handshake failed: no"))
+    with pytest.raises(NoConnection, match=r"at h:1 \(SSL handshake failed: no\)"):
+        wait(second, RESTART_S + 1)
+
+
 def test_new_groups_need_new_brokers(there, wait):
     for newest in (0, -1):
         there["h:1"] = Listener({HEARTBEAT: newest} if newest >= 0 else {}, None)
