@@ -83,6 +83,11 @@ class Connection:
             self._was_reached = True
             self._error = self._refusal = self._since_s = self._last = None
 
+    def cause(self, error: KafkaError) -> KafkaError:
+        """Return what made a client unusable, instead of the error that says only that it is."""
+        with self._lock:
+            return self._error or error if error.code() == KafkaError._FATAL else error
+
     def require_new_groups(self) -> None:
         """Note that the client needs brokers with `group.protocol=consumer`."""
         self._needs_heartbeat = True

@@ -19,7 +19,7 @@ from tfkafka.client.names import Address
 
 _RESOLVE_S = 1.0
 _CONNECT_S = 1.0
-_ANSWER_S = 0.5
+_ANSWER_S = 1.0
 # With TLS 1.3 a broker refuses a client's certificate only after the handshake.
 _ALERT_S = 0.1
 

@@ -184,9 +184,11 @@ class Producer:
             unacknowledged = self._flush()
         except KafkaException as error:
             number = error.number if isinstance(error, _Refused) else 0
+            self._producer.poll(0)  # notes the cause of a fatal error
+            cause = self._connection.cause(error.args[0])
             raise WriteError(
                 f"topic {topic}: record {number} (from 0) was refused before "
-                f"it was sent: {with_right(error.args[0], 'WRITE', f'topic {topic}')}",
+                f"it was sent: {with_right(cause, 'WRITE', f'topic {topic}')}",
                 topic=topic,
             ) from error
         except NoConnection as error:
