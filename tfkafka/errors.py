@@ -14,6 +14,7 @@ TfkafkaError
 ├── PredictionsError      there is not exactly one finite prediction for each input
 ├── ManifestError         a manifest cannot be read, or describes other records
 ├── CheckpointError       a checkpoint could not be saved or read, or is not worth saving
+├── ForkError             it belongs to the process that this one was forked from
 └── TransactionError      a transaction failed, and a retry will not help
     ├── AbortedError      it was aborted: the producer can begin another
     ├── UnusableError     a client hangs or has failed: new ones are needed
@@ -92,6 +93,10 @@ class CheckpointError(TfkafkaError):
 
     Or its folder is in use, or belongs to another training.
     """
+
+
+class ForkError(TfkafkaError):
+    """A client, a dataset's iteration or a thread belongs to the process that forked this one."""
 
 
 class TransactionError(TfkafkaError):

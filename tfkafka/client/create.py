@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import difflib
+import functools
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import confluent_kafka
 from confluent_kafka import KafkaException
 
+from tfkafka._util.processes import Owner, keep_in_children
 from tfkafka.client.names import parse_addresses
 from tfkafka.config import is_secret
 from tfkafka.errors import ConfigurationError
@@ -29,6 +31,9 @@ _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
 def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str, object]) -> Client:
     """Return a confluent-kafka client (`Consumer`, `Producer`, ...) with these settings.
 
+    In a forked child its methods raise ForkError: librdkafka's threads exist in the parent alone,
+    and most calls would wait for them.
+
     Raises:
         ConfigurationError: librdkafka does not know a name (the message suggests similar ones), or
             refuses a value; or an address is not HOST:PORT.
@@ -39,11 +44,33 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
         # confluent-kafka 2.16 aborts the process.
         raise ConfigurationError("group.id is empty: give the consumer group a name")
     try:
-        return kind(dict(settings))
+        client: Client = _of_one_process(kind)(dict(settings))
     except KafkaException as error:
         raise _explained(error.args[0].str()) from None
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"the Kafka client refuses its configuration: {error}") from None
+    keep_in_children(client)
+    return client
+
+
+@functools.cache
+def _of_one_process(kind: Any) -> Any:
+    """Return a subclass of a client's class that refuses to be used in a forked child."""
+
+    class Owned(kind):  # type: ignore[misc]  # a variable
+        def __init__(self, settings: dict[str, object]):
+            self._owner = Owner()
+            super().__init__(settings)
+
+        def __getattribute__(self, name: str) -> Any:
+            owner: Owner = object.__getattribute__(self, "_owner")
+            owner.refuse_child(
+                f"a Kafka client ({kind.__name__})",
+                "create the dataset, writer, worker or Admin again in this process",
+            )
+            return super().__getattribute__(name)
+
+    return Owned
 
 
 def check(settings: Mapping[str, object]) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import ArraySpec, Decoded, Fault
+from tfkafka.decoding.polars_threads import refuse_lost_threads
 
 QUOTED_LENGTH = 40
 FLOAT32 = np.dtype(np.float32)
@@ -101,7 +102,11 @@ class CsvDecoder:
 
 
 def parse_rows(rows: NDArray[np.object_], columns: int) -> tuple[NDArray[np.float32], list[int]]:
-    """Return float32 [n, columns], and the indices of the rows that could not be parsed (zeros)."""
+    """Return float32 [n, columns], and the indices of the rows that could not be parsed (zeros).
+
+    Raises ForkError in a child that was forked after polars had been used.
+    """
+    refuse_lost_threads("CsvDecoder")
     matrix = _parse(rows, columns)
     if matrix is not None:
         return matrix, []

@@ -21,6 +21,7 @@ from tfkafka.client.producer import Record
 from tfkafka.config import Limits
 from tfkafka.decoding.base import Decoder, only_finite
 from tfkafka.decoding.csv import parse_rows
+from tfkafka.decoding.polars_threads import refuse_lost_threads
 from tfkafka.errors import PredictionsError
 from tfkafka.reading.ranges import read, resolve
 
@@ -97,6 +98,7 @@ def _described(output: Any) -> str:
 
 def records(chunk: Chunk, probabilities: NDArray[np.float32], model: str) -> Iterator[Record]:
     """Yield the prediction of each record of a chunk as a record, from `probabilities` [n]."""
+    refuse_lost_threads("writing predictions")
     values = polars.Series(probabilities).cast(polars.String).to_list()
     partitions = [str(partition) for partition in chunk.partitions.tolist()]
     offsets = [str(offset) for offset in chunk.offsets.tolist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -249,6 +250,9 @@ def _producer(servers: str) -> Producer:
 def _with_ports(servers: str | Sequence[str]) -> list[str]:
     entries = servers.split(",") if isinstance(servers, str) else servers
     return [f"{entry}:{PORT}" if entry and ":" not in entry else entry for entry in entries]
+
+
+os.register_at_fork(after_in_child=_producer.cache_clear)
 
 
 def _bytes(text: str | bytes | tf.Tensor) -> bytes:
