@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -14,14 +15,15 @@ import tensorflow as tf
 from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk
 from tfkafka.data.elements import Columns, Elements, Signature
+from tfkafka.data.iteration import Audible, audible
 from tfkafka.decoding.bad_records import BadRecords, Counts
-from tfkafka.errors import TfkafkaError
+from tfkafka.errors import ReadError, TfkafkaError
 from tfkafka.reading.prefetch import Prepared
 
 _log = logging.getLogger(__name__)
 
 
-class ChunkedDataset(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no types
+class ChunkedDataset(Audible):
     """A dataset over a Python generator of chunks; the base class of all datasets here.
 
     Attributes:
@@ -30,8 +32,10 @@ class ChunkedDataset(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow 
         counts: numbers of records of the last iteration: read, used, skipped, dead_lettered.
     """
 
-    def __init__(self, pipeline: tf.data.Dataset[Any]):
+    def __init__(self, pipeline: tf.data.Dataset[Any], records_each: int | None = None):
         self._pipeline = pipeline
+        self._sources, self._records_each = pipeline._sources, records_each
+        interrupts.listen(self)
         super().__init__(pipeline._variant_tensor)
 
     def _inputs(self) -> list[tf.data.Dataset[Any]]:
@@ -62,6 +66,21 @@ class Unnoted:
         """Do nothing."""
 
 
+@dataclass(eq=False)
+class _Iteration:
+    """One iteration that is under way.
+
+    Attributes:
+        records: how many TensorFlow has received.
+        to_end: why it has to end as silence would end it.
+        is_left: whether an exception has ended the loop over it, or over another one.
+    """
+
+    records: int = 0
+    to_end: str | None = None
+    is_left: bool = False
+
+
 class ChunkStream:
     """Turns the chunks of a dataset into columns for TensorFlow, and keeps the error.
 
@@ -73,6 +92,7 @@ class ChunkStream:
         begin: makes the notes of an iteration; called before `chunks`.
         why_empty: says why an iteration that reached its end had no record, and what to do; ""
             where that was to be expected.
+        end_early: makes `chunks` end soon, as silence would; None: that is an error.
 
     Attributes:
         counts: of the iteration that began last.
@@ -87,6 +107,7 @@ class ChunkStream:
         chunks: Callable[[], Generator[Prepared, None, None]],
         begin: Callable[[], Deliveries] = Unnoted,
         why_empty: Callable[[], str] = lambda: "there is none at these offsets",
+        end_early: Callable[[], None] | None = None,
     ):
         self.skip = 0
         self.elements = elements
@@ -96,14 +117,24 @@ class ChunkStream:
         self._chunks = chunks
         self._why_empty = why_empty
         self._begin = begin
+        self._end_early = end_early
+        self._iterations: set[_Iteration] = set()
         self.counts = Counts()
 
     def dataset(self) -> tf.data.Dataset[Any]:
         """Return a dataset of whole chunks, some of which are empty."""
-        interrupts.watch()
-        return tf.data.Dataset.from_generator(
-            self._columns_for_tensorflow, output_signature=self.elements.signature()
-        )
+        # TensorFlow keeps the function forever, and so all that it refers to
+        # (https://github.com/tensorflow/tensorflow/issues/57690).
+        weak = weakref.ref(self)
+
+        def columns() -> Generator[Columns, None, None]:
+            stream = weak()
+            if stream is None:
+                raise ReadError("the dataset was deleted: keep it while TensorFlow uses it")
+            return stream._columns_for_tensorflow()
+
+        signature = self.elements.signature()
+        return audible(tf.data.Dataset.from_generator(columns, output_signature=signature), [self])
 
     def columns(self) -> Generator[Columns, None, None]:
         """Yield the columns of one chunk after another."""
@@ -112,12 +143,18 @@ class ChunkStream:
         bad_records = replace(self.bad_records, counts=Counts())
         self.counts = bad_records.counts
         deliveries, skip = self._begin(), self.skip
+        iteration = _Iteration()
+        self._iterations.add(iteration)
         try:
             # Closed here: whatever keeps an error also keeps its frames, and so an open consumer.
             with closing(self._chunks()) as chunks:
                 for prepared in chunks:
+                    if iteration.is_left and len(self._iterations) == 1:
+                        return  # without an error, which TensorFlow would log
+                    self._heed(iteration)
                     columns, kept = self.elements.columns(prepared, bad_records)
                     deliveries.deliver(prepared.chunk, kept)
+                    iteration.records += len(kept) - min(skip, len(kept))
                     yield _without_first(skip, columns) if skip else columns
                     skip -= min(skip, len(kept))
             deliveries.end()
@@ -129,6 +166,39 @@ class ChunkStream:
         finally:
             if summary := bad_records.counts.summary():
                 _log.warning("%s: %s", self._name, summary)
+            self._iterations.discard(iteration)
+
+    def end(self, reason: str) -> None:
+        """End the iterations that are under way, as silence would."""
+        for iteration in list(self._iterations):
+            iteration.to_end = reason
+
+    def leave(self) -> None:
+        """End the iterations that are under way: an exception has ended the loop over one."""
+        for iteration in list(self._iterations):
+            iteration.is_left = True
+
+    def records_of_only_iteration(self) -> Callable[[], int] | None:
+        """Return what counts the records that TensorFlow has of the iteration that is under way.
+
+        None where that is not exactly one.
+        """
+        iterations = list(self._iterations)
+        if len(iterations) != 1:
+            return None
+        return lambda: iterations[0].records
+
+    def _heed(self, iteration: _Iteration) -> None:
+        """End the iteration where a signal, or the loop over it, wants that."""
+        if iteration.is_left:
+            raise ReadError("an exception has ended another iteration over the same dataset")
+        reason = iteration.to_end or interrupts.unheard()
+        if reason is None:
+            return
+        if self._end_early is None:
+            raise ReadError(f"reading was interrupted by {reason}")
+        _log.warning("%s: the stream ends, as if it had timed out, by %s", self._name, reason)
+        self._end_early()
 
     def _columns_for_tensorflow(self) -> Generator[Columns, None, None]:
         """Do the same, and raise errors that have no traceback and no cause.

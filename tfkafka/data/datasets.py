@@ -13,7 +13,6 @@ from tfkafka.chunk import Chunk, OffsetRange
 from tfkafka.client import create
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
-from tfkafka.data.counted import count_taken
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
@@ -145,7 +144,7 @@ class KafkaDataset(ChunkedDataset):
             self._begin_log,
             self._why_empty,
         )
-        super().__init__(self._shaped(whole=False))
+        super().__init__(self._shaped(whole=False), batch_size or 1)
 
     @property
     def error(self) -> Exception | None:
@@ -343,7 +342,7 @@ class KafkaDataset(ChunkedDataset):
         if self._saved is not None and self._saved.elements is not None:
             # Datasets that are built on this one then know their number of elements, too.
             known = tf.data.experimental.assert_cardinality(self._batches(self._saved.elements))
-            super().__init__(self._shaped(whole=False).apply(known))
+            super().__init__(self._shaped(whole=False).apply(known), self._batch_size or 1)
 
     @property
     def _total(self) -> Total | None:
@@ -355,7 +354,7 @@ class KafkaDataset(ChunkedDataset):
 
     def __iter__(self) -> Iterator[Any]:
         self._taken = 0
-        return count_taken(super().__iter__(), self._take)
+        return self._loop(self._take)
 
     def _take(self) -> None:
         self._taken += 1

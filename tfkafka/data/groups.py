@@ -22,7 +22,7 @@ from tfkafka.data.chunked import (
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
-from tfkafka.errors import ConfigurationError
+from tfkafka.errors import ConfigurationError, TfkafkaError
 from tfkafka.reading.commits import OffsetTracker
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.member import GroupMember, why_empty
@@ -93,7 +93,7 @@ class Membership:
                     self.tracker.acknowledge_all()
                     member.commit(self.tracker.committable(), wait=False)
             if self.auto_commit:
-                member.commit(self.tracker.committable(), wait=True)
+                member.commit(self.tracker.committable(), wait=not member.is_urgent)
             self._why_empty = self._explain_end(member)
             ended = True
         finally:
@@ -113,6 +113,10 @@ class Membership:
                     self.tracker.acknowledge_all()
                     member.commit(self.tracker.committable(), wait=True)
             self._why_empty = self._explain_end(member)
+        except BaseException as error:
+            # Anything else comes from a signal's handler.
+            member.is_urgent = not isinstance(error, GeneratorExit | TfkafkaError)
+            raise
         finally:
             member.close()
             member.unused.set()
@@ -139,6 +143,11 @@ class Membership:
         self._is_stopped = True
         if self._member is not None:
             self._member.is_stopped = True
+
+    def end_early(self) -> None:
+        """End the stream of this iteration, as silence would."""
+        if self._member is not None:
+            self._member.is_urgent = self._member.is_stopped = True
 
     def leave(self) -> None:
         """Leave the group."""
@@ -322,9 +331,10 @@ class KafkaGroupDataset(_GroupDataset):
             self._membership.chunks,
             lambda: self._membership,
             self._membership.why_empty,
+            self._membership.end_early,
         )
         self.batch_size = batch_size
-        super().__init__(self._shaped(batch_size, whole=False))
+        super().__init__(self._shaped(batch_size, whole=False), batch_size or 1)
 
     def chunks(self) -> tf.data.Dataset[Any]:
         """Return a dataset of whole chunks, whose first axis has any length but 0."""
@@ -421,6 +431,7 @@ class KafkaMiniBatchDataset(_GroupDataset):
             lambda: self._membership.mini_datasets(records),
             lambda: self._membership,
             self._membership.why_empty,
+            self._membership.end_early,
         )
         chunks = shaped(self._stream.dataset(), self._stream.elements, None, True)
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))

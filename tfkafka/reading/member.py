@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import os
 import sys
 import threading
 import time
@@ -17,14 +18,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from tfkafka import config
-from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
 from tfkafka.client.consumer import commit_as_outsider, committed_as_outsider
 from tfkafka.config import Limits
 from tfkafka.errors import CommitError, ReadError, TopicError
 from tfkafka.reading.commits import Committer
 from tfkafka.reading.group import GroupConsumer
-from tfkafka.reading.prefetch import Prefetch, Prepare, Prepared
+from tfkafka.reading.prefetch import CLOSE_S, URGENT_S, Prefetch, Prepare, Prepared
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 POLL_S = 0.05
@@ -41,7 +41,8 @@ _open: weakref.WeakSet[GroupMember] = weakref.WeakSet()
 class GroupMember:
     """Joins a group, and delivers the records of its assigned partitions.
 
-    The caller of `next_chunk` sets `unused` after its last call.
+    The caller of `next_chunk` sets `unused` after its last call. It sets `is_urgent` where a signal
+    ends the stream: `close` then waits for a moment only, and the group is left in the background.
 
     Args:
         topics: the topics to subscribe to.
@@ -88,16 +89,15 @@ class GroupMember:
             on_commit=self._committer.on_commit,
         )
         self._buffer = Prefetch(self._run, limits.buffer_bytes, "tfkafka-poll", self._leave)
-        self._changed = self._buffer.changed
         self._silence_s = 0.0
         self._silent_in = 0
         self._to_commit: dict[TopicPartition, int] = {}
         self._answers: list[Future[None]] = []
         self._left = False
-        self._interrupts = Interrupts()
         self.has_delivered: bool = False
         self.unused: threading.Event = threading.Event()
         self.is_stopped: bool = False
+        self.is_urgent: bool = False
         _open.add(self)
         self._buffer.start()
 
@@ -110,7 +110,7 @@ class GroupMember:
         ReadError after `close`.
         """
         began = time.monotonic()
-        with self._changed:
+        with self._buffer.changed:
             while self.is_stopped or (prepared := self._take()) is None:
                 if self.is_stopped:
                     return None
@@ -123,11 +123,11 @@ class GroupMember:
                 if self._buffer.is_empty() and self._group.is_over(self._silence()):
                     return None
                 before = time.monotonic()
-                self._changed.wait(POLL_S)
+                self._buffer.changed.wait(POLL_S)
                 if self._group.is_assigned:
                     self._silence_s += time.monotonic() - before
-                if time.monotonic() - began > HEARTBEAT_S and self._buffer.is_empty():
-                    self._interrupts.check()
+                # Also where a chunk waits for the check of its topics.
+                if time.monotonic() - began > HEARTBEAT_S:
                     return Prepared(empty())
             self._silence_s = 0.0
             self.has_delivered = True
@@ -135,7 +135,7 @@ class GroupMember:
 
     def is_quiet(self) -> bool:
         """Return whether all available records have been delivered."""
-        with self._changed:
+        with self._buffer.changed:
             return self._buffer.is_empty() and self._group.is_at_end()
 
     @property
@@ -171,12 +171,12 @@ class GroupMember:
             self._group.consumer.commit(mine)
             return
         answer: Future[None] = Future()
-        with self._changed:
+        with self._buffer.changed:
             is_outside = self._left
             if not is_outside:
                 self._to_commit |= positions
                 self._answers += [answer] if wait else []
-                self._changed.notify_all()
+                self._buffer.changed.notify_all()
         if is_outside:
             self._group.guard.confirm(_topics(positions))
             commit_as_outsider(self._settings, positions)
@@ -185,8 +185,8 @@ class GroupMember:
 
     def close(self) -> None:
         """Leave the group. Safe to call twice."""
-        self._buffer.close()
-        _open.discard(self)
+        if self._buffer.close(URGENT_S if self.is_urgent else CLOSE_S):
+            _open.discard(self)
 
     def _take(self) -> Prepared | None:
         """Return the next chunk with a record of this member's partitions, or None."""
@@ -214,7 +214,7 @@ class GroupMember:
         self._finish_commits()
 
     def _leave(self) -> None:
-        with self._changed:
+        with self._buffer.changed:
             self._committer.give_up(self._answers, self._buffer.error)
             self._answers = []
         try:
@@ -224,7 +224,7 @@ class GroupMember:
                 self._group.consumer.close()
         finally:
             self._group.guard.close()
-            with self._changed:
+            with self._buffer.changed:
                 self._left = True
                 self._committer.give_up(self._answers, self._buffer.error)
 
@@ -234,12 +234,12 @@ class GroupMember:
         polled = self._group.poll(SOON_S if self._committer.is_holding() else POLL_S)
         check = self._group.guard.ask(_topics(polled.chunk.sources))
         prepared = Prepared(polled.chunk, self._prepare(polled.chunk), check)
-        with self._changed:
+        with self._buffer.changed:
             # Under one lock: between the two calls the stream would seem to be over.
             if len(polled.chunk):
                 buffer.put(prepared)
             self._group.advance(polled)
-            self._changed.notify_all()
+            self._buffer.changed.notify_all()
 
     def _wait_for_room(self, buffer: Prefetch) -> None:
         """Wait a moment; where that was not enough, pause the partitions and continue to poll."""
@@ -267,7 +267,7 @@ class GroupMember:
 
     def _wanted_commits(self) -> tuple[Positions, list[Future[None]]]:
         """Return the commits requested for this member's partitions, and their futures."""
-        with self._changed:
+        with self._buffer.changed:
             positions, self._to_commit = self._to_commit, {}
             answers, self._answers = self._answers, []
         return self._group.mine(positions), answers
@@ -315,6 +315,10 @@ def why_empty(
         f"{positions}{new}a group reads each record once: to read them again, use another group_id "
         f"with auto.offset.reset=earliest; for several epochs, use KafkaDataset"
     )
+
+
+# A forked child has none of the threads that would leave.
+os.register_at_fork(after_in_child=_open.clear)
 
 
 @atexit.register

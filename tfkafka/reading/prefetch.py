@@ -9,11 +9,13 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from tfkafka._util.interrupts import Interrupts
+from tfkafka._util.processes import Owner
 from tfkafka.chunk import Chunk, empty
 from tfkafka.decoding.base import Decoded
 
 CLOSE_S = 15.0
+# A signal's handler, and what it raises, wait for this long if no broker answers.
+URGENT_S = 0.3
 WAIT_S = 0.1
 
 # Called with each chunk in the thread that reads, while the model works.
@@ -60,9 +62,17 @@ class Prefetch:
         self._held = 0
         self._error: Exception | None = None
         self._is_done = False
-        self.changed: threading.Condition = threading.Condition(threading.RLock())
+        self._changed = threading.Condition(threading.RLock())
+        self._owner = Owner()
         self.is_closing: bool = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def changed(self) -> threading.Condition:
+        """The condition to hold, and to wait for. Raises ForkError in a forked child."""
+        # The thread of the parent may have held the lock, which nobody releases in the child.
+        self._owner.refuse_child("an iteration", "begin to iterate again in this process")
+        return self._changed
 
     def start(self) -> None:
         self._thread.start()
@@ -121,13 +131,19 @@ class Prefetch:
     def is_own_thread(self) -> bool:
         return threading.current_thread() is self._thread
 
-    def close(self) -> None:
-        """End the thread, and wait until it has ended. Safe to call twice."""
+    def close(self, timeout_s: float = CLOSE_S) -> bool:
+        """End the thread, wait for its end, and return whether it has ended.
+
+        Safe to call twice, and in a forked child.
+        """
+        if not self._owner.is_here():
+            return True
         with self.changed:
             self.is_closing = True
             self.changed.notify_all()
         if not self.is_own_thread():
-            self._thread.join(CLOSE_S)
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _notify(self, _check: Future[None]) -> None:
         with self.changed:
@@ -166,15 +182,13 @@ def read_ahead(
             reading.close()
 
     buffer = Prefetch(read, capacity, "tfkafka-read")
-    interrupts = Interrupts()
     buffer.start()
     try:
         while (prepared := _next(buffer)) is not None or not buffer.is_done():
-            if prepared is None:
-                interrupts.check()
             yield prepared or Prepared(empty())
     finally:
-        buffer.close()
+        # There is nothing to commit and no group to leave: the thread may end later.
+        buffer.close(URGENT_S)
 
 
 def _next(buffer: Prefetch) -> Prepared | None:

@@ -19,7 +19,6 @@ from typing import Literal
 import numpy as np
 
 from tfkafka import config
-from tfkafka._util.interrupts import Interrupts
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
 from tfkafka.client.cluster import Cluster, TopicDescription
 from tfkafka.client.consumer import Consumer
@@ -275,7 +274,6 @@ class _Reading:
             alone=ranges[0].source if len(ranges) == 1 else None,
             was_reached=True,
         )
-        self._interrupts = Interrupts()
         self._consumer.assign(self._left.values())
         self._progress_s = time.monotonic()
 
@@ -348,7 +346,6 @@ class _Reading:
         silent_ms = (time.monotonic() - self._progress_s) * 1000
         if not self._waits and silent_ms > self._limits.broker_timeout:
             raise self._nothing_came()
-        self._interrupts.check()
 
     def _missing(self, source: TopicPartition, offset: int) -> OffsetError:
         self._guard.confirm()

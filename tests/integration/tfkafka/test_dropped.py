@@ -1,0 +1,50 @@
+"""Datasets that are dropped leave memory, with their threads."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+
+from tests.integration.tfkafka.records import numbers, values
+from tfkafka import KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset
+from tfkafka.testing import wait_for
+
+DATASETS = 10
+EARLIEST = {"auto.offset.reset": "earliest"}
+
+
+@pytest.mark.parametrize("kind", ["bounded", "batches of it", "group", "mini datasets"])
+def test_dropped_datasets_leave_memory(servers, topic, group, kind):
+    numbers(servers, topic, 10)
+    made = {
+        "bounded": lambda number: KafkaDataset(topic, servers=servers),
+        "batches of it": lambda number: KafkaDataset(topic, servers=servers).batch(2),
+        "group": lambda number: KafkaGroupDataset(topic, f"{group}-{number}", servers, 0, EARLIEST),
+        "mini datasets": lambda number: KafkaMiniBatchDataset(
+            topic, f"{group}-{number}", servers, 0, EARLIEST
+        ),
+    }[kind]
+
+    def use(number: int) -> list[weakref.ref]:
+        dataset = made(number)
+        if kind == "mini datasets":
+            assert sum(len(mini) for mini in dataset) == 10
+        else:
+            assert len(values(dataset)) == (5 if kind == "batches of it" else 10)
+            # An iteration that is given up; a group has no record left.
+            next(iter(dataset), None)
+        return [weakref.ref(dataset), *map(weakref.ref, dataset._sources)]
+
+    def is_all_gone() -> bool:
+        gc.collect()
+        alive = [each for each in there if each() is not None]
+        threads = {each.name for each in threading.enumerate() if each not in before}
+        return not alive and not {name for name in threads if name.startswith("tfkafka-")}
+
+    use(0)  # the first one starts the thread that notices signals
+    before = {*threading.enumerate()}
+    there = [reference for number in range(DATASETS) for reference in use(1 + number)]
+    wait_for(is_all_gone, "datasets and threads to be gone", 20)
