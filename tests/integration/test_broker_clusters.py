@@ -52,6 +52,16 @@ def test_another_broker_leads_after_a_kill(kafka_cluster, replicated):
     assert Admin(kafka_cluster.address(leader)).record_count(replicated) == 2
 
 
+def test_ends_are_asked_again_while_a_leader_is_replaced(kafka_cluster, replicated):
+    admin = Admin(kafka_cluster.bootstrap_servers)
+    write(admin.bootstrap_servers, replicated, ["one"], configuration=ALL)
+    leader = kafka_cluster.leader(replicated, 0)
+    kafka_cluster.kill(leader)
+    # Now librdkafka has an offset of -1001 for an answer.
+    assert admin.end_offsets(replicated) == {0: 1}
+    assert kafka_cluster.leader(replicated, 0) != leader
+
+
 def test_another_broker_leads_after_a_pause(kafka_cluster, replicated):
     leader = kafka_cluster.leader(replicated, 0)
     kafka_cluster.pause(leader)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import confluent_kafka
 from confluent_kafka import (
+    OFFSET_INVALID,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -196,10 +197,14 @@ class Cluster:
             answers = self.client.list_offsets(
                 specs, isolation_level=isolation or self._isolation, request_timeout=timeout_s
             )
-            return {
+            offsets = {
                 place.partition: self.result(answer, timeout_s).offset
                 for place, answer in answers.items()
             }
+            if OFFSET_INVALID in offsets.values():
+                # What librdkafka 2.16 returns for a partition whose leader is being replaced.
+                raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+            return offsets
 
         passing = codes.TRANSIENT | codes.NOT_YET_LED
         return self.ask(f"topic {topic}", question, topic, passing=passing)
