@@ -2,6 +2,7 @@
 # make test        all tests; the tutorial's part on Kafka 2.7.2 as well
 # make bench       the benchmarks, 15 min
 # make faults      what is killed, frozen and cut off, 3 min
+# make chaos       random faults on a cluster, 2 min of them; SEED=... repeats the same ones
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make structure   size of the library and imports between its rooms
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
@@ -9,6 +10,8 @@
 # Not in make test; .github/workflows/nightly.yml runs them:
 # make bench-full  the benchmarks with scaling, 30 min
 # make faults-full each fault 100 times, 10 min
+# make chaos-full  random faults on a cluster, an hour; CHAOS_MINUTES=... for another time
+# make soak        memory, threads and descriptors of a process that reads and reads, 30 min
 # make histories   scripted histories of reading against those recorded before, 4 min
 # make mutations   the core broken on purpose, one fault at a time: tests must notice
 # make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
@@ -49,7 +52,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package lint histories mutations structure faults faults-full bench bench-full fidelity lock clean
+.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package lint histories mutations structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -110,6 +113,14 @@ faults faults-full: $(VENV)/installed
 	$(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
 	  --junitxml=reports/tests-faults.xml; status=$$?; \
 	$(REPORT); exit $$status
+
+# Each prints its figures, and leaves them in reports/. CHAOS_VERSION=4.4.0 takes another Kafka.
+chaos-full: export CHAOS_MINUTES ?= 60
+chaos chaos-full: $(VENV)/installed
+	$(PYTEST) tests/chaos -m chaos -p no:randomly
+
+soak: $(VENV)/installed
+	$(PYTEST) tests/soak -m soak -p no:randomly
 
 fidelity: $(VENV)/installed
 	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }

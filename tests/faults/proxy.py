@@ -1,7 +1,7 @@
 """A TCP proxy before a Kafka broker, whose connections a test can cut.
 
-Brokers tell clients their own address; in the answers that go through here it is replaced by the
-proxy's, so that no client goes past it.
+Brokers tell clients their own addresses, and those of the other brokers; in the answers that go
+through here they are replaced by the proxies', so that no client goes past them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,21 @@ HOST = "127.0.0.1"
 class Proxy:
     """Listens on a free port. `cut` breaks all connections, `refuse` also new ones.
 
+    Args:
+        bootstrap_servers: the broker's address.
+        ports: the port of each broker's proxy by the broker's port, shared by the proxies of a
+            cluster; None: there is one broker.
+
     Attributes:
         is_holding: set while an answer is held back: see `hold`.
     """
 
-    def __init__(self, bootstrap_servers: str):
+    def __init__(self, bootstrap_servers: str, ports: dict[int, int] | None = None):
         self._target = int(bootstrap_servers.rpartition(":")[2])
         self._listener = socket.create_server((HOST, 0))
         self._port = self._listener.getsockname()[1]
+        self._ports = {} if ports is None else ports
+        self._ports[self._target] = self._port
         self._open: set[socket.socket] = set()
         self._refusing = False
         self.cuts = 0
@@ -70,7 +77,11 @@ class Proxy:
                 if self._refusing:
                     client.close()
                     continue
-                broker = socket.create_connection((HOST, self._target))
+                try:
+                    broker = socket.create_connection((HOST, self._target))
+                except ConnectionRefusedError:
+                    client.close()  # as the broker's own port does while the broker is dead
+                    continue
                 self._open |= {client, broker}
                 for source, sink, change in (
                     (client, broker, bytes),
@@ -96,8 +107,14 @@ class Proxy:
             self.is_holding.set()
             self._may_pass.wait()
             self.is_holding.clear()
-        theirs = HOST.encode() + struct.pack(">i", self._target)
-        return message.replace(theirs, HOST.encode() + struct.pack(">i", self._port))
+        for theirs, ours in self._ports.items():
+            message = message.replace(_address(theirs), _address(ours))
+        return message
+
+
+def _address(port: int) -> bytes:
+    """As answers have it: the end of the host's name, and the port."""
+    return HOST.encode() + struct.pack(">i", port)
 
 
 def _read(connection: socket.socket, count: int) -> bytes:
