@@ -302,7 +302,7 @@ class _Reading:
         self._pause_those_ahead()
         polled = self._consumer.poll(SOON_S if self.hurries else POLL_S, at_most)
         for source, offset in polled.missing.items():
-            raise self._missing(source, offset)
+            self._continue_at(source, offset)
         reached = polled.chunk.next_offsets | polled.ends
         self._ends |= polled.ends
         self._merge.add(_inside(polled.chunk, self._left, reached), reached)
@@ -347,11 +347,15 @@ class _Reading:
         if not self._waits and silent_ms > self._limits.broker_timeout:
             raise self._nothing_came()
 
-    def _missing(self, source: TopicPartition, offset: int) -> OffsetError:
+    def _continue_at(self, source: TopicPartition, offset: int) -> None:
+        """Fetch an offset again that a new leader did not have yet. Raises where it is gone."""
         self._guard.confirm()
         place = (source.topic, [source.partition])
-        first, ends = self._cluster.first_offsets(*place), self._cluster.end_offsets(*place)
-        return missing(source, offset, first[source.partition], ends[source.partition])
+        first = self._cluster.first_offsets(*place)[source.partition]
+        end = self._cluster.end_offsets(*place)[source.partition]
+        if not first <= offset <= end:
+            raise missing(source, offset, first, end)
+        self._consumer.start_again_at({source: offset})
 
     def _nothing_came(self) -> ReadError:
         """Return the error for missing records: the broker is away, or no longer has them."""
