@@ -33,6 +33,8 @@ Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
+# How long the leader of a partition may take before the cluster is asked who leads it now.
+_LEADER_S = 2.0
 _HIDDEN = (", or this user may not see it", "create it, or grant this user DESCRIBE on it")
 
 
@@ -195,14 +197,18 @@ class Cluster:
 
         def question(timeout_s: float) -> dict[int, int]:
             answers = self.client.list_offsets(
-                specs, isolation_level=isolation or self._isolation, request_timeout=timeout_s
+                specs,
+                isolation_level=isolation or self._isolation,
+                request_timeout=min(timeout_s, _LEADER_S),
             )
             offsets = {
                 place.partition: self.result(answer, timeout_s).offset
                 for place, answer in answers.items()
             }
             if OFFSET_INVALID in offsets.values():
-                # What librdkafka 2.16 returns for a partition whose leader is being replaced.
+                # What librdkafka 2.16 returns where the leader that it knows is away. It does not
+                # look for another one by itself.
+                self.client.list_topics(timeout=min(timeout_s, _LEADER_S))
                 raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
             return offsets
 
