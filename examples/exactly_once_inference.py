@@ -18,11 +18,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import _common
-import tensorflow as tf
-
-from reproduction.metrics import evaluate
-from tfkafka import Admin, CsvDecoder
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict
 
 arguments = _common.parse(
     __doc__,
@@ -32,10 +27,30 @@ arguments = _common.parse(
     group_id={"default": "susy-exactly-once"},
     worker={"default": "1", "help": "its name; each worker of a group needs its own"},
     model={"type": Path, "help": "a saved model; default: susy.keras of 06_train.py"},
-    transaction_records={"type": int, "default": 10_000, "help": "of a transaction at most"},
-    transaction_wait={"type": int, "default": 1000, "help": "ms a transaction waits to be full"},
-    stream_timeout={"type": int, "default": 0, "help": "0: to the present end; ms; -1: forever"},
+    transaction_records={
+        "type": _common.number_from(1),
+        "default": 10_000,
+        "help": "of a transaction at most",
+    },
+    transaction_wait={
+        "type": _common.number_from(0),
+        "default": 1000,
+        "help": "ms a transaction waits to be full",
+    },
+    stream_timeout={
+        "type": _common.number_from(-1),
+        "default": 0,
+        "help": "0: to the present end; ms; -1: forever",
+    },
 )
+
+# Slow to import: a wrong option is reported before.
+import tensorflow as tf
+
+from reproduction.metrics import evaluate
+from tfkafka import Admin, CsvDecoder
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict
+
 servers = _common.find_kafka(arguments)
 _common.require_topic(servers, arguments.topic)
 model_path = _common.require_archive(

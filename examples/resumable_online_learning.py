@@ -18,18 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import _common
 
-from reproduction.susy.model import build_model
-from tfkafka import CsvDecoder
-from tfkafka.online import Stream, learn
-
-
-def positive(text):
-    """An argument that counts something."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
 arguments = _common.parse(
     __doc__,
     "--bootstrap-servers",
@@ -37,11 +25,29 @@ arguments = _common.parse(
     topic={"default": "susy-train"},
     folder={"type": Path, "help": "where the model is saved; default: online, beside susy.keras"},
     group_id={"help": "a group that shows the progress of learning in Kafka's tools"},
-    mini_dataset={"type": positive, "default": 10_000, "help": "records of a mini dataset at most"},
-    stream_timeout={"type": int, "default": 10_000, "help": "in ms; -1: forever"},
-    epochs={"type": positive, "default": 3, "help": "over each mini dataset"},
-    export_every={"type": float, "default": 60.0, "help": "seconds between two model.keras"},
+    mini_dataset={
+        "type": _common.number_from(1),
+        "default": 10_000,
+        "help": "records of a mini dataset at most",
+    },
+    stream_timeout={
+        "type": _common.number_from(-1),
+        "default": 10_000,
+        "help": "in ms; -1: forever",
+    },
+    epochs={"type": _common.number_from(1), "default": 3, "help": "over each mini dataset"},
+    export_every={
+        "type": _common.number_from(0),
+        "default": 60,
+        "help": "seconds between two model.keras",
+    },
 )
+
+# Slow to import: a wrong option is reported before.
+from reproduction.susy.model import build_model
+from tfkafka import CsvDecoder
+from tfkafka.online import Stream, learn
+
 folder = arguments.folder or arguments.artifacts / "online"
 servers = _common.find_kafka(arguments)
 

@@ -10,7 +10,9 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
+from tfkafka._util import arguments
 from tfkafka.errors import ConfigurationError
 
 DEFAULT_SERVERS = "localhost:9092"
@@ -121,9 +123,9 @@ class Limits:
     broker_timeout: int = BROKER_TIMEOUT_MS
 
     def __post_init__(self) -> None:
-        for name in ("chunk_records", "chunk_bytes", "prefetch_bytes", "broker_timeout"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+        for name in ("chunk_records", "chunk_bytes", "prefetch_bytes"):
+            arguments.whole_number(name, getattr(self, name), 1)
+        arguments.milliseconds("broker_timeout", self.broker_timeout)
 
     @property
     def buffer_bytes(self) -> int:
@@ -132,7 +134,10 @@ class Limits:
 
 
 class Settings(dict[str, object]):
-    """Settings by name. `str` and `repr` mask passwords and keys, for printing and logging."""
+    """Settings by name. `str` and `repr` mask passwords and keys, for printing and logging.
+
+    `dict(settings)` and `{**settings}` mask nothing.
+    """
 
     def __repr__(self) -> str:
         shown = {name: "***" if is_secret(name) else value for name, value in self.items()}
@@ -140,13 +145,22 @@ class Settings(dict[str, object]):
 
     __str__ = __repr__
 
+    def copy(self) -> Settings:
+        return Settings(self)
+
+    def __or__(self, others: Mapping[str, object]) -> Settings:  # type: ignore[override]
+        return Settings({**self, **others})
+
+    def __ror__(self, others: Mapping[str, object]) -> Settings:  # type: ignore[override]
+        return Settings({**others, **self})
+
 
 def is_secret(name: str) -> bool:
     """Return whether the value of this setting must not be printed."""
     return _SECRET.search(name) is not None
 
 
-def parse(configuration: Configuration) -> Settings:
+def parse(configuration: Configuration, argument: str = "configuration") -> Settings:
     """Return the settings in `["name=value", ...]` or a mapping.
 
     A value may contain "=". A name may begin with `conf.topic.`, as tensorflow-io requires for
@@ -154,16 +168,28 @@ def parse(configuration: Configuration) -> Settings:
 
     Raises:
         ConfigurationError: an entry has no "=" or no name.
+        TypeError: it is neither a list of texts nor a dict.
     """
     if isinstance(configuration, str | bytes):
         raise ConfigurationError(
-            'configuration is a single text; give a list, ["name=value", ...], or a dict'
+            f'{argument} is a single text; give a list, ["name=value", ...], or a dict'
         )
     if isinstance(configuration, Mapping):
-        pairs = [(_text(name), value) for name, value in configuration.items()]
+        pairs = [(_text(argument, name), value) for name, value in configuration.items()]
+    elif configuration is None:
+        pairs = []
+    elif isinstance(configuration, Iterable):
+        pairs = [_split(argument, _text(argument, entry)) for entry in configuration]
     else:
-        pairs = [_split(_text(entry)) for entry in configuration or []]
-    return Settings({name.strip().removeprefix(TOPIC_PREFIX): value for name, value in pairs})
+        raise _no_configuration(argument, configuration)
+    settings = Settings({name.strip().removeprefix(TOPIC_PREFIX): each for name, each in pairs})
+    for name, value in settings.items():
+        if not name or not name.isprintable():
+            raise ConfigurationError(
+                f"{argument} has {arguments.shown(name)} as the name of a setting"
+            )
+        _refuse_wrong_type(name, value)
+    return settings
 
 
 def consumer_settings(
@@ -174,14 +200,29 @@ def consumer_settings(
     if "metadata.broker.list" in settings:  # librdkafka's alias; the last one set would win
         settings.setdefault("bootstrap.servers", settings.pop("metadata.broker.list"))
     if servers is not None:
-        settings["bootstrap.servers"] = servers if isinstance(servers, str) else ",".join(servers)
+        settings["bootstrap.servers"] = ",".join(arguments.texts("servers", servers))
     settings.setdefault("bootstrap.servers", DEFAULT_SERVERS)
     return settings
 
 
 def whole_number(settings: Mapping[str, object], name: str, default: int) -> int:
-    """Return a setting that is a whole number, given as an int or as text."""
-    return int(str(settings.get(name, default)))
+    """Return a setting that is a whole number, given as an int or as text.
+
+    Raises ConfigurationError where it is another text.
+    """
+    value = settings.get(name, default)
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ConfigurationError(
+            f"the setting {name} is {arguments.shown(value)}, must be a whole number"
+        ) from None
+
+
+def refuse(settings: Mapping[str, object], name: str, why: str) -> None:
+    """Raise ConfigurationError where there is a setting of this name."""
+    if name in settings:
+        raise ConfigurationError(f"{name} {why}")
 
 
 def connection_settings(settings: Mapping[str, object]) -> Settings:
@@ -225,16 +266,47 @@ def begins_at_end(settings: Mapping[str, object]) -> bool:
     return reset not in ("earliest", "smallest", "beginning")
 
 
-def _text(name: object) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
+def _text(argument: str, entry: object) -> str:
+    """Return a name of a setting, or an entry of a list; bytes are accepted as text."""
+    if not isinstance(entry, str | bytes):
+        raise _no_configuration(argument, entry)
+    return entry if isinstance(entry, str) else entry.decode(errors="replace")
 
 
-def _split(entry: str) -> tuple[str, str]:
+def _refuse_wrong_type(name: str, value: object) -> None:
+    """Raise where confluent-kafka would make another text of the value, or crash.
+
+    The value is not quoted: it may be a password.
+    """
+    if isinstance(value, str):
+        if "\0" in value or not _is_utf8(value):
+            raise ConfigurationError(
+                f"the setting {name} has a value with a null byte, or one that UTF-8 cannot encode"
+            )
+    elif not (value is None or isinstance(value, Real | logging.Logger) or callable(value)):
+        raise TypeError(
+            f"the setting {name} is of type {type(value).__name__}, must be text or a number"
+        )
+
+
+def _is_utf8(value: str) -> bool:
+    return value.encode(errors="replace").decode() == value
+
+
+def _no_configuration(argument: str, found: object) -> TypeError:
+    # The value is not quoted: it may be a password.
+    return TypeError(
+        f"{argument} has {type(found).__name__}, must be a list of texts, "
+        f'["name=value", ...], or a dict'
+    )
+
+
+def _split(argument: str, entry: str) -> tuple[str, str]:
     name, equals, value = entry.partition("=")
     if not equals or not name.strip():
         # The entry is not quoted: it may be a password whose name was left out.
         raise ConfigurationError(
-            "an entry of configuration is not of the form name=value: "
+            f"an entry of {argument} is not of the form name=value: "
             'write for example "session.timeout.ms=7000"'
         )
     return name, value

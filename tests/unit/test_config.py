@@ -1,11 +1,16 @@
 """Settings of Kafka clients."""
 
+import copy
+import dataclasses
+import pprint
+
 import pytest
 from confluent_kafka import Consumer
 
-from tfkafka import config
+from tfkafka import CsvDecoder, KafkaGroupDataset, config
 from tfkafka.client import create
 from tfkafka.errors import ConfigurationError
+from tfkafka.online import Stream
 
 GROUP = {"group.id": "g"}
 
@@ -89,9 +94,39 @@ def test_secrets_are_masked_in_every_text_of_the_settings():
         "sasl.oauthbearer.assertion.private.key.passphrase": "hush",
     }
     settings = config.parse({**secrets, "client.id": "me"})
-    for text in (repr(settings), str(settings), f"{settings}"):
-        assert "hush" not in text
-        assert "me" in text
+    combined = settings | {"a": 1}
+    plain_first = {"a": 1} | settings
+    changed = settings.copy()
+    changed |= {"a": 1}
+    for each in (
+        settings,
+        settings.copy(),
+        copy.deepcopy(settings),
+        combined,
+        plain_first,
+        changed,
+    ):
+        for text in (repr(each), str(each), f"{each}", pprint.pformat(each)):
+            assert "hush" not in text
+            assert "me" in text
+    assert combined == plain_first == changed == {**settings, "a": 1}
+
+
+def test_secrets_are_masked_in_the_text_of_a_stream():
+    secret = {"sasl.password": "hush", "sasl.mechanism": "PLAIN", "client.id": "me"}
+    for configuration in (secret, [f"{name}={value}" for name, value in secret.items()]):
+        stream = Stream("t", CsvDecoder(1, "key"), "h:1", configuration=configuration)
+        for text in (repr(stream), str(dataclasses.asdict(stream))):
+            assert "hush" not in text
+            assert "me" in text
+
+
+@pytest.mark.parametrize("setting", [{"fetch.wait.max.ms": "abc"}, ["fetch.wait.max.ms=abc"]])
+def test_a_setting_that_is_no_number_is_named(setting):
+    with pytest.raises(ConfigurationError, match=r"fetch\.wait\.max\.ms"):
+        KafkaGroupDataset("t", "g", "h:1", configuration=setting)
+    with pytest.raises(ConfigurationError, match=r"fetch\.wait\.max\.ms is 'abc', must be a whole"):
+        config.whole_number(config.parse(setting), "fetch.wait.max.ms", 500)
 
 
 def test_every_name_of_librdkafka_that_holds_a_secret_is_known_as_one():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tfkafka._util import arguments
 from tfkafka.errors import TfkafkaError
 
 Value = TypeVar("Value")
@@ -27,7 +28,10 @@ def wait_for(
         admin = tfkafka.Admin("localhost:9092")
         wait_for(lambda: admin.record_count("susy-train") > 0, "a record in susy-train", 10)
     """
-    end = time.monotonic() + deadline_s
+    arguments.function("condition", condition)
+    arguments.text("what", what)
+    end = time.monotonic() + arguments.seconds("deadline_s", deadline_s)
+    arguments.subclass("error", error, TfkafkaError)
     while not (value := condition()):
         if time.monotonic() > end:
             raise error(f"gave up after {deadline_s:.0f} s of waiting for {what}")

@@ -24,6 +24,7 @@ from confluent_kafka.admin import (
 )
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka._util.background import in_background
 from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import TopicPartition
@@ -36,6 +37,8 @@ from tfkafka.errors import BrokerError, TopicError
 REQUEST_TIMEOUT_MS = 10_000
 REPORT_S = 5.0
 OFFSETS_TOPIC = "__consumer_offsets"
+# What Kafka's protocol has room for.
+LARGEST_COUNT, LARGEST_REPLICATION = 2**31 - 1, 2**15 - 1
 Answer = TypeVar("Answer")
 
 
@@ -107,10 +110,11 @@ class Admin:
     """
 
     def __init__(self, bootstrap_servers: str, configuration: config.Configuration = None):
-        self.bootstrap_servers = bootstrap_servers
+        self.bootstrap_servers = arguments.text("bootstrap_servers", bootstrap_servers)
         # All records count, including those of an open transaction.
-        settings = {"isolation.level": "read_uncommitted", **config.parse(configuration)}
-        settings["bootstrap.servers"] = bootstrap_servers
+        settings = config.parse(configuration)
+        settings.setdefault("isolation.level", "read_uncommitted")
+        settings["bootstrap.servers"] = self.bootstrap_servers
         create.check(settings)
         self._cluster = Cluster(settings, REQUEST_TIMEOUT_MS, BrokerError)
         self._client = self._cluster.client
@@ -131,8 +135,17 @@ class Admin:
 
         Raises TopicError where it already exists; the message has its partitions and records.
         """
+        arguments.text("name", name)
         check_topic_name(name)
-        request = NewTopic(name, partitions, replication_factor, config=dict(settings or {}))
+        arguments.optional(arguments.mapping, "settings", settings)
+        partitions = arguments.whole_number("partitions", partitions, 1, LARGEST_COUNT)
+        copies = arguments.whole_number(
+            "replication_factor", replication_factor, 1, LARGEST_REPLICATION
+        )
+        chosen = dict(settings or {})
+        for setting, value in chosen.items():
+            arguments.text(f"settings[{setting!r}]", value)
+        request = NewTopic(name, partitions, copies, config=chosen)
         wait_for(
             lambda: self._is_created(request),
             f"an earlier topic {name} to be gone",
@@ -166,6 +179,7 @@ class Admin:
 
         Raises TopicError where there is none.
         """
+        arguments.text("name", name)
         check_topic_name(name)
         try:
             self._once(name, lambda: self._client.delete_topics([name])[name])
@@ -178,6 +192,7 @@ class Admin:
 
     def describe_topic(self, name: str) -> Topic:
         """Return the current description of a topic. Raises TopicError where there is none."""
+        arguments.text("name", name)
         check_topic_name(name)
         found = self._metadata().topics.get(name)
         if found is None:
@@ -191,14 +206,15 @@ class Admin:
 
     def end_offsets(self, name: str) -> dict[int, int]:
         """Return for each partition the offset that its next record will get."""
-        return self._cluster.end_offsets(name, self._cluster.partitions(name))
+        partitions = self._cluster.partitions(arguments.text("name", name))
+        return self._cluster.end_offsets(name, partitions)
 
     def record_count(self, name: str) -> int:
         """Return the number of offsets between the beginnings and ends of all partitions.
 
         It is the number of records unless compaction or transactions left offsets without one.
         """
-        partitions = self._cluster.partitions(name)
+        partitions = self._cluster.partitions(arguments.text("name", name))
         first = self._cluster.first_offsets(name, partitions)
         end = self._cluster.end_offsets(name, partitions)
         return sum(end[partition] - first[partition] for partition in end)
@@ -208,6 +224,7 @@ class Admin:
 
         Empty for an unknown group.
         """
+        arguments.text("group", group)
         if not self._groups_are_kept():
             return []
         # Members first: where the coordinator is still loading, its answer to a request for offsets
@@ -231,6 +248,7 @@ class Admin:
 
     def has_members(self, group: str) -> bool:
         """Return whether the group has a member now."""
+        arguments.text("group", group)
         if not self._groups_are_kept():
             return False
         return self._description(group).state not in (
@@ -240,6 +258,8 @@ class Admin:
 
     def member_ids(self, group: str, instance: str) -> set[str]:
         """Return the ids of the group's members whose `group.instance.id` is `instance`."""
+        arguments.text("group", group)
+        arguments.text("instance", instance)
         members = self._description(group).members
         return {m.member_id for m in members if m.group_instance_id == instance}
 

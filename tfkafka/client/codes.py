@@ -120,6 +120,17 @@ NOT_YET_LOADED = frozenset(
 )
 
 
+def reason(error: KafkaError) -> str:
+    """Return what an error means, in one line."""
+    text = error.str()
+    if "Static consumer fenced" in text:
+        return (
+            "another member of the group has the same group.instance.id and has taken over: give "
+            "each member its own"
+        )
+    return text
+
+
 def is_fencing(error: BaseException | None) -> bool:
     """Return whether a newer client of the same name may have taken over.
 

@@ -284,7 +284,7 @@ class Consumer:
             for topic in self._topics:
                 self._probe(topic)
         if self._fatal is not None:
-            reason = f"topic {self._names()}: {self._fatal.str()}"
+            reason = f"topic {self._names()}: {codes.reason(self._fatal)}"
             raise ReadError(reason, topic=self._only_topic()) from KafkaException(self._fatal)
         if self._unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")

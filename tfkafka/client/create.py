@@ -40,7 +40,7 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
     """
     if "bootstrap.servers" in settings:
         parse_addresses(settings["bootstrap.servers"])
-    if settings.get("group.id") == "":
+    if settings.get("group.id", "any") in ("", None):
         # confluent-kafka 2.16 aborts the process.
         raise ConfigurationError("group.id is empty: give the consumer group a name")
     try:

@@ -251,7 +251,7 @@ def with_right(error: KafkaError, operation: str, resource: str) -> str:
         resource: what it was refused on, for example "topic t".
     """
     if error.code() not in codes.UNAUTHORIZED:
-        return error.str()
+        return codes.reason(error)
     reason = shortened(error)
     right = f"{operation} on {resource}"
     if error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future
 from functools import partial
 from itertools import repeat
@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.admin import ClusterMetadata
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka._util.background import in_background
 from tfkafka.chunk import Chunk, Position
 from tfkafka.client import codes, create
@@ -31,6 +32,7 @@ LOOK_S = 0.2
 AGAIN_S = 0.05
 
 Text = bytes | str | None
+_PLAIN = frozenset({bytes, str, type(None)})
 Headers = list[tuple[str, Text]] | None
 Record = tuple[Text, Text, Headers]
 OnDelivery = Callable[[KafkaError | None, Message], None]
@@ -88,6 +90,7 @@ class RecordWriter:
         Raises:
             KafkaException: a record was refused.
             WriteError: the queue stayed full.
+            TypeError: a value or a key is neither text nor bytes nor None.
         """
         options: _Options = (
             self._options if partition is None else {**self._options, "partition": partition}
@@ -100,6 +103,9 @@ class RecordWriter:
                 self._wait(topic, value, key, headers, options)
             except KafkaException as error:
                 raise _Refused(error.args[0], count) from error
+            except UnicodeError:
+                _refuse_types(count, value, key)
+                raise
             count += 1
             if not count % POLL_EVERY:
                 self._producer.poll(0)
@@ -339,15 +345,61 @@ def write(
         WriteError: at least one record was not acknowledged; the message has their number, and the
             first of those that were refused.
         ConfigurationError: a setting is unknown or refused.
+        TypeError: a value or a key is neither text nor bytes nor None; the message has its number.
+            Records before it may have been written.
         ValueError: keys and values differ in number.
 
     Example:
         tfkafka.write("localhost:9092", "clicks", ["1.5,2", "0.5,3"], keys=["a", "b"])
     """
-    producer = Producer({"bootstrap.servers": servers, **config.parse(configuration)}, timeout_s)
+    arguments.text("servers", servers)
+    arguments.text("topic", topic)
+    several = "a list or another iterable of texts or bytes, one for each record"
+    arguments.several("values", values, several)
+    arguments.optional(arguments.several, "keys", keys, several)
+    partition = arguments.optional(arguments.partition, "partition", partition)
+    timeout_s = arguments.seconds("timeout_s", timeout_s)
+    if isinstance(values, Sized) and isinstance(keys, Sized) and len(values) != len(keys):
+        raise ValueError(
+            f"keys has {len(keys):,} entries, and values has {len(values):,}: "
+            f"give one key for each value"
+        )
+    pairs = zip(values, repeat(None)) if keys is None else _pairs(values, keys)
+    settings = config.parse(configuration)
+    producer = Producer(config.Settings({"bootstrap.servers": servers}) | settings, timeout_s)
     producer.connect(topic)
-    pairs = zip(values, repeat(None)) if keys is None else zip(values, keys, strict=True)
-    return producer.send(topic, ((value, key, None) for value, key in pairs), partition)
+    return producer.send(topic, _checked(pairs), partition)
+
+
+def _checked(pairs: Iterable[tuple[Text, Text]]) -> Iterator[Record]:
+    """Yield records with these values and keys.
+
+    confluent-kafka would write the memory of anything that has a buffer, for example eight bytes
+    for a number of NumPy's.
+    """
+    for number, (value, key) in enumerate(pairs):
+        if value.__class__ not in _PLAIN or key.__class__ not in _PLAIN:
+            _refuse_types(number, value, key)
+        yield value, key, None
+
+
+def _refuse_types(number: int, value: object, key: object) -> None:
+    """Raise TypeError, or ValueError, where a record's value or key cannot be written."""
+    for name, entry in (("values", value), ("keys", key)):
+        if isinstance(entry, str):
+            arguments.encodable(f"{name}[{number}]", entry)
+        elif entry is not None:
+            arguments.instance(f"{name}[{number}]", entry, bytes, "text, bytes or None")
+
+
+def _pairs(values: Iterable[Text], keys: Iterable[Text]) -> Iterator[tuple[Text, Text]]:
+    """Yield pairs of values and keys. Raises ValueError where they differ in number."""
+    try:
+        yield from zip(values, keys, strict=True)
+    except ValueError as error:
+        if not str(error).startswith("zip()"):
+            raise
+        raise ValueError("keys and values differ in number: give one key for each value") from None
 
 
 def _short(value: Text, length: int = 40) -> str:

@@ -5,6 +5,7 @@ These are `kafka-topics --describe` and `kafka-consumer-groups --describe`.
 
 from __future__ import annotations
 
+from tfkafka._util import arguments
 from tfkafka.client.admin import GroupPartition, Topic
 
 
@@ -15,6 +16,7 @@ def format_topic(topic: Topic) -> str:
         admin = tfkafka.Admin("localhost:9092")
         print(tfkafka.format_topic(admin.describe_topic("susy-train")))
     """
+    arguments.instance("topic", topic, Topic, "what Admin.describe_topic returns")
     settings = ",".join(f"{name}={value}" for name, value in sorted(topic.settings.items()))
     lines = [
         f"Topic: {topic.name}\tPartitionCount: {len(topic.partitions)}\t"
@@ -48,8 +50,11 @@ def format_group(rows: list[GroupPartition]) -> str:
         admin = tfkafka.Admin("localhost:9092")
         print(tfkafka.format_group(admin.describe_group("my-group")))
     """
+    what = "what Admin.describe_group returns"
+    arguments.instance("rows", rows, list, what)
     table: list[tuple[str, ...]] = [GROUP_COLUMNS]
     for row in rows:
+        arguments.instance("rows", row, GroupPartition, what)
         cells = (
             row.group,
             row.topic,
@@ -61,12 +66,18 @@ def format_group(rows: list[GroupPartition]) -> str:
             row.host,
             row.client_id,
         )
-        table.append(tuple("-" if cell is None else str(cell) for cell in cells))
+        table.append(tuple("-" if cell is None else _printable(cell) for cell in cells))
     widths = [max(len(line[column]) for line in table) for column in range(len(GROUP_COLUMNS))]
     return "\n".join(
         " ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in table
     )
+
+
+def _printable(cell: object) -> str:
+    """Return a cell's text; a line break or another control character in a name is escaped."""
+    text = str(cell)
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _join(brokers: tuple[int, ...]) -> str:

@@ -87,8 +87,8 @@ class ChunkStream:
     Args:
         name: the topic or the group, for warnings.
         elements: how chunks become elements.
-        bad_records: the policy for records that cannot be decoded.
         chunks: begins an iteration.
+        bad_records: the policy for records that cannot be decoded; None: BadRecordError.
         begin: makes the notes of an iteration; called before `chunks`.
         why_empty: says why an iteration that reached its end had no record, and what to do; ""
             where that was to be expected.
@@ -103,15 +103,15 @@ class ChunkStream:
         self,
         name: str,
         elements: Elements,
-        bad_records: BadRecords,
         chunks: Callable[[], Generator[Prepared, None, None]],
+        bad_records: BadRecords | None = None,
         begin: Callable[[], Deliveries] = Unnoted,
         why_empty: Callable[[], str] = lambda: "there is none at these offsets",
         end_early: Callable[[], None] | None = None,
     ):
         self.skip = 0
         self.elements = elements
-        self.bad_records = bad_records
+        self.bad_records = bad_records or BadRecords()
         self.error: Exception | None = None
         self._name = name
         self._chunks = chunks

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfkafka._util import arguments
 from tfkafka.data.elements import Metadata
 from tfkafka.data.groups import KafkaGroupDataset
 from tfkafka.reading.commits import OffsetTracker
@@ -66,8 +67,17 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
 
     def __init__(self, dataset: KafkaGroupDataset, batch_size: int | None = None):
         super().__init__()
+        arguments.instance(
+            "dataset",
+            dataset,
+            KafkaGroupDataset,
+            "the KafkaGroupDataset itself, not a dataset that was made from it",
+        )
         self._dataset = dataset
-        self._batch_size = batch_size or dataset.batch_size
+        self._batch_size = (
+            arguments.optional(arguments.whole_number, "batch_size", batch_size, 1)
+            or dataset.batch_size
+        )
         self._watches = False
         self._watched: deque[_Batch] = deque()
         self._tracker: OffsetTracker | None = None
@@ -107,6 +117,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     ) -> tf.data.Dataset[Any]:
         """Return `pipeline.filter(predicate)` of single records; dropped ones count as used."""
         _refuse_without_metadata("filter", pipeline)
+        arguments.function("predicate", predicate)
 
         def use(topic: bytes, partition: np.int32, offset: np.int64) -> np.bool_:
             self._dataset._membership.tracker.acknowledge(
@@ -192,9 +203,10 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
 
 
 def _refuse_without_metadata(what: str, pipeline: tf.data.Dataset[Any]) -> None:
+    arguments.instance("pipeline", pipeline, tf.data.Dataset, "a tf.data.Dataset")
     last = pipeline.element_spec[-1] if isinstance(pipeline.element_spec, tuple) else None
     if not isinstance(last, Metadata):
         raise ValueError(
-            f"CommitCallback.{what}: the elements don't end with their Metadata; make the dataset "
-            f"with metadata=True and keep it as the last part of each element"
+            f"CommitCallback.{what}: the elements of pipeline don't end with their Metadata; "
+            f"make the dataset with metadata=True and keep it as the last part of each element"
         )

@@ -9,14 +9,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, OffsetRange
-from tfkafka.client import create
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import Counts, Policy
-from tfkafka.decoding.base import Decoder
-from tfkafka.errors import ManifestError
+from tfkafka.decoding.base import Decoder, check_decoder
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
@@ -31,6 +30,7 @@ from tfkafka.reading.ranges import (
     resolve,
     why_empty,
 )
+from tfkafka.reading.settings import reader_settings
 
 CHUNKS_AHEAD = 2
 # Where no offsets are committed, chunks may be large: they cost less per record.
@@ -53,7 +53,7 @@ class KafkaDataset(ChunkedDataset):
 
     Args:
         topic: the name of the topic.
-        partitions: one number, or several; None: all.
+        partitions: one number, or several different ones; None: all.
         start: the first offset; "earliest", the first record; "latest", the current end; a
             datetime with a time zone, for the first record at or after it; or a dict with one of
             these for each partition.
@@ -73,7 +73,8 @@ class KafkaDataset(ChunkedDataset):
 
     Raises:
         ConfigurationError: a setting is unknown or refused.
-        TopicError: there is no such topic or partition.
+        TypeError, ValueError: an argument is of a wrong type, or out of its range.
+        TopicError: there is no such topic, partition or dead letter topic.
         OffsetError: start or stop is outside the partition.
         ReadError: no broker answers.
 
@@ -113,15 +114,18 @@ class KafkaDataset(ChunkedDataset):
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
-        chosen = [partitions] if isinstance(partitions, int) else partitions
+        arguments.text("topic", topic)
+        chosen = arguments.optional(arguments.partitions, "partitions", partitions)
         if last is not None:
             start = _last(last, start, stop)
-        settings = config.consumer_settings(servers, configuration)
+        max_records = arguments.optional(arguments.whole_number, "max_records", max_records)
+        batch_size = arguments.optional(arguments.whole_number, "batch_size", batch_size, 1)
         limits = Limits(CHUNK_RECORDS, CHUNK_BYTES, prefetch_bytes, broker_timeout)
-        if max_records is not None and max_records < 0:
-            raise ValueError(f"max_records is {max_records}, must be at least 0")
-        create.check(settings)
-        bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
+        elements = Elements(decode, metadata)
+        settings = reader_settings(servers, configuration)
+        bad_records = bad_records_policy(
+            on_bad_record, dead_letter_topic, settings, limits, [topic]
+        )
         self._settings, self._limits = settings, limits
         self._resolve: Callable[[], TopicRanges] = lambda: resolve(
             settings, limits, topic, chosen, start, stop
@@ -138,9 +142,9 @@ class KafkaDataset(ChunkedDataset):
         self._taken = 0
         self._stream = ChunkStream(
             f"topic {topic}",
-            Elements(decode, metadata),
-            bad_records,
+            elements,
             self._read,
+            bad_records,
             self._begin_log,
             self._why_empty,
         )
@@ -236,6 +240,8 @@ class KafkaDataset(ChunkedDataset):
                     "records that are used as records="
                 )
             records = min(self._taken * (self._batch_size or 1), self._log.elements)
+        else:
+            records = arguments.whole_number("records", records)
         return replace(self._manifest(), place=self._log.after(records)).to_json()
 
     @classmethod
@@ -290,11 +296,8 @@ class KafkaDataset(ChunkedDataset):
             Path("state.json").write_text(json.dumps(dataset.state(records=100)))
             rest = tfkafka.KafkaDataset.from_state("state.json")
         """
-        saved = Manifest.of(state)
-        if saved.place is None:
-            raise ManifestError(
-                f"topic {saved.topic}: this is a manifest, not a state: use from_manifest"
-            )
+        saved = Manifest.of(state, "state")
+        saved.refuse_no_state()
         return cls._of(saved, servers, configuration, decode)
 
     @classmethod
@@ -305,16 +308,14 @@ class KafkaDataset(ChunkedDataset):
         configuration: config.Configuration,
         decode: Decoder | None,
     ) -> KafkaDataset:
+        if decode is not None:
+            check_decoder(decode)
         place = saved.place or Place()
         chosen = {**config.parse(configuration), "isolation.level": saved.isolation_level}
-        servers = servers or saved.servers
-        settings = config.consumer_settings(servers, chosen)
+        servers = saved.servers if servers is None else servers
+        settings = reader_settings(servers, chosen)
         saved.refuse_another_topic(identify(settings, Limits(), saved.topic))
-        if saved.order not in (ORDER, None):
-            raise ManifestError(
-                f"topic {saved.topic}: the records of the manifest came in an order that this "
-                f"version does not know ({saved.order}): give their ranges as start= and stop="
-            )
+        saved.refuse_unknown_order(ORDER)
         left = [
             each.since(place.next_offsets.get(each.source, each.start)) for each in saved.ranges
         ]
@@ -406,8 +407,7 @@ class KafkaDataset(ChunkedDataset):
 
 
 def _last(last: int, start: Bounds, stop: Bounds) -> Last:
-    if last < 0:
-        raise ValueError(f"last is {last}, must be at least 0")
+    number = arguments.whole_number("last", last)
     if (start, stop) != ("earliest", "latest"):
         raise ValueError("last replaces start and stop: give one or the other")
-    return Last(last)
+    return Last(number)

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, Column
 from tfkafka.decoding.bad_records import BadRecords
-from tfkafka.decoding.base import Decoded, Decoder
+from tfkafka.decoding.base import Decoded, Decoder, check_decoder
 from tfkafka.reading.prefetch import Prepared
 
 
@@ -60,10 +61,15 @@ def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
         for message, key, where in dataset.take(1):
             print(tfkafka.headers_of(where.headers.numpy()))
     """
-    return [
-        (name, None if value is None else value.encode("latin-1"))
-        for name, value in json.loads(text)
-    ]
+    what = "the field headers of a Metadata, as text or bytes"
+    arguments.instance("text", text, (str, bytes), what)
+    try:
+        return [
+            (name, None if value is None else value.encode("latin-1"))
+            for name, value in json.loads(text)
+        ]
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(f"text is {arguments.shown(text)}, must be {what}") from None
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,11 @@ class Elements:
 
     decode: Decoder | None = None
     metadata: bool = False
+
+    def __post_init__(self) -> None:
+        if self.decode is not None:
+            check_decoder(self.decode)
+        arguments.flag("metadata", self.metadata)
 
     def signature(self) -> Signature:
         """Return the specs of a whole chunk, each with a first axis of any length."""

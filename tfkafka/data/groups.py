@@ -10,8 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, TopicPartition, concat, split
-from tfkafka.client import create
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, PREFETCH_BYTES, Limits
 from tfkafka.data.chunked import (
     ChunkedDataset,
@@ -22,12 +22,13 @@ from tfkafka.data.chunked import (
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
-from tfkafka.errors import ConfigurationError, TfkafkaError
+from tfkafka.errors import TfkafkaError
 from tfkafka.reading.commits import OffsetTracker
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.member import GroupMember, why_empty
 from tfkafka.reading.prefetch import Prepare, Prepared
-from tfkafka.reading.starts import OnMissingOffsets
+from tfkafka.reading.settings import reader_settings
+from tfkafka.reading.starts import ON_MISSING_OFFSETS, OnMissingOffsets
 
 # A setting of librdkafka's producers; tensorflow-io uses it for the records of a mini dataset.
 PRODUCERS_BATCH = "batch.num.messages"
@@ -40,27 +41,25 @@ class Membership:
 
     def __init__(
         self,
-        topics: str | Sequence[str],
+        topics: list[str],
         settings: config.Settings,
         limits: Limits,
         stream_timeout: int,
         commit_in_flight: bool,
+        auto_commit: bool,
         metadata: bool,
         prepare: Prepare = lambda chunk: None,
         on_missing: OnMissingOffsets = "error",
     ):
-        if stream_timeout < FOREVER:
-            raise ValueError(
-                f"stream_timeout is {stream_timeout}: give milliseconds, or -1 to wait forever"
-            )
-        self.topics: list[str] = [topics] if isinstance(topics, str) else list(topics)
-        self.auto_commit = True
+        self.topics = topics
+        arguments.choice("on_missing_offsets", on_missing, ON_MISSING_OFFSETS)
+        self.auto_commit: bool = arguments.flag("auto_commit", auto_commit)
         self.tracker: OffsetTracker = OffsetTracker()
         self.has_ended: bool = False
         self._is_stopped = False
         self._settings = settings
         self._limits = limits
-        self._stream_timeout = stream_timeout
+        self._stream_timeout = arguments.stream_timeout("stream_timeout", stream_timeout)
         # Whether records in use when a partition is lost are committed; else they are read again.
         self._commit_in_flight = commit_in_flight
         self._metadata, self._prepare, self._on_missing = metadata, prepare, on_missing
@@ -127,6 +126,14 @@ class Membership:
 
     def end(self) -> None:
         """Do nothing: `chunks` commits at the end."""
+
+    def refuse_before_first_iteration(self) -> None:
+        """Raise ValueError where no iteration has begun: nothing was delivered."""
+        if self._member is None:
+            raise ValueError(
+                f"topic {', '.join(self.topics)}: commit() was called before the first iteration: "
+                f"it commits the records that an iteration has delivered"
+            )
 
     def commit(self, wait: bool) -> None:
         """Commit the acknowledged records."""
@@ -306,34 +313,33 @@ class KafkaGroupDataset(_GroupDataset):
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
-        settings = config.consumer_settings(servers, configuration)
-        settings["group.id"] = group_id
+        names = arguments.texts("topics", topics)
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
-        create.check(settings)
-        bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
         elements = Elements(decode, metadata)
+        batch_size = arguments.optional(arguments.whole_number, "batch_size", batch_size, 1)
+        settings = _group_settings(servers, configuration, group_id)
         has_metadata = metadata or dead_letter_topic is not None
         self._membership = Membership(
-            topics,
+            names,
             settings,
             limits,
             stream_timeout,
             True,
+            auto_commit,
             has_metadata,
             elements.prepare,
             on_missing_offsets,
         )
-        self._membership.auto_commit = auto_commit
         self._stream = ChunkStream(
             self._membership.name,
             elements,
-            bad_records,
             self._membership.chunks,
+            bad_records_policy(on_bad_record, dead_letter_topic, settings, limits, names),
             lambda: self._membership,
             self._membership.why_empty,
             self._membership.end_early,
         )
-        self.batch_size = batch_size
+        self.batch_size: int | None = batch_size
         super().__init__(self._shaped(batch_size, whole=False), batch_size or 1)
 
     def chunks(self) -> tf.data.Dataset[Any]:
@@ -348,12 +354,19 @@ class KafkaGroupDataset(_GroupDataset):
         """Commit the first `records` records of this iteration; None: all delivered ones.
 
         Returns when the broker has accepted the offsets. After the end of the stream the member
-        then leaves the group. Raises CommitError.
+        then leaves the group.
+
+        Raises:
+            ValueError: fewer records were delivered, or no iteration has begun.
+            CommitError: the broker refuses the offsets.
         """
-        if records is None:
+        number = arguments.optional(arguments.whole_number, "records", records)
+        self._membership.refuse_before_first_iteration()
+        if number is None:
             self._membership.tracker.acknowledge_all()
         else:
-            self._membership.tracker.acknowledge_first(records)
+            self._membership.tracker.refuse_more_than_delivered("records", number)
+            self._membership.tracker.acknowledge_first(number)
         self._membership.commit(wait=True)
         if self._membership.has_ended:
             self._membership.leave()
@@ -401,34 +414,32 @@ class KafkaMiniBatchDataset(_GroupDataset):
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
-        settings = config.consumer_settings(servers, configuration)
-        settings["group.id"] = group_id
-        if PRODUCERS_BATCH in settings:
-            raise ConfigurationError(
-                f"{PRODUCERS_BATCH} is a setting of producers: give the records of a mini dataset "
-                f"as records="
-            )
-        if records < 1:
-            raise ValueError(f"records is {records}, must be at least 1")
+        names = arguments.texts("topics", topics)
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
-        create.check(settings)
-        bad_records = bad_records_policy(on_bad_record, dead_letter_topic, settings)
+        elements = Elements(decode, metadata)
+        records = arguments.whole_number("records", records, 1)
+        settings = _group_settings(servers, configuration, group_id)
+        config.refuse(
+            settings,
+            PRODUCERS_BATCH,
+            "is a setting of producers: give the records of a mini dataset as records=",
+        )
         has_metadata = metadata or dead_letter_topic is not None
         self._membership = Membership(
-            topics,
+            names,
             settings,
             limits,
             stream_timeout,
             False,
+            auto_commit,
             has_metadata,
             on_missing=on_missing_offsets,
         )
-        self._membership.auto_commit = auto_commit
         self._stream = ChunkStream(
             self._membership.name,
-            Elements(decode, metadata),
-            bad_records,
+            elements,
             lambda: self._membership.mini_datasets(records),
+            bad_records_policy(on_bad_record, dead_letter_topic, settings, limits, names),
             lambda: self._membership,
             self._membership.why_empty,
             self._membership.end_early,
@@ -446,10 +457,19 @@ class KafkaMiniBatchDataset(_GroupDataset):
     def commit(self) -> None:
         """Commit all delivered mini datasets, including the current one.
 
-        Returns when the broker has accepted the offsets. Raises CommitError.
+        Returns when the broker has accepted the offsets. Raises CommitError where it refuses them,
+        and ValueError where no iteration has begun.
         """
+        self._membership.refuse_before_first_iteration()
         self._membership.tracker.acknowledge_all()
         self._membership.commit(wait=True)
+
+
+def _group_settings(
+    servers: str | Sequence[str] | None, configuration: config.Configuration, group_id: str
+) -> config.Settings:
+    fixed = {"group.id": arguments.text("group_id", group_id)}
+    return reader_settings(servers, configuration, fixed)
 
 
 def _mini_dataset(*columns: tf.Tensor) -> tf.data.Dataset[Any]:

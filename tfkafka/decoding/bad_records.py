@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Fault
 from tfkafka.errors import BadRecordError
@@ -103,12 +105,43 @@ class BadRecords:
         self.counts.add(len(chunk), faults, self.policy)
 
 
-def check_policy(policy: Policy, topic: str | None) -> None:
-    """Raise ValueError where the policy is unknown, or does not fit the dead letter topic."""
-    if policy not in POLICIES:
-        raise ValueError(f"on_bad_record is {policy!r}, must be one of {', '.join(POLICIES)}")
+def check_policy(policy: Policy, topic: str | None, read: Sequence[str]) -> None:
+    """Check how bad records of the topics `read` are treated.
+
+    Raises ValueError where the policy is unknown, where it does not fit the dead letter topic, and
+    where that is one of those that are read.
+    """
+    arguments.choice("on_bad_record", policy, POLICIES)
+    arguments.optional(arguments.text, "dead_letter_topic", topic)
     if (policy == "dead_letter") != (topic is not None):
         raise ValueError('on_bad_record="dead_letter" and dead_letter_topic go together')
+    if topic is not None:
+        refuse_loop("dead_letter_topic", topic, read)
+
+
+def refuse_loop(name: str, topic: str, read: Sequence[str]) -> None:
+    """Raise ValueError where a topic that is written is one of those that are read.
+
+    Args:
+        name: the argument that names the topic.
+        topic: the topic that is written.
+        read: the topics that are read; one that begins with "^" is a pattern, as for Kafka's
+            client.
+    """
+    for each in read:
+        if topic == each or (each.startswith("^") and _matches(each, topic)):
+            raise ValueError(
+                f"{name} is {topic!r}, which is read ({each!r}): what is written would be read "
+                f"again: give another topic"
+            )
+
+
+def _matches(pattern: str, topic: str) -> bool:
+    try:
+        return re.search(pattern, topic) is not None
+    except re.error:
+        # Kafka's client has a syntax of its own; it also says what is wrong with a pattern.
+        return False
 
 
 def refuse(policy: Policy, chunk: Chunk, faults: Sequence[Fault]) -> None:

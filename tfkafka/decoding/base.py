@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 
 
@@ -80,3 +81,10 @@ def only_finite(decoder: Decoder) -> Decoder:
         made: Decoder = replace(decoder, finite=True)
         return made
     return decoder
+
+
+def check_decoder(decode: Decoder) -> None:
+    """Raise TypeError where this is no decoder."""
+    what = "a decoder, for example CsvDecoder(18): an object with element_spec and decode()"
+    # A class has both members too, but cannot decode.
+    arguments.instance("decode", None if isinstance(decode, type) else decode, Decoder, what)

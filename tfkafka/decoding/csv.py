@@ -19,11 +19,13 @@ import numpy as np
 import polars
 from numpy.typing import NDArray
 
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import ArraySpec, Decoded, Fault
 from tfkafka.decoding.polars_threads import refuse_lost_threads
 
 QUOTED_LENGTH = 40
+LARGEST_COLUMNS = 2**31 - 1
 FLOAT32 = np.dtype(np.float32)
 _LINE_ENDS, _BLANKS = b"\r\n", b" \t\v\f"
 _TO_TIDY = re.compile(rb'["\s]')
@@ -58,10 +60,11 @@ class CsvDecoder:
     finite: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.columns < 1:
-            raise ValueError(f"CsvDecoder: columns is {self.columns}, must be at least 1")
-        if self.label not in ("key", None):
-            raise ValueError(f'CsvDecoder: label is {self.label!r}, must be "key" or None')
+        columns = arguments.whole_number("CsvDecoder: columns", self.columns, 1, LARGEST_COLUMNS)
+        # As an int, which a manifest can hold, also where it was one of NumPy's.
+        object.__setattr__(self, "columns", columns)
+        arguments.choice("CsvDecoder: label", self.label, ("key", None))
+        arguments.optional(arguments.flag, "CsvDecoder: finite", self.finite)
 
     @property
     def element_spec(self) -> tuple[ArraySpec, ...]:

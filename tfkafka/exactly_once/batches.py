@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka._util.background import in_background
 from tfkafka.chunk import Chunk, concat, empty
 from tfkafka.client.consumer import is_fenced
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import PROGRESS_S
-from tfkafka.config import FOREVER, Limits
-from tfkafka.errors import ConfigurationError, FencedError, ReadError, UnusableError
+from tfkafka.config import Limits
+from tfkafka.errors import FencedError, ReadError, UnusableError
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
-_LEAST = (("transaction_records", 1), ("transaction_wait", 0), ("stream_timeout", FOREVER))
 _POLL_S = 0.1
 _LEAVE_S = 5.0
 
@@ -40,11 +40,9 @@ class BatchLimits:
     stream_timeout: int
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST:
-            if getattr(self, name) < least:
-                raise ConfigurationError(
-                    f"{name} is {getattr(self, name)}, must be at least {least}"
-                )
+        arguments.whole_number("transaction_records", self.transaction_records, 1)
+        arguments.milliseconds("transaction_wait", self.transaction_wait, 0)
+        arguments.stream_timeout("stream_timeout", self.stream_timeout)
 
 
 class BatchReader:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.producer import dead_letters
 from tfkafka.client.transactions import Outgoing
-from tfkafka.decoding.bad_records import Policy, refuse
-from tfkafka.decoding.base import Decoder, Fault, only_finite
+from tfkafka.decoding.bad_records import Policy, check_policy, refuse, refuse_loop
+from tfkafka.decoding.base import Decoder, Fault, check_decoder, only_finite
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.predictions import Predict
@@ -30,11 +31,12 @@ class InferenceJob:
             Keras model. It is called in a separate thread.
         decode: the decoder of the records. A `CsvDecoder` that leaves `finite` open refuses values
             that are not finite.
-        topics: the topics to read.
-        predictions_topic: the topic to write predictions to.
-        group_id: the consumer group that reads.
-        worker: the worker's name, unique in the group, and the same after a restart: the new
-            process gets the partitions of the old one at once, and the old one is refused.
+        topics: the topic to read, or a list of topics.
+        predictions_topic: the topic to write predictions to; not one of those that are read.
+        group_id: the consumer group that reads; only printable ASCII characters.
+        worker: the worker's name, of printable ASCII characters, unique in the group, and the same
+            after a restart: the new process gets the partitions of the old one at once, and the old
+            one is refused.
         model_id: the model's name, a header of each prediction.
         on_bad_record: what to do with a record that `decode` refuses: "error", "skip", or
             "dead_letter", which writes it to `dead_letter_topic` once, in the same transaction.
@@ -54,7 +56,7 @@ class InferenceJob:
 
     predict: Predict
     decode: Decoder
-    topics: Sequence[str]
+    topics: str | Sequence[str]
     predictions_topic: str
     group_id: str
     worker: str = "1"
@@ -62,10 +64,33 @@ class InferenceJob:
     on_bad_record: Policy = "error"
     dead_letter_topic: str | None = None
 
+    def __post_init__(self) -> None:
+        arguments.function("predict", self.predict)
+        check_decoder(self.decode)
+        topics = arguments.texts("topics", self.topics)
+        object.__setattr__(self, "topics", topics)
+        for name in ("predictions_topic", "model_id"):
+            arguments.text(name, getattr(self, name))
+        for name in ("group_id", "worker"):
+            why = "Kafka's client takes no other in a transaction"
+            arguments.printable_ascii(name, getattr(self, name), why)
+        refuse_loop("predictions_topic", self.predictions_topic, topics)
+        check_policy(self.on_bad_record, self.dead_letter_topic, topics)
+        if self.dead_letter_topic == self.predictions_topic:
+            raise ValueError(
+                f"dead_letter_topic is {self.dead_letter_topic!r}, which is predictions_topic too: "
+                f"a reader of predictions cannot read bad records"
+            )
+
     @property
     def transactional_id(self) -> str:
-        """The prefix of the worker's two transactional ids, which end with -0 and -1."""
-        return f"{self.group_id}-{self.worker}"
+        """The prefix of the worker's two transactional ids, which end with -0 and -1.
+
+        The last "-" is before the worker's name, in which "-" is escaped: groups and workers that
+        differ have different ids.
+        """
+        worker = self.worker.replace("%", "%25").replace("-", "%2D")
+        return f"{self.group_id}-{worker}"
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,18 @@ import polars
 from numpy.typing import NDArray
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import Chunk, Position, TopicPartition
 from tfkafka.client.admin import Admin
 from tfkafka.client.producer import Record
 from tfkafka.config import Limits
-from tfkafka.decoding.base import Decoder, only_finite
+from tfkafka.decoding.base import Decoder, check_decoder, only_finite
 from tfkafka.decoding.csv import parse_rows
 from tfkafka.decoding.polars_threads import refuse_lost_threads
 from tfkafka.errors import PredictionsError
 from tfkafka.reading.ranges import read, resolve
+from tfkafka.reading.settings import reader_settings
 
 if TYPE_CHECKING:
     import keras
@@ -33,6 +35,7 @@ MODEL = "tfkafka.model"
 NAMED_RECORDS = 20
 # Longer than the broker takes to abort the transaction that a dead worker left open.
 SETTLED_S = 60.0
+COMMITTED = {"isolation.level": "read_committed"}
 _NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -55,8 +58,10 @@ def keras_predict(model: keras.Model) -> Predict:
         predict = keras_predict(model)
         predict(np.zeros((100, 18), np.float32))  # float32 [100]
     """
+    import keras
     import tensorflow as tf
 
+    arguments.instance("model", model, keras.Model, "a Keras model")
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) != 1:
         raise ValueError(
@@ -133,8 +138,8 @@ def read_predictions(
             print(source, len(offsets), values.mean())
     """
     found: dict[TopicPartition, list[ByOffset]] = {}
-    settings = config.consumer_settings(servers, configuration)
-    settings["isolation.level"] = "read_committed"
+    arguments.text("topic", topic)
+    settings = reader_settings(arguments.text("servers", servers), configuration, COMMITTED)
     ranges = resolve(settings, Limits(), topic)
     for chunk in read(ranges, settings, Limits(), metadata=True):
         probabilities, bad = parse_rows(chunk.values.entries, 1)
@@ -189,8 +194,14 @@ def checked_predictions(
         )
         print(f"accuracy {((predictions > 0.5) == labels).mean():.4f}")
     """
-    settings = config.consumer_settings(servers, configuration)
-    settings["isolation.level"] = "read_committed"
+    for name, value in (
+        ("topic", topic),
+        ("predictions_topic", predictions_topic),
+        ("group_id", group_id),
+    ):
+        arguments.text(name, value)
+    check_decoder(decode)
+    settings = reader_settings(arguments.text("servers", servers), configuration, COMMITTED)
     wait_until_settled(settings, predictions_topic)
     rows = Admin(servers, config.connection_settings(settings)).describe_group(group_id)
     ends = {r.partition: r.committed for r in rows if r.topic == topic and r.committed is not None}
@@ -231,9 +242,13 @@ def wait_until_settled(settings: Mapping[str, object], topic: str) -> None:
         wait_until_settled({"bootstrap.servers": "localhost:9092"}, "predictions")
     """
 
+    arguments.mapping("settings", settings)
+    arguments.text("topic", topic)
+    chosen = reader_settings(None, settings)
+
     def is_settled() -> bool:
         committed, all_records = (
-            resolve({**settings, "isolation.level": level}, Limits(), topic)
+            resolve(chosen | {"isolation.level": level}, Limits(), topic)
             for level in ("read_committed", "read_uncommitted")
         )
         return committed == all_records

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from tfkafka import config
-from tfkafka.client import create
+from tfkafka._util import arguments
 from tfkafka.client.admin import Admin
 from tfkafka.client.diagnosis import is_final
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import TRANSACTION_S
-from tfkafka.decoding.bad_records import Counts, check_policy
+from tfkafka.config import Limits
+from tfkafka.decoding.bad_records import Counts
 from tfkafka.decoding.base import Fault
 from tfkafka.errors import (
     FencedError,
@@ -30,11 +31,15 @@ from tfkafka.errors import (
 from tfkafka.exactly_once.batches import BatchLimits
 from tfkafka.exactly_once.job import InferenceJob, refuse_missing_topics
 from tfkafka.exactly_once.pipeline import Pipeline
-from tfkafka.reading.starts import OnMissingOffsets
+from tfkafka.reading.dead_letters import refuse_missing
+from tfkafka.reading.settings import reader_settings
+from tfkafka.reading.starts import ON_MISSING_OFFSETS, OnMissingOffsets
 
 TRANSACTION_RECORDS = 10_000
 TRANSACTION_WAIT_MS = 1000
 TRANSACTION_TIMEOUT_MS = 10_000
+# Kafka's client takes no less.
+LEAST_TRANSACTION_TIMEOUT_MS = 1000
 BROKER_TIMEOUT_MS = 60_000
 # A join is answered when all other members have joined too. They end a transaction first, and a
 # group without members waits 3 s for more (group.initial.rebalance.delay.ms).
@@ -64,6 +69,12 @@ class ExactlyOnceInference:
             the first record that the partition has.
         on_commit: called with the counts after each transaction.
 
+    Raises:
+        TypeError, ValueError: an argument is of a wrong type, or out of its range.
+        ConfigurationError: a setting is unknown or refused.
+        TopicError: the job's dead letter topic does not exist.
+        ReadError: no broker answers, where the job has a dead letter topic.
+
     Attributes:
         counts: numbers of records whose commit was confirmed to this worker.
         restarts: the number of times it began again, with new clients or at the committed offsets.
@@ -91,15 +102,24 @@ class ExactlyOnceInference:
         on_missing_offsets: OnMissingOffsets = "error",
         on_commit: Callable[[Counts], None] | None = None,
     ):
+        arguments.instance("job", job, InferenceJob, "an InferenceJob")
         self.job = job
         self._batch_limits = BatchLimits(transaction_records, transaction_wait, stream_timeout)
-        self._settings = config.consumer_settings(servers, configuration)
-        self._settings |= {"group.id": job.group_id, "group.instance.id": job.worker}
-        create.check(self._settings)
-        check_policy(job.on_bad_record, job.dead_letter_topic)
-        self._transaction_timeout = transaction_timeout
-        self._on_missing = on_missing_offsets
+        self._transaction_timeout = arguments.milliseconds(
+            "transaction_timeout", transaction_timeout, LEAST_TRANSACTION_TIMEOUT_MS
+        )
+        arguments.choice("on_missing_offsets", on_missing_offsets, ON_MISSING_OFFSETS)
+        self._on_missing: OnMissingOffsets = on_missing_offsets
         self._known = Identities()
+        limits = Limits(broker_timeout=broker_timeout)
+        arguments.optional(arguments.function, "on_commit", on_commit)
+        self._settings = reader_settings(
+            servers,
+            configuration,
+            {"group.id": job.group_id, "group.instance.id": job.worker},
+        )
+        if job.dead_letter_topic is not None:
+            refuse_missing(job.dead_letter_topic, self._settings, limits)
         self._stopped = threading.Event()
         self._member_ids: set[str] = set()
         self.restarts: int = 0

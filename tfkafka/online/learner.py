@@ -8,6 +8,7 @@ with the same random numbers: the weights are those of a run that was never kill
 from __future__ import annotations
 
 import json
+import math
 import signal
 import threading
 import time
@@ -22,23 +23,27 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka.chunk import OffsetRange, concat
 from tfkafka.client.admin import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
-from tfkafka.decoding.bad_records import Counts, Policy
-from tfkafka.decoding.base import Decoder, only_finite
+from tfkafka.decoding.bad_records import Counts, Policy, check_policy
+from tfkafka.decoding.base import Decoder, check_decoder, only_finite
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.manifest import Manifest, describe_decoder
 from tfkafka.reading.ranges import TopicRanges, identify, read
-from tfkafka.reading.starts import OnMissingOffsets
+from tfkafka.reading.settings import reader_settings
+from tfkafka.reading.starts import ON_MISSING_OFFSETS, OnMissingOffsets
 
 MODEL = "model.keras"
 MANIFEST = "model.manifest.json"
 KEPT = 3
 EXPORT_S = 60.0
+# What NumPy takes.
+LARGEST_SEED = 2**32 - 1
 
 Train = Callable[[keras.Model, NDArray[np.float32], NDArray[np.float32]], None]
 
@@ -84,12 +89,21 @@ class Stream:
     broker_timeout: int = BROKER_TIMEOUT_MS
 
     def __post_init__(self) -> None:
+        arguments.text("topic", self.topic)
+        check_decoder(self.decode)
         if len(self.decode.element_spec) != 2:
             raise ValueError('decode has no label: give CsvDecoder(..., label="key")')
-        if self.mini_dataset < 1:
-            raise ValueError(f"mini_dataset is {self.mini_dataset}, must be at least 1")
-        if self.stream_timeout < 0 and self.stream_timeout != FOREVER:
-            raise ValueError(f"stream_timeout is {self.stream_timeout}, must be >= 0, or -1")
+        # As an int, which a checkpoint can hold, also where it was one of NumPy's.
+        records = arguments.whole_number("mini_dataset", self.mini_dataset, 1)
+        object.__setattr__(self, "mini_dataset", records)
+        arguments.stream_timeout("stream_timeout", self.stream_timeout)
+        # Masked where the stream is printed.
+        object.__setattr__(self, "configuration", config.parse(self.configuration))
+        reader_settings(self.servers, self.configuration)
+        arguments.optional(arguments.text, "group_id", self.group_id)
+        check_policy(self.on_bad_record, self.dead_letter_topic, [self.topic])
+        arguments.choice("on_missing_offsets", self.on_missing_offsets, ON_MISSING_OFFSETS)
+        Limits(broker_timeout=self.broker_timeout)
 
 
 @dataclass
@@ -156,7 +170,8 @@ def learn(
             topic, mini_dataset, seed or model; all states are damaged; the disk is full; or a mini
             dataset made weights or optimizer variables that are not finite. What was saved remains
             valid. In the last case the same call trains on the same mini dataset again.
-        TopicError: there is no such topic, or it was created again since the folder was created.
+        TopicError: there is no such topic or dead letter topic, or the topic was created again
+            since the folder was created.
         OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
 
@@ -173,10 +188,14 @@ def learn(
 
         learn("state", stream, build, train, seed=7)  # stream: see Stream
     """
-    if keep < 1:
-        raise ValueError(f"keep is {keep}, must be at least 1")
+    folder = arguments.path("folder", folder)
+    arguments.instance("stream", stream, Stream, "a Stream")
+    for name, function in (("build", build), ("train", train), ("notify", notify)):
+        arguments.function(name, function)
+    seed = arguments.whole_number("seed", seed, 0, LARGEST_SEED)
+    keep = arguments.whole_number("keep", keep, 1)
+    export_s = arguments.seconds("export_s", export_s, math.inf)
     tf.config.experimental.enable_op_determinism()
-    folder = Path(folder)
     with locked(folder), _sigterm() as is_stopped:
         learner = _Learner(folder, stream, build, train, seed, keep, notify)
         exported = -export_s
@@ -210,7 +229,11 @@ class _Learner:
         self._limits = Limits(broker_timeout=stream.broker_timeout)
         self._decode = only_finite(stream.decode)
         self._bad_records = bad_records_policy(
-            stream.on_bad_record, stream.dead_letter_topic, self._settings
+            stream.on_bad_record,
+            stream.dead_letter_topic,
+            self._settings,
+            self._limits,
+            [stream.topic],
         )
         self._topic = identify(self._settings, self._limits, stream.topic)
         self._ends = TopicEnds(self._settings, self._topic, stream.broker_timeout)

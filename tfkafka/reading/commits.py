@@ -83,6 +83,13 @@ class OffsetTracker:
             for each in self._delivered:
                 each.acknowledged[: max(0, elements - each.first)] = True
 
+    def refuse_more_than_delivered(self, name: str, elements: int) -> None:
+        """Raise ValueError where fewer elements were delivered than the argument `name` says."""
+        if elements > self._elements:
+            raise ValueError(
+                f"{name} is {elements:,}, and {self._elements:,} were delivered in this iteration"
+            )
+
     def acknowledge(
         self,
         topics: Sequence[str] | NDArray[np.str_],

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tfkafka._util import arguments
 from tfkafka.chunk import OffsetRange
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import ManifestError, TopicError
@@ -76,9 +77,14 @@ class Manifest:
         return content if self.place is None else content | {"place": self.place.to_json()}
 
     @classmethod
-    def of(cls, saved: Saved) -> Manifest:
-        """Read a manifest. Raises ManifestError where it cannot be read, or is not a manifest."""
-        where, content = _content(saved)
+    def of(cls, saved: Saved, name: str = "manifest") -> Manifest:
+        """Read a manifest, the argument `name`.
+
+        Raises ManifestError where it cannot be read, or is not a manifest.
+        """
+        what = "the path of a file, or what the file has, a dict"
+        arguments.instance(name, saved, (str, Path, Mapping), what)
+        where, content = _content(saved, name)
         if content.get("format") != FORMAT:
             raise ManifestError(
                 f"{where}: not a manifest: its format is {content.get('format')!r}, "
@@ -101,6 +107,21 @@ class Manifest:
                     f"manifest ({name} {now}, was {before}): the records that were read are gone",
                     topic=self.topic,
                 )
+
+    def refuse_unknown_order(self, known: str) -> None:
+        """Raise ManifestError where the records came in an order that this version lacks."""
+        if self.order not in (known, None):
+            raise ManifestError(
+                f"topic {self.topic}: the records of the manifest came in an order that this "
+                f"version does not know ({self.order}): give their ranges as start= and stop="
+            )
+
+    def refuse_no_state(self) -> None:
+        """Raise ManifestError where this says nothing of how far an iteration was."""
+        if self.place is None:
+            raise ManifestError(
+                f"topic {self.topic}: this is a manifest, not a state: use from_manifest"
+            )
 
     def decode(self, given: Decoder | None) -> Decoder | None:
         """Return the given decoder, or else the one that the manifest describes.
@@ -163,9 +184,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _content(saved: Saved) -> tuple[str, Mapping[str, Any]]:
+def _content(saved: Saved, name: str) -> tuple[str, Mapping[str, Any]]:
     if isinstance(saved, Mapping):
-        return "manifest", saved
+        return name, saved
     try:
         content = json.loads(Path(saved).read_text(encoding="utf-8"))
     except OSError as error:

@@ -13,12 +13,12 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from numbers import Integral
 from typing import Literal
 
 import numpy as np
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
 from tfkafka.client.cluster import Cluster, TopicDescription
 from tfkafka.client.consumer import Consumer
@@ -112,17 +112,18 @@ def resolve(
 
     Raises:
         TopicError: there is no such topic or partition.
-        ValueError: a partition is given twice, or a bound is none of these.
+        TypeError, ValueError: a bound is none of these.
         OffsetError: start or stop is outside the partition.
         ReadError: no broker answers within `limits.broker_timeout`, or it refuses.
     """
+    _refuse_wrong_bounds(start, stop)
     cluster = Cluster(settings, limits.broker_timeout)
     description = cluster.describe(topic)
     partitions = _existing(cluster, topic, description.partitions, partitions)
     first = cluster.first_offsets(topic, partitions)
     ends = cluster.end_offsets(topic, partitions)
     starts, stops = (
-        _offsets(cluster, topic, name, _each(name, bounds, partitions), first, ends)
+        _offsets(cluster, topic, _each(name, bounds, partitions), first, ends)
         for name, bounds in (("start", start), ("stop", stop))
     )
     ranges = (
@@ -392,11 +393,40 @@ def _inside(
     return chunk.select(chunk.offsets < np.array(stops, np.int64)[chunk.source])
 
 
+def _refuse_wrong_bounds(start: Bounds, stop: Bounds) -> None:
+    for name, bounds in (("start", start), ("stop", stop)):
+        if not isinstance(bounds, Mapping):
+            refuse_wrong_bound(name, bounds)
+            continue
+        if not bounds:
+            raise ValueError(f"{name} is an empty dict, must have a bound for each partition")
+        for partition, bound in bounds.items():
+            arguments.partition(f"a partition of {name}", partition)
+            refuse_wrong_bound(name, bound)
+
+
+def refuse_wrong_bound(name: str, bound: object) -> None:
+    """Raise TypeError, ValueError or OffsetError where a value cannot be a range's start or end."""
+    what = 'an offset, "earliest", "latest" or a datetime'
+    if isinstance(bound, str):
+        arguments.choice(name, bound, ("earliest", "latest"), what)
+        return
+    if isinstance(bound, datetime):
+        if bound.tzinfo is None:
+            raise ValueError(f"{name}={bound} has no time zone: give a datetime with tzinfo")
+        return
+    if isinstance(bound, Last):
+        return
+    offset = arguments.whole_number(name, bound, -arguments.LARGEST, what=what)
+    if offset < 0:
+        raise OffsetError(
+            f'{name} is {offset}: offsets begin at 0; the end is "latest"', offset=offset
+        )
+
+
 def _existing(
     cluster: Cluster, topic: str, there: Sequence[int], partitions: Sequence[int] | None
 ) -> Sequence[int]:
-    if partitions is not None and len(set(partitions)) < len(partitions):
-        raise ValueError(f"topic {topic}, partitions {list(partitions)}: one is given twice")
     for partition in partitions or ():
         if partition not in there:
             raise TopicError(
@@ -423,7 +453,6 @@ def _each(name: str, bounds: Bounds, partitions: Sequence[int]) -> Mapping[int, 
 def _offsets(
     cluster: Cluster,
     topic: str,
-    name: str,
     bounds: Mapping[int, Bound],
     first: Mapping[int, int],
     ends: Mapping[int, int],
@@ -432,16 +461,13 @@ def _offsets(
     at_times: dict[int, int] = {}
     for when in {bound for bound in bounds.values() if isinstance(bound, datetime)}:
         partitions = [partition for partition, bound in bounds.items() if bound == when]
-        at_times |= cluster.offsets_at(topic, partitions, _milliseconds(name, when))
+        at_times |= cluster.offsets_at(topic, partitions, _milliseconds(when))
     return {
-        p: _offset(TopicPartition(topic, p), name, bound, first[p], ends[p], at_times.get(p, -1))
-        for p, bound in bounds.items()
+        p: _offset(bound, first[p], ends[p], at_times.get(p, -1)) for p, bound in bounds.items()
     }
 
 
-def _offset(
-    source: TopicPartition, name: str, bound: Bound, first: int, end: int, at_time: int
-) -> int:
+def _offset(bound: Bound, first: int, end: int, at_time: int) -> int:
     if bound == "earliest":
         return first
     if bound == "latest":
@@ -450,16 +476,6 @@ def _offset(
         return max(first, end - bound.records)
     if isinstance(bound, datetime):
         return end if at_time < 0 else min(at_time, end)
-    if isinstance(bound, bool) or not isinstance(bound, Integral):
-        raise ValueError(
-            f'{name} is {bound!r}, must be an offset, "earliest", "latest" or a datetime'
-        )
-    if bound < 0:
-        raise OffsetError(
-            f'{name} is {bound}: offsets begin at 0; the end is "latest"',
-            **source._asdict(),
-            offset=int(bound),
-        )
     return int(bound)
 
 
@@ -475,8 +491,6 @@ def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) 
     return OffsetRange(*source, start, stop)
 
 
-def _milliseconds(name: str, time: datetime) -> int:
+def _milliseconds(time: datetime) -> int:
     """Return ms since 1970 (UTC), rounded up: a record has no fraction of a millisecond."""
-    if time.tzinfo is None:
-        raise ValueError(f"{name}={time} has no time zone: give a datetime with tzinfo")
     return -((EPOCH - time) // MILLISECOND)

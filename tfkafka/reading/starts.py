@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from tfkafka import config
 from tfkafka.chunk import Positions, TopicPartition
@@ -14,6 +14,7 @@ from tfkafka.reading.missing import missing
 
 # What to do where a committed or current offset no longer exists.
 OnMissingOffsets = Literal["error", "earliest"]
+ON_MISSING_OFFSETS: tuple[OnMissingOffsets, ...] = get_args(OnMissingOffsets)
 
 _log = logging.getLogger(__name__)
 

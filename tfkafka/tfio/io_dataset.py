@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfkafka import config
-from tfkafka.client import create
+from tfkafka._util import arguments
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped
 from tfkafka.data.datasets import KafkaDataset
 from tfkafka.data.elements import Elements
-from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import read, resolve
+from tfkafka.reading.settings import reader_settings
 from tfkafka.tfio.offsets import bound
 
 
@@ -44,14 +44,16 @@ class KafkaStreamIODataset(ChunkedDataset):
         servers: str | Sequence[str] | None,
         configuration: config.Configuration,
     ):
-        settings, limits = config.consumer_settings(servers, configuration), config.Limits()
-        create.check(settings)
+        arguments.text("topic", topic)
+        number = arguments.partition("partition", partition)
+        begin = bound("offset", offset)
+        settings, limits = reader_settings(servers, configuration), config.Limits()
 
         def chunks() -> Generator[Prepared, None, None]:
-            ranges = resolve(settings, limits, topic, [partition], bound(offset))
+            ranges = resolve(settings, limits, topic, [number], begin)
             return (Prepared(chunk) for chunk in read(ranges, settings, limits))
 
-        self._stream = ChunkStream(f"topic {topic}", Elements(), BadRecords(), chunks)
+        self._stream = ChunkStream(f"topic {topic}", Elements(), chunks)
         super().__init__(
             shaped(self._stream.dataset(), self._stream.elements, None, False).map(Record)
         )
@@ -131,13 +133,14 @@ class IODataset:
 
         Raises: see `KafkaDataset`.
         """
-        begin = start if offset is None else offset
+        arguments.partition("partition", partition)
+        begin = bound("start", start) if offset is None else bound("offset", offset)
         with tf.name_scope(name):
             return KafkaIODataset(
                 topic,
                 partition,
-                start=bound(begin),
-                stop=bound(stop),
+                start=begin,
+                stop=bound("stop", stop),
                 servers=servers,
                 configuration=configuration,
             )

@@ -7,23 +7,25 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfkafka import config
-from tfkafka.client import create
+from tfkafka._util import arguments
 from tfkafka.config import Limits
 from tfkafka.reading.ranges import read, resolve
-from tfkafka.tfio.offsets import bound
+from tfkafka.reading.settings import reader_settings
+
+WHAT = "a whole number or a slice of whole numbers"
 
 
 class KafkaIOTensor:
     """The values of a partition as a vector of strings, read when they are used.
 
-    Indices are offsets. The end is that of the partition when a value is read.
+    Indices are offsets; a negative one counts from the end, as in a list. The end is that of the
+    partition when a value is read.
     """
 
     def __init__(self, topic: str, partition: int, settings: config.Settings):
-        self._topic = topic
-        self._partition = partition
+        self._topic = arguments.text("topic", topic)
+        self._partition = arguments.partition("partition", partition)
         self._settings = settings
-        create.check(settings)
 
     @property
     def shape(self) -> tf.TensorShape:
@@ -38,7 +40,7 @@ class KafkaIOTensor:
 
     def to_tensor(self) -> tf.Tensor:
         """Return all values, string [n]."""
-        return self._values(0, -1)
+        return self._values(None, None)
 
     def __getitem__(self, key: int | slice) -> tf.Tensor:
         """Return one value (a scalar), or those of a slice without a step.
@@ -47,21 +49,37 @@ class KafkaIOTensor:
         """
         if isinstance(key, slice):
             if key.step not in (None, 1):
-                raise ValueError(f"a slice of a Kafka partition has no step, not {key.step}")
-            return self._values(key.start or 0, -1 if key.stop is None else key.stop)
-        values = self._values(key, None)
+                raise ValueError(f"a slice of a Kafka partition has no step, not {key.step!r}")
+            return self._values(
+                *(arguments.optional(_index, "key", i) for i in (key.start, key.stop))
+            )
+        index = _index("key", key)
+        # The one after the last value has the index -1 + 1, which is not the first value.
+        values = self._values(index, index + 1 if index != -1 else None)
         if not len(values):
-            raise IndexError(f"index {key} is out of range")
+            raise IndexError(f"index {index} is out of range")
         return values[0]
 
-    def _values(self, start: int, stop: int | None) -> tf.Tensor:
+    def _values(self, start: int | None, stop: int | None) -> tf.Tensor:
+        """Return the values [start, stop); None: from the first one, to the last one."""
         limits = Limits()
         (whole,) = resolve(self._settings, limits, self._topic, [self._partition]).ranges
-        wanted = start + 1 if stop is None else stop
-        end = whole.stop if wanted < 0 else min(wanted, whole.stop)
-        if start >= end:
+        # As for a list: a start before the first value is the first one.
+        first, end = (
+            max(0, each + whole.stop) if each < 0 else each
+            for each in (start or 0, whole.stop if stop is None else stop)
+        )
+        end = min(end, whole.stop)
+        if first >= end:
             return tf.constant([], tf.string)
-        ranges = resolve(self._settings, limits, self._topic, [self._partition], bound(start), end)
+        ranges = resolve(
+            self._settings,
+            limits,
+            self._topic,
+            [self._partition],
+            first or "earliest",
+            end,
+        )
         values = []
         for chunk in read(ranges, self._settings, limits):
             values += [value or b"" for value in chunk.values.entries]
@@ -90,4 +108,8 @@ class IOTensor:
     ) -> KafkaIOTensor:
         """Return the values of a partition. Raises ConfigurationError for an unknown setting."""
         with tf.name_scope(name):
-            return KafkaIOTensor(topic, partition, config.consumer_settings(servers, configuration))
+            return KafkaIOTensor(topic, partition, reader_settings(servers, configuration))
+
+
+def _index(name: str, value: object) -> int:
+    return arguments.whole_number(name, value, -arguments.LARGEST, what=WHAT)

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 import tensorflow as tf
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
-from tfkafka.client import create
 from tfkafka.client.producer import Producer, write
 from tfkafka.config import Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
 from tfkafka.data.elements import Elements, Metadata
-from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.errors import OffsetError
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import TopicRanges, read, resolve
+from tfkafka.reading.settings import reader_settings
 from tfkafka.tfio.offsets import bound
 
 __all__ = ["KafkaDataset", "KafkaOutputSequence", "write_kafka"]
@@ -42,18 +42,23 @@ class Subscription:
     limit: int = UNLIMITED
 
     @classmethod
-    def parse(cls, text: str | bytes) -> Subscription:
-        entry = text.decode() if isinstance(text, bytes) else text
+    def parse(cls, name: str, text: str | bytes) -> Subscription:
+        """Parse an entry of the argument `name`."""
+        entry = text.decode(errors="replace") if isinstance(text, bytes) else text
+        arguments.instance(name, entry, str, "text")
         topic, *numbers = entry.split(":")
         try:
-            if not topic or len(numbers) > 3:
+            if len(numbers) > 3:
                 raise ValueError
-            return cls(topic, *map(int, numbers))
+            parsed = cls(arguments.text(name, topic), *map(int, numbers))
         except ValueError:
             raise ValueError(
-                f"Invalid parameters: {entry}: write topic, topic:partition, "
-                f"topic:partition:offset or topic:partition:offset:limit"
+                f"Invalid parameters: {name} is {arguments.shown(entry)}, must be topic, "
+                f"topic:partition, topic:partition:offset or topic:partition:offset:limit"
             ) from None
+        arguments.partition(f"the partition in {name}", parsed.partition)
+        bound(f"the offset in {name}", parsed.offset)
+        return parsed
 
 
 class KafkaDataset(ChunkedDataset):
@@ -99,18 +104,30 @@ class KafkaDataset(ChunkedDataset):
         message_key: bool = False,
         message_offset: bool = False,
     ):
-        if timeout <= 0:
-            raise ValueError(f"Timeout value should be large than 0, got {timeout}")
-        entries = [topics] if isinstance(topics, str | bytes) else list(topics)
-        subscriptions = [Subscription.parse(entry) for entry in entries]
-        settings = config.consumer_settings(_with_ports(servers), config_global)
-        settings |= config.parse(config_topic)
-        settings |= {"group.id": group} if group else {}
-        create.check(settings)
+        arguments.milliseconds("timeout", timeout)
+        for name, value in (
+            ("eof", eof),
+            ("message_key", message_key),
+            ("message_offset", message_offset),
+        ):
+            arguments.flag(name, value)
+        what = '"topic:partition:offset:limit", or a list of them'
+        entries = [topics] if isinstance(topics, str | bytes) else topics
+        arguments.several("topics", entries, what)
+        subscriptions = [Subscription.parse("topics", entry) for entry in entries]
+        if not subscriptions:
+            raise ValueError(f"topics is {arguments.shown(topics)}, must be {what}")
+        arguments.instance("group", group, str, "text")
+        fixed = {"group.id": arguments.text("group", group)} if group else {}
+        settings = reader_settings(
+            _with_ports(servers),
+            config.parse(config_global, "config_global")
+            | config.parse(config_topic, "config_topic"),
+            fixed,
+        )
         self._stream = ChunkStream(
             f"topic {', '.join(subscription.topic for subscription in subscriptions)}",
             Elements(metadata=True),
-            BadRecords(),
             lambda: (Prepared(chunk) for chunk in _all(subscriptions, settings, eof)),
         )
         records = shaped(self._stream.dataset(), self._stream.elements, None, False)
@@ -146,7 +163,7 @@ def _chosen(
 ) -> TopicRanges:
     place = (settings, limits, subscription.topic, [subscription.partition])
     try:
-        chosen = resolve(*place, bound(subscription.offset))
+        chosen = resolve(*place, bound("topics", subscription.offset))
     except OffsetError:
         # Here auto.offset.reset decides, as for any Kafka consumer.
         chosen = resolve(*place, "latest" if config.begins_at_end(settings) else "earliest")
@@ -180,14 +197,14 @@ class KafkaOutputSequence:
         servers: str | Sequence[str] = "localhost",
         configuration: config.Configuration = None,
     ):
-        self._place = Subscription.parse(topic)
-        self._settings = config.consumer_settings(_with_ports(servers), configuration)
+        self._place = Subscription.parse("topic", topic)
+        self._settings = reader_settings(_with_ports(servers), configuration)
         self._waiting: dict[int, bytes] = {}
         self._written = 0
 
     def setitem(self, index: int, item: str | bytes | tf.Tensor) -> None:
         """Set the item at `index`; both are scalars."""
-        self._waiting[int(index)] = _bytes(item)
+        self._waiting[arguments.whole_number("index", index)] = _bytes("item", item)
 
     def flush(self) -> None:
         """Write all items up to the first missing one. Raises WriteError."""
@@ -231,13 +248,14 @@ def write_kafka(
         kafka.write_kafka("1.5,2", "clicks", "localhost:9092")
     """
     if tf.executing_eagerly():
-        return tf.constant(_write_one(_bytes(message), topic, servers), name=name)
+        return tf.constant(_write_one(_bytes("message", message), topic, servers), name=name)
     return tf.numpy_function(_write_one, [message, topic, servers], tf.string, name=name)
 
 
 def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> bytes:
-    place = Subscription.parse(topic)
-    producer = _producer(servers.decode() if isinstance(servers, bytes) else servers)
+    place = Subscription.parse("topic", topic)
+    address = servers.decode() if isinstance(servers, bytes) else servers
+    producer = _producer(arguments.text("servers", address))
     producer.send(place.topic, [(message, None, None)], place.partition)
     return message
 
@@ -248,13 +266,17 @@ def _producer(servers: str) -> Producer:
 
 
 def _with_ports(servers: str | Sequence[str]) -> list[str]:
-    entries = servers.split(",") if isinstance(servers, str) else servers
+    entries = [each for given in arguments.texts("servers", servers) for each in given.split(",")]
     return [f"{entry}:{PORT}" if entry and ":" not in entry else entry for entry in entries]
 
 
 os.register_at_fork(after_in_child=_producer.cache_clear)
 
 
-def _bytes(text: str | bytes | tf.Tensor) -> bytes:
-    value: str | bytes = text if isinstance(text, str | bytes) else text.numpy()
-    return value.encode() if isinstance(value, str) else value
+def _bytes(name: str, given: str | bytes | tf.Tensor) -> bytes:
+    """Return the bytes of the argument `name`."""
+    value = given.numpy() if isinstance(given, tf.Tensor) else given
+    arguments.instance(name, value, (str, bytes), "a scalar: text, bytes or a string tensor")
+    if isinstance(value, str):
+        arguments.encodable(name, value)
+    return value.encode() if isinstance(value, str) else bytes(value)

@@ -77,7 +77,7 @@ def test_an_iteration_without_a_record_says_so(servers, topic, caplog):
 
 
 def test_a_partition_that_is_given_twice_is_refused(servers, topic):
-    with pytest.raises(ValueError, match=r"partitions \[0, 0\]: one is given twice"):
+    with pytest.raises(ValueError, match=r"partitions is \[0, 0\], must be different"):
         KafkaDataset(topic, [0, 0], servers=servers)
 
 

@@ -121,7 +121,7 @@ def test_wrong_arguments_are_refused_when_the_dataset_is_made(kind):
         kind("t", "g", "127.0.0.1:1", -2)
     with pytest.raises(ConfigurationError, match=r"session\.timeout\.ms"):
         kind("t", "g", "127.0.0.1:1", configuration=["session.timeout=7"])
-    with pytest.raises(ConfigurationError, match="group"):
+    with pytest.raises(ValueError, match="group_id is ''"):
         kind("t", "", "127.0.0.1:1")
 
 

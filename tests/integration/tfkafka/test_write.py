@@ -49,8 +49,10 @@ def test_faults_of_the_caller(kafka, topic):
         write(servers, "no-such-topic", ["a"])
     with pytest.raises(WriteError, match="Unknown partition"):
         write(servers, topic, ["a"], partition=7)
-    with pytest.raises(ValueError, match="longer"):
+    with pytest.raises(ValueError, match="keys has 2 entries, and values has 1"):
         write(servers, topic, ["a"], ["k", "k"])
+    with pytest.raises(ValueError, match="keys and values differ in number"):
+        write(servers, topic, ["a"], iter(["k", "k"]))
     with pytest.raises(ConfigurationError, match=r"did you mean batch\.size"):
         write(servers, topic, ["a"], configuration=["batch.sze=1"])
 

@@ -24,7 +24,7 @@ def stream(*values: list[bytes], policy="skip", why="nobody wrote any") -> Chunk
             yield Prepared(chunk(each))
 
     return ChunkStream(
-        "topic t", Elements(CsvDecoder(2)), BadRecords(policy), chunks, why_empty=lambda: why
+        "topic t", Elements(CsvDecoder(2)), chunks, BadRecords(policy), why_empty=lambda: why
     )
 
 

@@ -94,9 +94,19 @@ def test_reasons_without_end_take_no_memory_without_end():
 )
 def test_wrong_policies_are_refused(policy, topic, text):
     with pytest.raises(ValueError, match=text):
-        check_policy(policy, topic)
+        check_policy(policy, topic, ["t"])
 
 
 def test_right_policies_are_not():
     for policy, topic in (("error", None), ("skip", None), ("dead_letter", "dead")):
-        check_policy(policy, topic)
+        check_policy(policy, topic, ["t", "^d$", "de.*"])
+
+
+@pytest.mark.parametrize("read", [["t", "dead"], ["^de.*"], ["^.*a"]])
+def test_a_dead_letter_topic_that_is_read_is_refused(read):
+    with pytest.raises(ValueError, match=r"dead_letter_topic is 'dead', which is read"):
+        check_policy("dead_letter", "dead", read)
+
+
+def test_what_python_cannot_take_as_a_pattern_refuses_nothing():
+    check_policy("dead_letter", "dead", ["^*", "^["])

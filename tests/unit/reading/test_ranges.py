@@ -169,12 +169,14 @@ def test_a_fraction_of_a_millisecond_is_rounded_up(monkeypatch, microseconds, ex
         ("first", 'start is \'first\', must be an offset, "earliest", "latest" or a datetime'),
         (True, "start is True, must be"),
         (1.0, "start is 1.0, must be"),
+        ({}, "start is an empty dict"),
+        ({"0": 12, 1: 2}, "a partition of start is '0', must be a whole number"),
         ({0: 12}, r"start names the partitions \[0\], and \[0, 1\] are read: give one for each"),
         ({0: 12, 1: 2, 2: 7}, r"start names the partitions \[0, 1, 2\], and \[0, 1\] are read"),
     ],
 )
 def test_what_is_no_bound_is_refused(found, start, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises((TypeError, ValueError), match=text):
         found([0, 1], start)
 
 

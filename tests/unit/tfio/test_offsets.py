@@ -26,4 +26,4 @@ NOW = datetime.now(UTC)
     ],
 )
 def test_what_a_number_means(number, expected):
-    assert bound(number) == expected
+    assert bound("start", number) == expected

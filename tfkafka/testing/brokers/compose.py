@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tfkafka._util import arguments
 from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.base import Broker, answers_metadata
@@ -106,13 +107,13 @@ def start(image: str | None, project: str, port: int | None = None) -> ComposeBr
         BrokerError: Docker cannot be used, the port is taken, there is no such image, or the
             broker does not start. Everything is removed then.
     """
+    arguments.optional(arguments.text, "image", image)
+    _check_project(project)
+    port = arguments.optional(arguments.port, "port", port)
     if reason := available():
         raise BrokerError(f"cannot start Kafka in Docker: {reason}")
     if port and not port_is_free(port):
         raise BrokerError(f"port {port} of 127.0.0.1 is taken by another program: choose another")
-    if not re.fullmatch(PROJECT_NAME, project):
-        # docker-compose would silently drop other characters, and `remove` would not find it.
-        raise BrokerError(f"{project!r} is not a name for a Compose project: use a-z, 0-9, - and _")
     variables = {"KAFKA_PORT": str(port or free_ports(1)[0])}
     if image:
         variables["KAFKA_IMAGE"] = image
@@ -124,6 +125,12 @@ def start(image: str | None, project: str, port: int | None = None) -> ComposeBr
         raise
 
 
+def _check_project(project: str) -> None:
+    if not re.fullmatch(PROJECT_NAME, arguments.text("project", project)):
+        # docker-compose would silently drop other characters, and `remove` would not find it.
+        raise BrokerError(f"{project!r} is not a name for a Compose project: use a-z, 0-9, - and _")
+
+
 def _up(project: str, variables: dict[str, str]) -> None:
     try:
         _compose(project, "up", "-d", deadline_s=UP_DEADLINE_S, variables=variables)
@@ -133,6 +140,7 @@ def _up(project: str, variables: dict[str, str]) -> None:
 
 def attach(project: str) -> ComposeBroker:
     """Return the broker of a running project, once it answers a metadata request."""
+    _check_project(project)
     container = _compose(project, "ps", "-a", "-q", SERVICE).strip()
     if not container:
         raise BrokerError(f"Compose project {project} has no container of service {SERVICE}")
@@ -143,6 +151,7 @@ def attach(project: str) -> ComposeBroker:
 
 def remove(project: str) -> None:
     """Remove all of a project, including its data; do nothing where there is none."""
+    _check_project(project)
     _compose(project, "down", "-v")
 
 

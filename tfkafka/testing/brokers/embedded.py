@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Unpack
 
+from tfkafka._util import arguments
 from tfkafka.config import Settings
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers import jars, rights
@@ -36,6 +37,7 @@ __all__ = ["EmbeddedBroker", "EmbeddedCluster", "Security", "attach", "start", "
 
 # Tests use clusters for faults, with few records at a time.
 CLUSTER_HEAP_MB = 300
+LARGEST_CLUSTER = 99
 
 
 class EmbeddedBroker(Broker):
@@ -149,10 +151,16 @@ def start(
         BrokerError: a port is taken, a broker already runs in this folder, its data is of another
             version, a jar cannot be downloaded, or the broker does not start.
     """
-    lock = jars.read_lock(version)
+    home = BrokerFolder(_usable(folder))
+    port = arguments.optional(arguments.port, "port", port)
+    zookeeper_port = arguments.optional(arguments.port, "zookeeper_port", zookeeper_port)
+    what = "a Security"
+    arguments.optional(arguments.instance, "security", security, Security, what)
+    arguments.flag("die_with_parent", die_with_parent)
+    arguments.flag("progress", progress)
+    lock = jars.read_lock(arguments.text("version", version))
     if security:
         _refuse_zookeeper(lock, "security")
-    home = BrokerFolder(_usable(folder))
     with home.exclusive():
         _refuse_second_start(home)
         home.claim_data(version)
@@ -211,9 +219,11 @@ def start_cluster(
             cluster.restart(leader)
             cluster.wait_until_in_sync()
     """
-    lock = jars.read_lock(version)
-    _refuse_zookeeper(lock, "a cluster")
     path = _usable(folder)
+    brokers = arguments.whole_number("brokers", brokers, 1, LARGEST_CLUSTER)
+    arguments.flag("progress", progress)
+    lock = jars.read_lock(arguments.text("version", version))
+    _refuse_zookeeper(lock, "a cluster")
     _refuse_other_count(path, brokers)
     homes = [BrokerFolder(path / str(number)) for number in range(brokers)]
     with ExitStack() as locks:
@@ -244,7 +254,7 @@ def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
 
     Raises BrokerError where it has died without being stopped.
     """
-    home = BrokerFolder(Path(folder).resolve())
+    home = BrokerFolder(_usable(folder))
     state = home.read_state()
     if state is None:
         return None
@@ -265,7 +275,7 @@ def _listener(home: BrokerFolder, security: Security | None) -> SecuredListener 
 
 def _usable(folder: str | os.PathLike[str]) -> Path:
     """Return the absolute path of a folder. Raises BrokerError where Kafka could not use it."""
-    path = Path(folder).resolve()
+    path = arguments.path("folder", folder).resolve()
     if "," in str(path):
         raise BrokerError(
             f"Kafka cannot have its data in {path}: it takes a comma as the end of a folder's name"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from tfkafka._util import arguments
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.base import Broker, answers_metadata
 
@@ -25,6 +26,7 @@ class ExternalBroker(Broker):
     version = "external"
 
     def __init__(self, bootstrap_servers: str):
+        arguments.instance("bootstrap_servers", bootstrap_servers, str, "text")
         for address in bootstrap_servers.split(","):
             _check_address(address.strip())
         if not answers_metadata(bootstrap_servers, CONNECT_DEADLINE_S):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfkafka import config
+from tfkafka._util import arguments
 from tfkafka.config import FOREVER
 from tfkafka.data.groups import PRODUCERS_BATCH, KafkaGroupDataset, KafkaMiniBatchDataset
 
@@ -118,10 +119,13 @@ def _group(group_id: str | None, configuration: config.Configuration) -> str:
 
 
 def _stream_timeout(stream_timeout: int, message_poll_timeout: int) -> int:
-    if stream_timeout == FOREVER:
-        return FOREVER
-    if stream_timeout < 0:
+    least = arguments.milliseconds("message_poll_timeout", message_poll_timeout, 0)
+    silence = arguments.whole_number(
+        "stream_timeout", stream_timeout, -arguments.LARGEST, arguments.LARGEST_MS
+    )
+    if silence < FOREVER:
+        # The text is tensorflow-io's.
         raise ValueError(
-            f"Invalid stream_timeout value: {stream_timeout} ,set it to -1 to block indefinitely."
+            f"Invalid stream_timeout value: {silence} ,set it to -1 to block indefinitely."
         )
-    return max(stream_timeout, message_poll_timeout)
+    return FOREVER if silence == FOREVER else max(silence, least)

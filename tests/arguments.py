@@ -1,0 +1,473 @@
+"""Every public call with right arguments, and what is wrong for each of its arguments.
+
+A new public call has no entry here, and a new argument of one that is here is tried by its
+annotation: see tests/unit/test_arguments.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from numbers import Integral, Real
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import tfkafka
+from tfkafka import tfio
+from tfkafka._util.arguments import LARGEST, shown
+from tfkafka.errors import TfkafkaError
+from tfkafka.exactly_once import (
+    ExactlyOnceInference,
+    InferenceJob,
+    checked_predictions,
+    keras_predict,
+    read_predictions,
+    wait_until_settled,
+)
+from tfkafka.online import Stream, learn
+from tfkafka.testing import wait_for
+from tfkafka.testing.brokers import compose, embedded
+from tfkafka.testing.brokers.external import ExternalBroker
+from tfkafka.tfio import kafka
+from tfkafka.tfio.experimental import streaming
+
+# Nobody listens there: what is refused only by a broker is not refused in time.
+NOWHERE = "127.0.0.1:1"
+DECODER = tfkafka.CsvDecoder(2, label="key")
+MANIFEST = {
+    "format": "tfkafka manifest 1",
+    "servers": NOWHERE,
+    "topic": "t",
+    "cluster_id": "c",
+    "topic_id": "i",
+    "ranges": [{"partition": 0, "start": 0, "stop": 5}],
+    "order": None,
+    "isolation_level": "read_committed",
+}
+STATE = MANIFEST | {"place": {"next_offsets": [], "read": 0, "skip": 0}}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A public call.
+
+    Attributes:
+        function: what is called, and whose signature counts.
+        right: its required arguments, and those with which nothing is reached.
+        of: makes the object that a method is called on.
+        ignored: arguments that tfkafka does not use itself.
+    """
+
+    function: Callable[..., object]
+    right: Mapping[str, object]
+    of: Callable[[], object] | None = None
+    ignored: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, str]:
+        """The annotation of each argument, as text."""
+        parameters = inspect.signature(self.function).parameters
+        return {
+            name: str(each.annotation)
+            for name, each in parameters.items()
+            if name not in ("self", "cls", *self.ignored)
+        }
+
+    def __call__(self, **wrong: object) -> object:
+        of = [] if self.of is None else [self.of()]
+        return self.function(*of, **{**self.right, **wrong})
+
+
+@cache
+def _admin() -> tfkafka.Admin:
+    return tfkafka.Admin(NOWHERE)
+
+
+@cache
+def _group() -> tfkafka.KafkaGroupDataset:
+    return tfkafka.KafkaGroupDataset("t", "g", NOWHERE)
+
+
+@cache
+def _callback() -> tfkafka.CommitCallback:
+    return tfkafka.CommitCallback(_group(), 5)
+
+
+def _job() -> InferenceJob:
+    return InferenceJob(len, DECODER, "t", "p", "g")
+
+
+READER = {"topic": "t", "servers": NOWHERE}
+GROUP = {"topics": "t", "group_id": "g", "servers": NOWHERE}
+METADATA = tfkafka.Metadata(*[tf.zeros([3])] * len(tfkafka.Metadata._fields))
+LEARN = {"folder": "/dev/null/folder", "stream": Stream("t", DECODER, NOWHERE), "seed": 1}
+
+CALLS: dict[str, Call] = {
+    "Admin": Call(tfkafka.Admin, {"bootstrap_servers": NOWHERE}),
+    **{
+        f"Admin.{name}": Call(getattr(tfkafka.Admin, name), right, _admin)
+        for name, right in {
+            "create_topic": {"name": "t"},
+            "delete_topic": {"name": "t"},
+            "describe_topic": {"name": "t"},
+            "end_offsets": {"name": "t"},
+            "record_count": {"name": "t"},
+            "describe_group": {"group": "g"},
+            "has_members": {"group": "g"},
+            "member_ids": {"group": "g", "instance": "i"},
+        }.items()
+    },
+    "CommitCallback": Call(tfkafka.CommitCallback, {"dataset": _group(), "batch_size": 5}),
+    "CommitCallback.watch": Call(tfkafka.CommitCallback.watch, {"pipeline": 5}, _callback),
+    "CommitCallback.filter": Call(
+        tfkafka.CommitCallback.filter,
+        {
+            "pipeline": tf.data.Dataset.from_tensor_slices((tf.zeros([3]), METADATA)),
+            "predicate": len,
+        },
+        _callback,
+    ),
+    "CsvDecoder": Call(tfkafka.CsvDecoder, {"columns": 2}),
+    "KafkaDataset": Call(tfkafka.KafkaDataset, {**READER, "broker_timeout": 100}),
+    "KafkaDataset.from_manifest": Call(
+        tfkafka.KafkaDataset.from_manifest, {"manifest": MANIFEST, "servers": NOWHERE}
+    ),
+    "KafkaDataset.from_state": Call(
+        tfkafka.KafkaDataset.from_state, {"state": STATE, "servers": NOWHERE}
+    ),
+    "KafkaGroupDataset": Call(tfkafka.KafkaGroupDataset, GROUP),
+    "KafkaGroupDataset.commit": Call(tfkafka.KafkaGroupDataset.commit, {}, _group),
+    "KafkaMiniBatchDataset": Call(tfkafka.KafkaMiniBatchDataset, GROUP),
+    "format_group": Call(tfkafka.format_group, {}),
+    "format_topic": Call(tfkafka.format_topic, {}),
+    "headers_of": Call(tfkafka.headers_of, {}),
+    "write": Call(
+        tfkafka.write, {"servers": NOWHERE, "topic": "t", "values": ["v"], "timeout_s": 0.1}
+    ),
+    "InferenceJob": Call(
+        InferenceJob,
+        {
+            "predict": len,
+            "decode": DECODER,
+            "topics": ["t"],
+            "predictions_topic": "p",
+            "group_id": "g",
+        },
+    ),
+    "ExactlyOnceInference": Call(ExactlyOnceInference, {"job": _job(), "servers": NOWHERE}),
+    "checked_predictions": Call(
+        checked_predictions,
+        {**READER, "predictions_topic": "p", "group_id": "g", "decode": DECODER},
+    ),
+    "keras_predict": Call(keras_predict, {}),
+    "read_predictions": Call(read_predictions, READER),
+    "wait_until_settled": Call(
+        wait_until_settled, {"settings": {"bootstrap.servers": NOWHERE}, "topic": "t"}
+    ),
+    "Stream": Call(Stream, {"topic": "t", "decode": DECODER, "servers": NOWHERE}),
+    "learn": Call(learn, {**LEARN, "build": len, "train": len}),
+    "wait_for": Call(wait_for, {"condition": lambda: False, "what": "it", "deadline_s": 0.0}),
+    # TensorFlow checks the names of its scopes.
+    "tfio.IODataset.from_kafka": Call(tfio.IODataset.from_kafka, READER, ignored=("name",)),
+    "tfio.StreamIODataset.from_kafka": Call(
+        tfio.StreamIODataset.from_kafka, READER, ignored=("name",)
+    ),
+    "tfio.IOTensor.from_kafka": Call(tfio.IOTensor.from_kafka, READER, ignored=("name",)),
+    "tfio.IOTensor[]": Call(
+        type(tfio.IOTensor.from_kafka(**READER)).__getitem__,
+        {},
+        lambda: tfio.IOTensor.from_kafka(**READER),
+    ),
+    "kafka.KafkaDataset": Call(kafka.KafkaDataset, {"topics": "t", "servers": NOWHERE}),
+    "kafka.KafkaOutputSequence": Call(kafka.KafkaOutputSequence, READER),
+    "kafka.KafkaOutputSequence.setitem": Call(
+        kafka.KafkaOutputSequence.setitem,
+        {"index": 0, "item": "text"},
+        lambda: kafka.KafkaOutputSequence(**READER),
+    ),
+    "kafka.write_kafka": Call(kafka.write_kafka, {**READER, "message": "m"}, ignored=("name",)),
+    "streaming.KafkaGroupIODataset": Call(
+        streaming.KafkaGroupIODataset, GROUP, ignored=("internal",)
+    ),
+    "streaming.KafkaBatchIODataset": Call(
+        streaming.KafkaBatchIODataset, GROUP, ignored=("internal",)
+    ),
+    "embedded.start": Call(embedded.start, {"folder": "/dev/null/folder", "version": "3.9.2"}),
+    "embedded.start_cluster": Call(
+        embedded.start_cluster, {"folder": "/dev/null/folder", "version": "3.9.2"}
+    ),
+    "embedded.attach": Call(embedded.attach, {}),
+    "compose.start": Call(compose.start, {"image": None, "project": "p"}),
+    "compose.attach": Call(compose.attach, {}),
+    "compose.remove": Call(compose.remove, {}),
+    "ExternalBroker": Call(ExternalBroker, {}),
+}
+
+# Public, but made by tfkafka for its users, or without arguments that could be wrong: an exception
+# for each argument of each, or for all of it.
+NO_CALLS = {
+    "GroupPartition": "what describe_group returns",
+    "Metadata": "what elements have",
+    "Progress": "what learn returns",
+    "KafkaDataset.state": "needs a broker: tests/integration/tfkafka/test_arguments.py",
+    "CsvDecoder.decode": "called by tfkafka",
+    "CommitCallback.set_params": "called by Keras",
+    **{
+        f"CommitCallback.on_{event}": "called by Keras"
+        for event in (
+            "train_begin",
+            "train_end",
+            "predict_end",
+            "test_end",
+            "epoch_begin",
+            "epoch_end",
+            "train_batch_end",
+            "predict_batch_end",
+            "test_batch_end",
+        )
+    },
+    **{
+        f"ExactlyOnceInference.{event}": "called by the worker's pipeline"
+        for event in ("joined", "committed", "failed")
+    },
+}
+
+
+def _is_name(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and value != ""
+        and "\0" not in value
+        and not any("\ud800" <= each <= "\udfff" for each in value)
+    )
+
+
+def _is_bytes(value: object) -> bool:
+    return isinstance(value, bytes) and value != b""
+
+
+def _is_value(value: object) -> bool:
+    """Whether a record may have it as its value."""
+    if isinstance(value, bytes):
+        return True
+    return isinstance(value, str) and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def _is_number(value: object) -> bool:
+    """Whether some whole number of Kafka's or of ours may be this one."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and -1 <= value <= LARGEST
+
+
+def _is_any_number(value: object) -> bool:
+    return _is_number(-value - 1) or _is_number(value) if isinstance(value, Integral) else False
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, list | tuple | set | dict) and not value
+
+
+def _is_one_of(*words: str) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and value in words
+
+
+def _are(values: object, kind: Callable[[object], bool]) -> bool:
+    return (
+        isinstance(values, Iterable)
+        and not isinstance(values, str | bytes | Mapping)
+        and not _is_empty(values)
+        and all(kind(each) for each in values)
+    )
+
+
+def _is_setting(value: object) -> bool:
+    return isinstance(value, str) and "=" in value
+
+
+def _is_configuration(value: object) -> bool:
+    return value is None or _is_empty(value) or _are(value, _is_setting)
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= math.inf
+
+
+# What may be right for a part of an annotation, alternatives of which are divided by "|".
+MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
+    "None": lambda value: value is None,
+    "int": _is_number,
+    "float": _is_seconds,
+    "bool": lambda value: isinstance(value, bool),
+    "str": _is_name,
+    "bytes": _is_bytes,
+    "Path": lambda value: isinstance(value, Path),
+    "os.PathLike[str]": lambda value: isinstance(value, os.PathLike),
+    "slice": lambda value: isinstance(value, slice),
+    "datetime": lambda value: isinstance(value, datetime) and value.tzinfo is not None,
+    "tf.Tensor": lambda value: isinstance(value, tf.Tensor),
+    "Sequence[int]": lambda value: _are(value, _is_number),
+    "Sequence[str]": lambda value: _are(value, _is_name),
+    # What the entries are is seen while they are written.
+    "Iterable[Text]": lambda value: (
+        isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    ),
+    "Mapping[str, str]": _is_empty,
+    "Mapping[str, object]": _is_empty,
+    "config.Configuration": _is_configuration,
+    "Bounds": lambda value: (
+        _is_number(value)
+        or _is_one_of("earliest", "latest")(value)
+        or (isinstance(value, datetime) and value.tzinfo is not None)
+    ),
+    "Saved": lambda value: isinstance(value, str | Path),
+    "OnMissingOffsets": _is_one_of("error", "earliest"),
+    "Policy": _is_one_of("error", "skip"),
+    "Literal['key']": _is_one_of("key"),
+    "Decoder": lambda value: isinstance(value, tfkafka.CsvDecoder),
+    "keras.Model": lambda value: isinstance(value, keras.Model),
+    "type[TfkafkaError]": lambda value: isinstance(value, type) and issubclass(value, TfkafkaError),
+    "list[GroupPartition]": _is_empty,
+    **dict.fromkeys(("Predict", "Train"), callable),
+    **dict.fromkeys(
+        (
+            "Security",
+            "Topic",
+            "InferenceJob",
+            "Stream",
+            "KafkaGroupDataset",
+            "tf.data.Dataset[Any]",
+        ),
+        lambda value: False,
+    ),
+}
+# Where a value may be right that is wrong for others of the same annotation.
+EXCEPTIONS: dict[tuple[str, str], Callable[[object], bool]] = {
+    ("kafka.KafkaDataset", "group"): _is_one_of(""),
+    ("ExternalBroker", "bootstrap_servers"): lambda value: isinstance(value, str),
+    ("kafka.KafkaDataset", "topics"): lambda value: _is_bytes(value) or _are(value, _is_bytes),
+    ("kafka.KafkaOutputSequence", "topic"): _is_bytes,
+    ("kafka.KafkaOutputSequence.setitem", "item"): _is_value,
+    ("kafka.write_kafka", "message"): _is_value,
+    ("kafka.write_kafka", "topic"): _is_bytes,
+    ("kafka.write_kafka", "servers"): _is_bytes,
+    **{
+        (call, name): _is_any_number
+        for call, name in (
+            ("tfio.IODataset.from_kafka", "start"),
+            ("tfio.IODataset.from_kafka", "stop"),
+            ("tfio.IODataset.from_kafka", "offset"),
+            ("tfio.StreamIODataset.from_kafka", "offset"),
+            ("tfio.IOTensor[]", "key"),
+        )
+    },
+}
+
+
+def may_be_right(call: str, name: str, annotation: str, value: object) -> bool:
+    """Whether a value may be a right one for an argument: then it says nothing to try it."""
+    if (call, name) in EXCEPTIONS and EXCEPTIONS[call, name](value):
+        return True
+    parts = [part.strip() for part in _alternatives(annotation)]
+    return any(
+        callable(value) if part.startswith("Callable") else MAY_BE_RIGHT[part](value)
+        for part in parts
+    )
+
+
+def _alternatives(annotation: str) -> list[str]:
+    """The parts between the "|" that are not within brackets."""
+    parts, depth = [""], 0
+    for each in annotation:
+        depth += (each == "[") - (each == "]")
+        if each == "|" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += each
+    return parts
+
+
+# Wrong for most arguments; tried for each by hand, before hypothesis looks for more.
+TRIED = [
+    None,
+    "",
+    "no such thing",
+    "a\0b",
+    "\ud800",
+    b"bytes",
+    True,
+    -2,
+    -(10**30),
+    10**30,
+    10**5000,
+    1.5,
+    -1.5,
+    math.nan,
+    math.inf,
+    1j,
+    [],
+    [None],
+    ["x", 5],
+    [0, 0],
+    [0.5],
+    {},
+    {"a": 1},
+    {5: "x"},
+    {0},
+    object(),
+    int,
+    print,
+    datetime(2024, 1, 1),
+    datetime(2024, 1, 1, tzinfo=UTC),
+    Path("no such folder"),
+    DECODER,
+    tfkafka.CsvDecoder,
+    tf.constant([1.5]),
+    tf.data.Dataset.range(3),
+]
+
+
+@dataclass
+class Outcome:
+    """What came of a wrong argument."""
+
+    call: str
+    name: str
+    value: object
+    error: BaseException | None = None
+    seconds: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+    def is_in_time(self) -> bool:
+        return self.seconds < 1
+
+    def judge(self) -> Outcome:
+        """Say what is wrong with the answer."""
+        error, line = self.error, str(self.error)
+        if error is None:
+            self.faults.append("was accepted")
+        elif not isinstance(error, TypeError | ValueError | TfkafkaError):
+            self.faults.append(f"raised {type(error).__name__}: {line[:200]}")
+        elif len(line.splitlines()) != 1:
+            self.faults.append(f"is not one line: {line[:200]!r}")
+        elif not _names(self.name, self.value, line):
+            self.faults.append(f"is not named: {line[:200]}")
+        if not self.is_in_time():
+            self.faults.append(f"took {self.seconds:.1f} s")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.call}({self.name}={shown(self.value)}): {'; '.join(self.faults)}"
+
+
+def _names(name: str, value: object, line: str) -> bool:
+    """Whether a line has the argument's name, or that of the setting."""
+    if name in line:
+        return True
+    is_settings = "config" in name or name == "settings"
+    keys = value if isinstance(value, Mapping) else []
+    return is_settings and any(str(key).strip() in line for key in keys)
