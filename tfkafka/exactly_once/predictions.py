@@ -244,7 +244,7 @@ def wait_until_settled(settings: Mapping[str, object], topic: str) -> None:
 
     arguments.mapping("settings", settings)
     arguments.text("topic", topic)
-    chosen = reader_settings(None, settings)
+    chosen = reader_settings(None, config.parse(settings, "settings"))
 
     def is_settled() -> bool:
         committed, all_records = (
