@@ -119,8 +119,9 @@ chaos-full: export CHAOS_MINUTES ?= 60
 chaos chaos-full: $(VENV)/installed
 	$(PYTEST) tests/chaos -m chaos -p no:randomly
 
+# Without pytest's logging, which would keep what the soak logs.
 soak: $(VENV)/installed
-	$(PYTEST) tests/soak -m soak -p no:randomly
+	$(PYTEST) tests/soak -m soak -p no:randomly -p no:logging
 
 fidelity: $(VENV)/installed
 	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }

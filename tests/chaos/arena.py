@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.chaos import readers
@@ -210,14 +210,16 @@ class Arena:
             (AGAIN, AGAIN, readers.follow),
             (SHORTENED, SHORTENED, readers.follow),
         ):
-            self.readers[name] = Child(name, self.place(name, topic), read)
+            self._add(Child(name, self.place(name, topic), read))
         for worker in ("1", "2"):
             name = f"{EXACTLY_ONCE}-{worker}"
-            self.readers[name] = ExactlyOnceChild(name, self.place(name, KEPT), worker)
-        for reader in self.readers.values():
-            reader.start()
+            self._add(ExactlyOnceChild(name, self.place(name, KEPT), worker))
         for topic in (KEPT, AGAIN, SHORTENED):
             self.writers[topic] = Writer(self.servers, topic, seed, marked=topic != KEPT)
+
+    def _add(self, reader: Child | ExactlyOnceChild) -> None:
+        reader.start()
+        self.readers[reader.name] = reader
 
     def place(self, name: str, topic: str) -> Place:
         """Readers of one group write into one folder, and count as one."""
@@ -232,18 +234,33 @@ class Arena:
 
     def add_partition(self, topic: str) -> None:
         count = self.writers[topic].partitions + 1
-        [done] = self._client.create_partitions([NewPartitions(topic, count)]).values()
-        done.result(REQUEST_S)
-        wait_for(
-            lambda: len(self.ends(topic)) == count, f"{count} partitions of {topic}", REQUEST_S
-        )
+
+        def is_there() -> bool:
+            if len(self.ends(topic)) < count:
+                self._is_done(self._client.create_partitions([NewPartitions(topic, count)]))
+            return len(self.ends(topic)) == count
+
+        wait_for(is_there, f"{count} partitions of {topic}", REQUEST_S)
         self.writers[topic].partitions = count
 
     def delete_records(self, topic: str) -> None:
         """Delete all records that the topic has now, as retention does."""
         ends = [TopicPartition(topic, *end) for end in self.ends(topic).items()]
-        for done in self._client.delete_records(ends).values():
-            done.result(REQUEST_S)
+        wait_for(
+            lambda: self._is_done(self._client.delete_records(ends)),
+            f"the records of {topic} to be deleted",
+            REQUEST_S,
+        )
+
+    @staticmethod
+    def _is_done(answers: dict) -> bool:
+        """Return whether a request was granted; not while a leader is being replaced."""
+        try:
+            for answer in answers.values():
+                answer.result(REQUEST_S)
+        except KafkaException:
+            return False
+        return True
 
     def ends(self, topic: str) -> dict[int, int]:
         return self.admin.end_offsets(topic)
@@ -297,8 +314,7 @@ class Arena:
 
     def close(self) -> None:
         for reader in self.readers.values():
-            if hasattr(reader, "_process") or hasattr(reader, "_worker"):
-                reader.kill()
+            reader.kill()
         for proxy in self.proxies:
             proxy.close()
 
