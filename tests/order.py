@@ -31,6 +31,8 @@ KEPT_TOGETHER = (
     "tests/integration/test_secured_brokers.py",
     "tests/integration/test_tfio_defects.py",
     "tests/integration/tfkafka/test_defects_cured.py",
+    "tests/integration/tfkafka/test_identity.py",
+    "tests/integration/tfkafka/test_reasons.py",
     "tests/unit",
 )
 # A stack and a reader, in the parameters of the tutorial's tests.

@@ -164,7 +164,7 @@ def test_old_kafka_has_no_clusters(tmp_path):
 
 @pytest.mark.parametrize("brokers", [0, -1, True, 1.5])
 def test_number_of_brokers_that_is_none_is_refused(tmp_path, brokers):
-    with pytest.raises(BrokerError, match=f"brokers must be a whole number .* not {brokers!r}"):
+    with pytest.raises((TypeError, ValueError), match=f"brokers is {brokers!r}, must be"):
         embedded.start_cluster(tmp_path, VERSION, brokers)
 
 

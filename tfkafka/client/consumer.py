@@ -111,6 +111,7 @@ class Consumer:
         self.servers: str = str(settings["bootstrap.servers"])
         self._fatal: KafkaError | None = None
         self._said = "no answer"
+        self._existing: set[str] = set()
         self._heard = self._probed = time.monotonic()
         self._size = FIRST_RECORDS
 
@@ -145,11 +146,13 @@ class Consumer:
 
     def start_at(self, positions: Positions) -> None:
         """Read only these partitions, from these offsets."""
+        self._existing.update(source.topic for source in positions)
         with self._explained():
             self._consumer.assign(_places(positions))
 
     def start_more_at(self, positions: Positions) -> None:
         """Read these partitions too, from these offsets."""
+        self._existing.update(source.topic for source in positions)
         with self._explained():
             self._consumer.incremental_assign(_places(positions))
 
@@ -300,8 +303,13 @@ class Consumer:
             return
         self._heard = time.monotonic()
         self._connection.answered()
-        if deleted:
+        if not deleted:
+            self._existing.add(topic)
+        elif topic in self._existing:
             raise deleted_topic(topic)
+        else:
+            line = str(missing_topic(topic, self.servers, self._has_users))
+            raise ReadError(line, topic=topic)
 
     def _judge(
         self,

@@ -68,7 +68,10 @@ def keras_predict(model: keras.Model) -> Predict:
             f"keras_predict: model {model.name} has {len(inputs) or 'an unknown number of'} "
             f"inputs, must have one: give your own function as predict="
         )
-    if getattr(model, "loss", None) is not None and getattr(model.loss, "from_logits", False):
+    last = getattr(model.layers[-1], "activation", None) if model.layers else None
+    # With a sigmoid at the end, Keras computes such a loss from the sigmoid's own input.
+    is_sigmoid = last is keras.activations.sigmoid
+    if getattr(getattr(model, "loss", None), "from_logits", False) and not is_sigmoid:
         raise ValueError(
             f"keras_predict: the loss of model {model.name} has from_logits=True, so its output is "
             f"not a probability: add a sigmoid as the last layer"

@@ -330,7 +330,7 @@ def test_no_connection(cases, learner, record_property, name):
         check(found[case], kind, words, target.servers)
 
 
-BAD_ADDRESSES = {"127.0.0.1": "no port", "": "is empty", "http://127.0.0.1:1": "HOST:PORT alone"}
+BAD_ADDRESSES = {"127.0.0.1": "no port", "http://127.0.0.1:1": "HOST:PORT alone"}
 
 
 @pytest.mark.parametrize("name", [*CLIENTS, "learn"])

@@ -21,8 +21,8 @@ def model_of(output, count=1) -> keras.Model:
     return keras.Model(inputs if count > 1 else inputs[0], output(*inputs))
 
 
-def compiled(loss) -> keras.Model:
-    model = model_of(keras.layers.Dense(1))
+def compiled(loss, activation: str | None = None) -> keras.Model:
+    model = model_of(keras.layers.Dense(1, activation))
     model.compile("sgd", loss)
     return model
 
@@ -67,6 +67,12 @@ def test_a_model_whose_output_cannot_be_written_whole_is_refused(make, named):
 def test_one_number_for_each_record_is_right(make):
     predicted = keras_predict(make())(ROWS)
     assert predicted.shape == (3,) and predicted.tolist() == [1, 3, 5]
+
+
+def test_losses_of_logits_after_a_sigmoid_are_right():
+    """As in the tutorial: Keras computes the loss from the sigmoid's input, and warns."""
+    model = compiled(keras.losses.BinaryCrossentropy(from_logits=True), "sigmoid")
+    assert keras_predict(model)(ROWS).shape == (3,)
 
 
 def test_losses_of_probabilities_are_right():
