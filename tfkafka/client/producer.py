@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from itertools import repeat
 from typing import Protocol, TypedDict
@@ -190,7 +191,8 @@ class Producer:
             unacknowledged = self._flush()
         except KafkaException as error:
             number = error.number if isinstance(error, _Refused) else 0
-            self._producer.poll(0)  # notes the cause of a fatal error
+            with suppress(KafkaException):
+                self._producer.poll(0)  # notes the cause of a fatal error
             cause = self._connection.cause(error.args[0])
             raise WriteError(
                 f"topic {topic}: record {number} (from 0) was refused before "
@@ -202,7 +204,8 @@ class Producer:
         finally:
             if unacknowledged:
                 # Records without acknowledgement must not delay the end of the process.
-                self._producer.purge()
+                with suppress(KafkaException):
+                    self._producer.purge()
         self._check(topic, count, unacknowledged)
         return count
 

@@ -39,11 +39,12 @@ class PlainProducer(TransactionalProducer):
     def connect(self) -> None:
         pass
 
-    def transact(self, records, positions, membership) -> None:
+    def transact(self, records, positions, membership, confirm) -> None:
         writer = RecordWriter(self._producer)
         for topic, each in records.items():
             writer.put(topic, each)
         assert self._producer.flush(FLUSH_S) == 0
+        confirm()
         membership.commit_soon(positions)
 
 

@@ -233,6 +233,10 @@ def test_a_topic_that_was_deleted_is_an_error(make, clock, code):
     reading, client, _ = make()
     client.answers["list_topics"] = metadata(code)
     clock.now += 1.5
+    with pytest.raises(ReadError, match="there is no topic t on h:1: create it first"):
+        reading.poll(0.1)
+    reading.start_at({MINE: 0})
+    clock.now += 1.5
     with pytest.raises(ReadError, match="topic t no longer exists"):
         reading.poll(0.1)
 
