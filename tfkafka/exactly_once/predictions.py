@@ -50,7 +50,8 @@ def keras_predict(model: keras.Model) -> Predict:
 
     Raises:
         ValueError: the model has several inputs; its output is not one floating-point number for
-            each record, float [n, 1] or [n]; or its loss says that the numbers are logits.
+            each record, float [n, 1] or [n]; or its loss is one of logits, and no
+            sigmoid is at its end.
 
     Example:
         from tfkafka.exactly_once import keras_predict
