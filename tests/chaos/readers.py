@@ -93,11 +93,11 @@ def read_bounded(place: Place) -> None:
             wait_for(read, "a new record", 3600.0)
 
 
-def read_group(place: Place) -> None:
-    """Read at least once: commit what was used after its use."""
+def _stream(place: Place, **more: Any) -> Any:
+    """A group dataset that never ends, and commits what it is told to."""
     import tfkafka
 
-    stream = tfkafka.KafkaGroupDataset(
+    return tfkafka.KafkaGroupDataset(
         place.topic,
         place.group,
         place.servers,
@@ -106,8 +106,13 @@ def read_group(place: Place) -> None:
         decode=decoder(),
         metadata=True,
         auto_commit=False,
+        **more,
     )
-    used = 0
+
+
+def read_group(place: Place) -> None:
+    """Read at least once: commit what was used after its use."""
+    stream, used = _stream(place), 0
     with Recorder(place.folder, place.topic) as recorder, _original_errors(stream):
         for features, _, where in stream.chunks():
             columns = _places(features, where)
@@ -173,24 +178,11 @@ def learn(place: Place) -> None:
 
 def follow(place: Place) -> None:
     """Read a topic that may be created again, or lose records, and record each life."""
-    import tfkafka
-
     lives = LifeRecorder(place.folder)
     on_missing = "error"
     while True:
         lives.begin()
-        stream = tfkafka.KafkaGroupDataset(
-            place.topic,
-            place.group,
-            place.servers,
-            stream_timeout=-1,
-            configuration=QUICK,
-            decode=decoder(),
-            metadata=True,
-            auto_commit=False,
-            on_missing_offsets=on_missing,
-        )
-        used = 0
+        stream, used = _stream(place, on_missing_offsets=on_missing), 0
         try:
             with _original_errors(stream):
                 for features, _, where in stream.chunks():

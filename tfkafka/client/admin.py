@@ -135,8 +135,7 @@ class Admin:
 
         Raises TopicError where it already exists; the message has its partitions and records.
         """
-        arguments.text("name", name)
-        check_topic_name(name)
+        _check_name(name)
         arguments.optional(arguments.mapping, "settings", settings)
         partitions = arguments.whole_number("partitions", partitions, 1, LARGEST_COUNT)
         copies = arguments.whole_number(
@@ -179,8 +178,7 @@ class Admin:
 
         Raises TopicError where there is none.
         """
-        arguments.text("name", name)
-        check_topic_name(name)
+        _check_name(name)
         try:
             self._once(name, lambda: self._client.delete_topics([name])[name])
         except KafkaException as error:
@@ -192,8 +190,7 @@ class Admin:
 
     def describe_topic(self, name: str) -> Topic:
         """Return the current description of a topic. Raises TopicError where there is none."""
-        arguments.text("name", name)
-        check_topic_name(name)
+        _check_name(name)
         found = self._metadata().topics.get(name)
         if found is None:
             self._cluster.describe(name)  # says whether it is missing, or hidden from this user
@@ -406,6 +403,11 @@ class OffsetReport:
             with_right(p.error, "READ", f"topic {p.topic}") for p in places if p.error is not None
         ]
         return refused[0] if refused else None
+
+
+def _check_name(name: str) -> None:
+    arguments.text("name", name)
+    check_topic_name(name)
 
 
 def _is_default(entry: ConfigEntry) -> bool:

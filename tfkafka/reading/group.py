@@ -17,7 +17,8 @@ from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import CommitError, ReadError
 from tfkafka.reading.starts import Ends, Reset, existing, starting_offsets
 
-_ASK_S = 2.0
+# How long one request for a group's offsets may take.
+ASK_S = 2.0
 
 
 @dataclass
@@ -305,7 +306,7 @@ class GroupConsumer:
     def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         deadline = time.monotonic() + self._patience_s
         while True:
-            offsets, reason = self.consumer.committed(partitions, _ASK_S)
+            offsets, reason = self.consumer.committed(partitions, ASK_S)
             if reason is None:
                 return offsets
             if time.monotonic() > deadline:

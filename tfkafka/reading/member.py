@@ -23,7 +23,7 @@ from tfkafka.client.consumer import commit_as_outsider, committed_as_outsider
 from tfkafka.config import Limits
 from tfkafka.errors import CommitError, ReadError, TopicError
 from tfkafka.reading.commits import Committer
-from tfkafka.reading.group import GroupConsumer
+from tfkafka.reading.group import ASK_S, GroupConsumer
 from tfkafka.reading.prefetch import CLOSE_S, URGENT_S, Prefetch, Prepare, Prepared
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
@@ -32,7 +32,6 @@ POLL_S = 0.05
 SOON_S = 0.002
 HEARTBEAT_S = 0.2
 EXIT_S = 2.0
-ASK_S = 2.0
 NAMED_PARTITIONS = 5
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
 _open: weakref.WeakSet[GroupMember] = weakref.WeakSet()

@@ -72,7 +72,7 @@ def before_polars_is_used(servers: str, topic: str) -> dict[str, Outcome]:
         "write": in_child(write, servers, topic, ["1,2"]),
         "raw": in_child(lambda: len(values(raw))),
         "decoded": in_child(lambda: len(list(decoded))),
-        "decoded anew": in_child(
+        "decoded, made in the child": in_child(
             lambda: len(list(KafkaDataset(topic, servers=servers, decode=CsvDecoder(2), stop=500)))
         ),
         "two children at the same time": in_child(
@@ -111,14 +111,14 @@ def after_all_was_used(
             lambda: tfio.kafka.write_kafka("1,1", f"{topic}:0", servers).numpy()
         ),
         "raw": in_child(lambda: len(list(raw))),
-        "raw anew": in_child(
+        "raw, made in the child": in_child(
             lambda: len(list(KafkaDataset(topic, servers=servers, stop=500, batch_size=10)))
         ),
         "decoded": in_child(lambda: len(list(decoded))),
-        "decoded anew": in_child(
+        "decoded, made in the child": in_child(
             lambda: len(list(KafkaDataset(topic, servers=servers, decode=CsvDecoder(2))))
         ),
-        "group anew": in_child(
+        "group, made in the child": in_child(
             lambda: len(list(KafkaGroupDataset(topic, f"{group}-2", servers, 0, earliest)))
         ),
         "the parent's iteration": in_child(_drain, bounded),

@@ -31,7 +31,7 @@ def test_children_of_a_parent_that_has_parsed_nothing(servers, topic):
     outcomes = isolated.run(fork_cases.before_polars_is_used, servers, topic, deadline_s=120)
     refused(outcomes["admin"], "AdminClient", "belongs to process", "create")
     worked(outcomes["write"], 1)
-    for name in ("raw", "decoded", "decoded anew"):
+    for name in ("raw", "decoded", "decoded, made in the child"):
         worked(outcomes[name], 500)
     worked(outcomes["two children at the same time"], True)
 
@@ -44,10 +44,10 @@ def test_children_of_a_parent_that_has_used_everything(servers, make_topic, grou
     worked(outcomes["write"], 1)
     worked(outcomes["write_kafka"], b"1,1")
     worked(outcomes["raw"], 50)
-    worked(outcomes["raw anew"], 50)
+    worked(outcomes["raw, made in the child"], 50)
     refused(outcomes["decoded"], "CsvDecoder", "forkserver")
-    refused(outcomes["decoded anew"], "CsvDecoder", "forkserver")
-    assert outcomes["group anew"].value >= 500, outcomes["group anew"]
+    refused(outcomes["decoded, made in the child"], "CsvDecoder", "forkserver")
+    assert outcomes["group, made in the child"].value >= 500, outcomes["group, made in the child"]
     for name in ("the parent's iteration", "the parent's stream", "the parent's mini datasets"):
         refused(outcomes[name], "begin to iterate again")
     refused(outcomes["commit"], "begin to iterate again")
