@@ -134,6 +134,8 @@ CALLS: dict[str, Call] = {
         _callback,
     ),
     "CsvDecoder": Call(tfkafka.CsvDecoder, {"columns": 2}),
+    "Header": Call(tfkafka.Header, {"name": "n"}),
+    "Key": Call(tfkafka.Key, {}),
     "KafkaDataset": Call(tfkafka.KafkaDataset, {**READER, "broker_timeout": 100}),
     "KafkaDataset.from_manifest": Call(
         tfkafka.KafkaDataset.from_manifest, {"manifest": MANIFEST, "servers": NOWHERE}
@@ -217,6 +219,19 @@ NO_CALLS = {
     "Progress": "what learn returns",
     "KafkaDataset.state": "needs a broker: tests/integration/tfkafka/test_arguments.py",
     "CsvDecoder.decode": "called by tfkafka",
+    **{
+        name: "what a decoder has or returns, checked when it is used"
+        for name in (
+            "ArraySpec",
+            "Decoder",
+            "Decoder.decode",
+            "Decoded",
+            "Decoded.of",
+            "Decoded.records",
+            "Fault",
+            "Fault.of",
+        )
+    },
     "CommitCallback.set_params": "called by Keras",
     **{
         f"CommitCallback.on_{event}": "called by Keras"
@@ -328,6 +343,9 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "OnMissingOffsets": _is_one_of("error", "earliest"),
     "Policy": _is_one_of("error", "skip"),
     "Literal['key']": _is_one_of("key"),
+    "DType": _is_one_of("float32", "float64", "int32", "int64"),
+    "Key": lambda value: isinstance(value, tfkafka.Key),
+    "Header": lambda value: isinstance(value, tfkafka.Header),
     "Decoder": lambda value: isinstance(value, tfkafka.CsvDecoder),
     "keras.Model": lambda value: isinstance(value, keras.Model),
     "type[TfkafkaError]": lambda value: isinstance(value, type) and issubclass(value, TfkafkaError),

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tfkafka.data.datasets import KafkaDataset
     from tfkafka.data.elements import Metadata, headers_of
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
+    from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
+    from tfkafka.decoding.sources import Header, Key
 else:
     # Hidden from type checkers: with it, they would accept any name.
     def __getattr__(name: str) -> object:
@@ -32,12 +34,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Admin": "client.admin",
+    "ArraySpec": "decoding.base",
     "CommitCallback": "data.commit_callback",
     "CsvDecoder": "decoding.csv",
+    "Decoded": "decoding.base",
+    "Decoder": "decoding.base",
+    "Fault": "decoding.base",
     "GroupPartition": "client.admin",
+    "Header": "decoding.sources",
     "KafkaDataset": "data.datasets",
     "KafkaGroupDataset": "data.groups",
     "KafkaMiniBatchDataset": "data.groups",
+    "Key": "decoding.sources",
     "Metadata": "data.elements",
     "format_group": "client.tables",
     "format_topic": "client.tables",
@@ -47,12 +55,18 @@ _HOMES = {
 
 __all__ = [
     "Admin",
+    "ArraySpec",
     "CommitCallback",
     "CsvDecoder",
+    "Decoded",
+    "Decoder",
+    "Fault",
     "GroupPartition",
+    "Header",
     "KafkaDataset",
     "KafkaGroupDataset",
     "KafkaMiniBatchDataset",
+    "Key",
     "Metadata",
     "format_group",
     "format_topic",

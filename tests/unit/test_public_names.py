@@ -20,7 +20,9 @@ def functions(of: object) -> dict[str, object]:
     """What of a public name is called: itself, or its constructor and its methods."""
     if not inspect.isclass(of):
         return {"": of}
-    own = {"__init__": of.__init__} if "__init__" in vars(of) else {}
+    # Nobody makes an object of a protocol.
+    is_made = "__init__" in vars(of) and not getattr(of, "_is_protocol", False)
+    own = {"__init__": of.__init__} if is_made else {}
     return own | public_methods(of)
 
 

@@ -131,7 +131,7 @@ class KafkaDataset(ChunkedDataset):
             settings, limits, topic, chosen, start, stop
         )
         self._max_records, self._batch_size = max_records, batch_size
-        self._has_metadata = metadata or dead_letter_topic is not None
+        self._has_metadata = elements.needs_metadata or dead_letter_topic is not None
         self._chosen: TopicRanges
         self._begin = Place()
         # Of a manifest, and of an earlier iteration.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, Column
 from tfkafka.decoding.bad_records import BadRecords
-from tfkafka.decoding.base import Decoded, Decoder, check_decoder
+from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Decoder, check_decoder, needs_headers
 from tfkafka.reading.prefetch import Prepared
 
 
@@ -49,8 +49,8 @@ _METADATA_TYPES = Metadata(tf.string, tf.int32, tf.int64, tf.int64, tf.string, t
 
 
 # The arrays of a chunk, whose first axes are its records; a `Metadata` may be the last of them.
-Columns = tuple[NDArray[np.generic] | Metadata, ...]
-Signature = tuple[tf.TensorSpec | Metadata, ...]
+Columns = tuple[Arrays | Metadata, ...]
+Signature = tuple[tf.TensorSpec | dict[str, tf.TensorSpec] | Metadata, ...]
 
 
 def headers_of(text: bytes | str) -> list[tuple[str, bytes | None]]:
@@ -89,13 +89,19 @@ class Elements:
             check_decoder(self.decode)
         arguments.flag("metadata", self.metadata)
 
+    @property
+    def needs_metadata(self) -> bool:
+        """Whether chunks must have timestamps and headers."""
+        return self.metadata or needs_headers(self.decode)
+
     def signature(self) -> Signature:
         """Return the specs of a whole chunk, each with a first axis of any length."""
-        if self.decode is None:
-            columns = (_vector(tf.string), _vector(tf.string))
-        else:
+        columns: Signature = (_vector(tf.string), _vector(tf.string))
+        if self.decode is not None:
             columns = tuple(
-                tf.TensorSpec([None, *spec.shape], tf.as_dtype(spec.dtype))
+                {name: _rows(each) for name, each in spec.items()}
+                if isinstance(spec, Mapping)
+                else _rows(spec)
                 for spec in self.decode.element_spec
             )
         return (*columns, Metadata(*map(_vector, _METADATA_TYPES))) if self.metadata else columns
@@ -121,6 +127,10 @@ class Elements:
             bad_records.handle(chunk, decoded.faults)
             columns, chunk = decoded.arrays, decoded.records(chunk)
         return ((*columns, _metadata(chunk)) if self.metadata else columns), chunk
+
+
+def _rows(spec: ArraySpec) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *spec.shape], tf.as_dtype(spec.dtype))
 
 
 def _vector(dtype: tf.DType) -> tf.TensorSpec:

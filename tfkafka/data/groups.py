@@ -318,7 +318,7 @@ class KafkaGroupDataset(_GroupDataset):
         elements = Elements(decode, metadata)
         batch_size = arguments.optional(arguments.whole_number, "batch_size", batch_size, 1)
         settings = _group_settings(servers, configuration, group_id)
-        has_metadata = metadata or dead_letter_topic is not None
+        has_metadata = elements.needs_metadata or dead_letter_topic is not None
         self._membership = Membership(
             names,
             settings,
@@ -424,7 +424,7 @@ class KafkaMiniBatchDataset(_GroupDataset):
             PRODUCERS_BATCH,
             "is a setting of producers: give the records of a mini dataset as records=",
         )
-        has_metadata = metadata or dead_letter_topic is not None
+        has_metadata = elements.needs_metadata or dead_letter_topic is not None
         self._membership = Membership(
             names,
             settings,

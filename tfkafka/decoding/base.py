@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
+
+# How many bytes of a wrong value a reason has.
+QUOTED_LENGTH = 40
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,19 @@ class ArraySpec:
     Attributes:
         shape: the shape, without the axis of the records.
         dtype: the NumPy dtype.
+
+    Example:
+        features, label = tfkafka.CsvDecoder(18, label="key").element_spec
+        assert features == tfkafka.ArraySpec((18,), np.dtype(np.float32))
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+
+# One array, or several by their names, which become the named inputs of a model.
+Spec: TypeAlias = ArraySpec | Mapping[str, ArraySpec]
+Arrays: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -33,11 +46,19 @@ class Fault:
         index: the index.
         reason: the reason, with the value that is wrong.
         kind: the reason without that value: faults of one kind are counted together; "": `reason`.
+
+    Example:
+        fault = tfkafka.Fault(3, "label: is none of the classes: b'muon'", "is none of the classes")
     """
 
     index: int
     reason: str
     kind: str = ""
+
+    @classmethod
+    def of(cls, index: int, kind: str, value: bytes = b"") -> Fault:
+        """Return a fault whose reason quotes the beginning of a wrong value."""
+        return cls(index, f"{kind}: {value[:QUOTED_LENGTH]!r}" if value else kind, kind)
 
 
 @dataclass(frozen=True)
@@ -48,11 +69,29 @@ class Decoded:
         arrays: as `element_spec` says, each [m, ...]: one row for each record that was decoded.
         kept: int64 [m], the indices of these records in the chunk, ascending.
         faults: the other records.
+
+    Example:
+        lengths = np.array([len(value or b"") for value in chunk.values.entries])
+        decoded = tfkafka.Decoded((lengths,), np.arange(len(chunk)))
     """
 
-    arrays: tuple[NDArray[Any], ...]
+    arrays: tuple[Arrays, ...]
     kept: NDArray[np.int64]
     faults: tuple[Fault, ...] = ()
+
+    @classmethod
+    def of(cls, arrays: tuple[Arrays, ...], count: int, faults: Mapping[int, Fault]) -> Decoded:
+        """Return a decoded chunk of `count` records, without those that have a fault.
+
+        Args:
+            arrays: each [count, ...]; what they have for a record with a fault does not matter.
+            faults: the faults, by their indices.
+        """
+        if not faults:
+            return cls(arrays, np.arange(count))
+        kept = np.delete(np.arange(count), sorted(faults))
+        found = tuple(faults[index] for index in sorted(faults))
+        return cls(map_arrays(lambda array: array[kept], arrays), kept, found)
 
     def records(self, chunk: Chunk) -> Chunk:
         """Return the records of the chunk that were decoded."""
@@ -61,14 +100,46 @@ class Decoded:
 
 @runtime_checkable
 class Decoder(Protocol):
-    """Turns records into arrays. Any class with these two members is a decoder."""
+    """Turns records into arrays. Any class with these two members is a decoder.
+
+    One that uses the records' headers has `needs_headers = True` too.
+
+    Example:
+        class LengthDecoder:
+            # The length of each value.
+            element_spec = (tfkafka.ArraySpec((), np.dtype(np.int64)),)
+
+            def decode(self, chunk):
+                lengths = np.array([len(value or b"") for value in chunk.values.entries])
+                return tfkafka.Decoded((lengths,), np.arange(len(chunk)))
+
+
+        dataset = tfkafka.KafkaDataset("susy-train", decode=LengthDecoder())
+    """
 
     @property
-    def element_spec(self) -> tuple[ArraySpec, ...]:
-        """The specs of the arrays: the features, then the label where there is one."""
+    def element_spec(self) -> tuple[Spec, ...]:
+        """The specs of the arrays: features, label, sample weight; the last two may be missing."""
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
+
+
+def map_arrays(
+    function: Callable[[NDArray[Any]], NDArray[Any]], arrays: tuple[Arrays, ...]
+) -> tuple[Arrays, ...]:
+    """Return the results of a function for each array, in the same structure."""
+    return tuple(
+        {name: function(array) for name, array in each.items()}
+        if isinstance(each, Mapping)
+        else function(each)
+        for each in arrays
+    )
+
+
+def needs_headers(decoder: Decoder | None) -> bool:
+    """Return whether a decoder uses the records' headers."""
+    return bool(getattr(decoder, "needs_headers", False))
 
 
 def only_finite(decoder: Decoder) -> Decoder:

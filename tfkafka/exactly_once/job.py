@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,7 +126,8 @@ def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
     rows = len(kept)
     probabilities = np.zeros(0, np.float32)
     if rows:
-        probabilities = np.asarray(job.predict(decoded.arrays[0]), np.float32)
+        model: Callable[..., object] = job.predict
+        probabilities = np.asarray(model(decoded.arrays[0]), np.float32)
     if probabilities.shape != (rows,):
         raise ValueError(
             f"the model returned {probabilities.shape} for {rows:,} records, must be ({rows},)"

@@ -21,7 +21,7 @@ from tfkafka._util.background import BackgroundThread
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingProducers
 from tfkafka.config import Limits
-from tfkafka.decoding.base import Fault
+from tfkafka.decoding.base import Fault, needs_headers
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
 from tfkafka.exactly_once.batches import BatchLimits, BatchReader
 from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
@@ -99,7 +99,7 @@ class Pipeline:
             Limits(broker_timeout=int(2000 * PROGRESS_S)),
             self._forget,
             patience_s=transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,
-            metadata=job.dead_letter_topic is not None,
+            metadata=job.dead_letter_topic is not None or needs_headers(job.decode),
             on_missing=on_missing,
             known=known,
         )

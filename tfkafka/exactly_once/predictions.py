@@ -21,7 +21,7 @@ from tfkafka.client.admin import Admin
 from tfkafka.client.producer import Record
 from tfkafka.config import Limits
 from tfkafka.decoding.base import Decoder, check_decoder, only_finite
-from tfkafka.decoding.csv import parse_rows
+from tfkafka.decoding.numbers import parse_rows
 from tfkafka.decoding.polars_threads import refuse_lost_threads
 from tfkafka.errors import PredictionsError
 from tfkafka.reading.ranges import read, resolve
@@ -38,7 +38,11 @@ SETTLED_S = 60.0
 COMMITTED = {"isolation.level": "read_committed"}
 _NONE = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+# From features, one array or several by their names.
+Predict = (
+    Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    | Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
+)
 # Offsets, ascending, and the label or the prediction of each.
 ByOffset = tuple[NDArray[np.int64], NDArray[np.float32]]
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ from tfkafka.chunk import OffsetRange, concat
 from tfkafka.client.admin import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
 from tfkafka.decoding.bad_records import Counts, Policy, check_policy
-from tfkafka.decoding.base import Decoder, check_decoder, only_finite
+from tfkafka.decoding.base import Arrays, Decoder, check_decoder, needs_headers, only_finite
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
@@ -45,7 +46,13 @@ EXPORT_S = 60.0
 # What NumPy takes.
 LARGEST_SEED = 2**32 - 1
 
-Train = Callable[[keras.Model, NDArray[np.float32], NDArray[np.float32]], None]
+# Called with the model, the features and the labels, and with sample weights where there are any.
+Train = (
+    Callable[[keras.Model, NDArray[Any], NDArray[Any]], None]
+    | Callable[[keras.Model, Mapping[str, NDArray[Any]], NDArray[Any]], None]
+    | Callable[[keras.Model, NDArray[Any], NDArray[Any], NDArray[Any]], None]
+    | Callable[[keras.Model, Mapping[str, NDArray[Any]], NDArray[Any], NDArray[Any]], None]
+)
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,8 @@ class Stream:
 
     Args:
         topic: the topic; all its partitions are read from their beginnings.
-        decode: a decoder that returns features (a float32 matrix) and labels. A `CsvDecoder` that
-            leaves `finite` open refuses values that are not finite.
+        decode: a decoder that returns features and labels. One that leaves `finite` open, for
+            example a `CsvDecoder`, refuses values that are not finite.
         servers: `HOST:PORT[,HOST:PORT]`; None: as in configuration, or else localhost:9092.
         mini_dataset: maximum number of offsets in a mini dataset.
         stream_timeout: ms without a new record after which learning ends; -1: never.
@@ -91,7 +98,7 @@ class Stream:
     def __post_init__(self) -> None:
         arguments.text("topic", self.topic)
         check_decoder(self.decode)
-        if len(self.decode.element_spec) != 2:
+        if len(self.decode.element_spec) < 2:
             raise ValueError('decode has no label: give CsvDecoder(..., label="key")')
         # As an int, which a checkpoint can hold, also where it was one of NumPy's.
         records = arguments.whole_number("mini_dataset", self.mini_dataset, 1)
@@ -157,8 +164,9 @@ def learn(
             `KafkaDataset.from_manifest`.
         stream: the stream to train on.
         build: returns the compiled model; called once.
-        train: called with the model, features (float32 [n, columns]) and labels (float32 [n]) of a
-            mini dataset. Its partitions follow one another, each in its order: shuffle them.
+        train: called with the model and the decoder's arrays of a mini dataset: features, labels
+            and, where it has them, sample weights, [n, ...] each. The partitions follow one
+            another, each in its order: shuffle them.
         seed: the seed of all random numbers.
         keep: the number of saved states to keep, at least 1; the older ones are used where the
             newest is damaged.
@@ -222,7 +230,8 @@ class _Learner:
         keep: int,
         notify: Callable[[str], None],
     ):
-        self._folder, self._stream, self._train = folder, stream, train
+        self._folder, self._stream = folder, stream
+        self._train: Callable[..., None] = train
         self._seed, self._keep, self._notify = seed, keep, notify
         self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
@@ -283,12 +292,13 @@ class _Learner:
     def train_on(self, plan: list[OffsetRange]) -> None:
         """Train on a mini dataset, and save the state."""
         progress = self.progress
-        features, labels, bad = self._read(plan)
+        arrays, bad = self._read(plan)
+        records = len(arrays[1])
         begun = time.monotonic()
         mixed = np.random.SeedSequence([self._seed, progress.mini_datasets + 1])
         keras.utils.set_random_seed(int(mixed.generate_state(1)[0]))
-        if len(features):
-            self._train(self._model, features, labels)
+        if records:
+            self._train(self._model, *arrays)
         progress.training_s += time.monotonic() - begun
         last_good = self._states.path(progress.mini_datasets).name
         self._refuse_not_finite(
@@ -297,11 +307,11 @@ class _Learner:
             f"records again: let train clip gradients or lower the learning rate",
         )
         progress.mini_datasets += 1
-        progress.records += len(features)
+        progress.records += records
         progress.positions |= {each.partition: each.stop for each in plan}
         self._save()
         self._notify(
-            f"mini dataset {progress.mini_datasets:,}: {len(features):,} records, "
+            f"mini dataset {progress.mini_datasets:,}: {records:,} records, "
             f"{progress.records:,} in all{bad and f'; {bad}'}"
         )
 
@@ -321,23 +331,20 @@ class _Learner:
                 f"progress could not be reported to group {self._stream.group_id}: {refused}"
             )
 
-    def _read(
-        self, plan: list[OffsetRange]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], str]:
-        """Return features and labels of the planned records, always in the same order.
+    def _read(self, plan: list[OffsetRange]) -> tuple[tuple[Arrays, ...], str]:
+        """Return the arrays of the planned records, always in the same order.
 
         The text says which of them could not be decoded; "" where there is none.
         """
-        metadata = self._stream.dead_letter_topic is not None
+        metadata = self._stream.dead_letter_topic is not None or needs_headers(self._decode)
         chosen = TopicRanges(self._topic, tuple(self._still_there(plan)))
         chunk = concat(list(read(chosen, self._settings, self._limits, metadata=metadata)))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
         decoded = self._decode.decode(chunk)
         self._bad_records.handle(chunk, decoded.faults)
-        features, labels = decoded.arrays
         mine = Counts()
         mine.add(len(chunk), decoded.faults, self._bad_records.policy)
-        return features, labels, mine.summary()
+        return decoded.arrays, mine.summary()
 
     def _still_there(self, plan: list[OffsetRange]) -> list[OffsetRange]:
         """Return the plan without records that are gone, where the stream allows that."""

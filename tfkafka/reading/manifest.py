@@ -6,7 +6,7 @@ import importlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -138,15 +138,14 @@ class Manifest:
             return given
         if self.decoder is None:
             return None
-        name, arguments = self.decoder["name"], self.decoder["arguments"]
-        if not name.startswith(OWN_DECODERS) or not isinstance(arguments, Mapping):
+        name = self.decoder["name"]
+        if not name.startswith(OWN_DECODERS) or not isinstance(self.decoder["arguments"], Mapping):
             raise ManifestError(
                 f"topic {self.topic}: the records of the manifest were decoded by {name}: "
                 f"give that decoder as decode="
             )
-        module, _, kind = name.rpartition(".")
         try:
-            made: Decoder = getattr(importlib.import_module(module), kind)(**arguments)
+            made: Decoder = _made(self.decoder)
             return made
         except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise ManifestError(
@@ -162,12 +161,37 @@ def describe_decoder(decoder: Decoder | None) -> dict[str, Any] | None:
     """
     if decoder is None:
         return None
-    kind = type(decoder)
+    # Through JSON, so that what is read is equal to what was written.
+    described: dict[str, Any] = json.loads(json.dumps(_described(decoder), default=_described))
+    return described
+
+
+def _described(of: object) -> dict[str, Any] | str:
+    """Return the name of a function, or the name and arguments of an object."""
+    if callable(of) and hasattr(of, "__qualname__"):
+        return f"{of.__module__}.{of.__qualname__}"
+    kind = type(of)
     arguments = None
-    if is_dataclass(decoder):
-        # Through JSON, so that what is read is equal to what was written.
-        arguments = json.loads(json.dumps(asdict(decoder), default=repr))
+    if is_dataclass(of):
+        arguments = {field.name: getattr(of, field.name) for field in fields(of)}
     return {"name": f"{kind.__module__}.{kind.__qualname__}", "arguments": arguments}
+
+
+def _made(description: Any) -> Any:
+    """Return what a description of this package's own classes describes."""
+    if isinstance(description, list):
+        return [_made(each) for each in description]
+    if not isinstance(description, Mapping):
+        return description
+    name, arguments = description.get("name"), description.get("arguments")
+    if description.keys() != {"name", "arguments"} or not str(name).startswith(OWN_DECODERS):
+        return {each: _made(value) for each, value in description.items()}
+    module, _, kind = str(name).rpartition(".")
+    made = {each: _made(value) for each, value in (arguments or {}).items()}
+    found: Any = getattr(importlib.import_module(module), kind)
+    if not (isinstance(found, type) and is_dataclass(found)):
+        raise TypeError(f"{kind} is no class of decoders")
+    return found(**made)
 
 
 def versions() -> dict[str, str]:

@@ -111,7 +111,7 @@ def from_memory(values: list[bytes], keys: list[bytes], records: int) -> Round:
     from itertools import cycle
 
     from tfkafka.data.datasets import CHUNK_RECORDS
-    from tfkafka.decoding.csv import parse_rows
+    from tfkafka.decoding.numbers import parse_rows
 
     starts = range(0, min(records, len(values)), CHUNK_RECORDS)
     chunks = [slice(start, start + CHUNK_RECORDS) for start in starts]

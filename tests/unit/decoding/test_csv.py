@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.messages import chunk
 from tfkafka.decoding.base import only_finite
-from tfkafka.decoding.csv import CsvDecoder, parse_rows
+from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.decoding.numbers import parse_rows
 
 GOOD = b"1,2.5,-3e2"
 BAD = [

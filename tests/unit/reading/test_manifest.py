@@ -10,6 +10,7 @@ import pytest
 import tfkafka
 from tfkafka.chunk import OffsetRange, TopicPartition
 from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.decoding.sources import Header, Key
 from tfkafka.errors import ManifestError, TopicError
 from tfkafka.reading.manifest import FORMAT, Manifest, describe_decoder, versions
 from tfkafka.reading.progress import Place
@@ -95,12 +96,20 @@ def test_a_decoder_of_this_library_is_made_again():
     assert Manifest(**{**vars(MANIFEST), "decoder": None}).decode(None) is None
 
 
+def test_a_label_of_its_own_is_made_again():
+    for label in (Key(classes=["a", "b"]), Header("label", dtype="int64")):
+        decode = CsvDecoder(2, label)
+        content = json.loads(json.dumps(describe_decoder(decode)))
+        assert Manifest(**{**vars(MANIFEST), "decoder": content}).decode(None) == decode
+
+
 @pytest.mark.parametrize(
     ("decoder", "reason"),
     [
         ({"name": "os.system", "arguments": {"command": "true"}}, "give that decoder as decode="),
         ({"name": "tfkafka.decoding.csv.None", "arguments": {}}, "cannot be created again"),
         ({"name": "tfkafka.decoding.no.Decoder", "arguments": {}}, "cannot be created again"),
+        ({"name": "tfkafka.decoding.numbers.halve", "arguments": {}}, "is no class of decoders"),
         ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"a": 1}}, "cannot be created"),
         ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"columns": 0}}, "at least 1"),
     ],
