@@ -13,13 +13,12 @@ from tfkafka.chunk import Chunk
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.producer import dead_letters
 from tfkafka.client.transactions import Outgoing
+from tfkafka.config import Limits
 from tfkafka.decoding.bad_records import Policy, check_policy, refuse, refuse_loop
 from tfkafka.decoding.base import Decoder, Fault, check_decoder, only_finite
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.predictions import Predict
-
-_ASK_MS = 5000
 
 
 @dataclass(frozen=True)
@@ -148,9 +147,11 @@ def _refuse_not_finite(chunk: Chunk, probabilities: NDArray[np.float32]) -> None
         )
 
 
-def refuse_missing_topics(job: InferenceJob, settings: Mapping[str, object]) -> None:
+def refuse_missing_topics(
+    job: InferenceJob, settings: Mapping[str, object], limits: Limits
+) -> None:
     """Raise TopicError where a topic of the job is missing, ReadError where no broker answers."""
-    cluster = Cluster(settings, _ASK_MS)
+    cluster = Cluster(settings, limits.broker_timeout)
     wanted = [*job.topics, job.predictions_topic]
     for topic in [*wanted, job.dead_letter_topic] if job.dead_letter_topic else wanted:
         cluster.partitions(topic)

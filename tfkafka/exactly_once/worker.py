@@ -10,9 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 
 from tfkafka import config
 from tfkafka._util import arguments
+from tfkafka._util.background import in_background
 from tfkafka.client.admin import Admin
 from tfkafka.client.diagnosis import is_final
 from tfkafka.client.identity import Identities
@@ -61,7 +63,8 @@ class ExactlyOnceInference:
             that existed when partitions were assigned are predicted; -1: it works until `stop`.
         transaction_timeout: ms after which the broker aborts the transaction that a dead worker
             left open, unless that worker is restarted before. Readers of predictions wait for it.
-        broker_timeout: ms without a possible commit after which `run` fails.
+        broker_timeout: ms without a possible commit, or without an answer at the start, after
+            which `run` fails.
         configuration: librdkafka's settings for the consumer; the producer uses those of the
             connection.
         on_missing_offsets: "error", or "earliest": what to do where records were deleted before
@@ -111,7 +114,7 @@ class ExactlyOnceInference:
         arguments.choice("on_missing_offsets", on_missing_offsets, ON_MISSING_OFFSETS)
         self._on_missing: OnMissingOffsets = on_missing_offsets
         self._known = Identities()
-        limits = Limits(broker_timeout=broker_timeout)
+        self._limits = Limits(broker_timeout=broker_timeout)
         arguments.optional(arguments.function, "on_commit", on_commit)
         self._settings = reader_settings(
             servers,
@@ -119,7 +122,7 @@ class ExactlyOnceInference:
             {"group.id": job.group_id, "group.instance.id": job.worker},
         )
         if job.dead_letter_topic is not None:
-            refuse_missing(job.dead_letter_topic, self._settings, limits)
+            refuse_missing(job.dead_letter_topic, self._settings, self._limits)
         self._stopped = threading.Event()
         self._member_ids: set[str] = set()
         self.restarts: int = 0
@@ -138,11 +141,11 @@ class ExactlyOnceInference:
             PredictionsError: the model predicts a number that is not finite; likewise.
             OffsetError: records were deleted before they were read.
             TopicError: a topic is missing, or was deleted and created again.
-            ReadError: no broker answers within 5 s at the start.
+            ReadError: no broker answers within `broker_timeout` at the start.
         """
-        refuse_missing_topics(self.job, self._settings)
+        self._refuse_missing_topics()
         try:
-            while (failure := self._attempt()) is not None and not self.is_stopped():
+            while not self.is_stopped() and (failure := self._attempt()) is not None:
                 self.failed(failure)
         finally:
             if summary := self.counts.summary():
@@ -185,6 +188,15 @@ class ExactlyOnceInference:
     def is_stopped(self) -> bool:
         """See `Events`."""
         return self._stopped.is_set()
+
+    def _refuse_missing_topics(self) -> None:
+        """Raise what `refuse_missing_topics` raises; return early where `stop` is called."""
+        answer = in_background(
+            lambda: refuse_missing_topics(self.job, self._settings, self._limits)
+        )
+        while not self.is_stopped():
+            if wait([answer], _LOOK_S).done:
+                return answer.result()
 
     def _attempt(self) -> Exception | None:
         """Work with new clients; return why others are needed, or None at the end."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from tests.unit.client.listeners import server, silent
 from tfkafka import CsvDecoder
+from tfkafka.errors import ReadError
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 
 
@@ -65,3 +69,24 @@ def test_what_a_transaction_cannot_take_as_a_name_is_refused(name):
     names = {"group_id": "g", "worker": "1"} | {name: "grüße"}
     with pytest.raises(ValueError, match=f"^{name} is 'grüße', must be text of printable ASCII"):
         InferenceJob(lambda rows: rows, CsvDecoder(1), "in", "out", **names)
+
+
+def test_a_broker_may_be_silent_for_broker_timeout_at_the_start():
+    with server(silent) as servers:
+        worker = ExactlyOnceInference(job(), servers, broker_timeout=700)
+        with pytest.raises(ReadError, match=rf"topic in: no answer .* at {servers} for 700 ms"):
+            worker.run()
+
+
+def test_stopping_does_not_wait_for_a_silent_broker():
+    connected, worker = threading.Event(), None
+
+    def stop(connection) -> None:
+        connected.set()
+        worker.stop()
+        silent(connection)
+
+    with server(stop) as servers:
+        worker = ExactlyOnceInference(job(), servers, broker_timeout=3_600_000)
+        assert worker.run().used == 0
+    assert connected.is_set()
