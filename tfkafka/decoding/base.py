@@ -71,8 +71,8 @@ class Decoded:
         faults: the other records.
 
     Example:
-        lengths = np.array([len(value or b"") for value in chunk.values.entries])
-        decoded = tfkafka.Decoded((lengths,), np.arange(len(chunk)))
+        bad = tfkafka.Fault(1, "is empty")
+        decoded = tfkafka.Decoded((np.array([1.5, 2.5]),), np.array([0, 2]), (bad,))
     """
 
     arrays: tuple[Arrays, ...]
