@@ -114,7 +114,9 @@ class Decoder(Protocol):
                 return tfkafka.Decoded((lengths,), np.arange(len(chunk)))
 
 
-        dataset = tfkafka.KafkaDataset("susy-train", decode=LengthDecoder())
+        dataset = tfkafka.KafkaDataset(
+            "susy-train", servers="localhost:9092", decode=LengthDecoder()
+        )
     """
 
     @property
