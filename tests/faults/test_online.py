@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from tests.faults import learner_child
 from tests.faults.learner_child import COLUMNS, Options, said
 from tfkafka import Admin, write
-from tfkafka.client.admin import OffsetReport
+from tfkafka.client.reports import OffsetReport
 from tfkafka.config import FOREVER, Limits
 from tfkafka.decoding.bad_records import Counts
 from tfkafka.online.checkpoints import Checkpoint, Series

@@ -40,6 +40,26 @@ def test_only_the_client_imports_confluent_kafka():
     assert outside == MAY_IMPORT_THE_CLIENT
 
 
+# librdkafka sends these to a group's coordinator: see client/coordinator.py.
+TO_THE_COORDINATOR = {
+    "alter_consumer_group_offsets",
+    "delete_consumer_group_offsets",
+    "delete_consumer_groups",
+    "describe_consumer_groups",
+    "list_consumer_group_offsets",
+}
+
+
+def test_only_one_module_asks_coordinators():
+    asking = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in TO_THE_COORDINATOR
+    }
+    assert asking == {"client/coordinator.py"}
+
+
 def everything_held_by(root: object) -> list[object]:
     """All objects that can be reached from this one, but for modules, classes and functions."""
     found, pending = {}, [root]

@@ -9,11 +9,9 @@ from typing import TypeVar
 
 from confluent_kafka import (
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
 )
-from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import (
     ClusterMetadata,
     ConfigEntry,
@@ -30,12 +28,12 @@ from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import TopicPartition
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import Cluster
+from tfkafka.client.coordinator import Coordinator
 from tfkafka.client.diagnosis import is_unauthorized, with_right
 from tfkafka.client.names import check_topic_name
 from tfkafka.errors import BrokerError, TopicError
 
 REQUEST_TIMEOUT_MS = 10_000
-REPORT_S = 5.0
 OFFSETS_TOPIC = "__consumer_offsets"
 # What Kafka's protocol has room for.
 LARGEST_COUNT, LARGEST_REPLICATION = 2**31 - 1, 2**15 - 1
@@ -224,10 +222,11 @@ class Admin:
         arguments.text("group", group)
         if not self._groups_are_kept():
             return []
-        # Members first: where the coordinator is still loading, its answer to a request for offsets
-        # crashes librdkafka 2.16; its answer to a request for members does not.
-        members = self._members(group)
-        committed = self._committed(group)
+        with self._cluster.coordinators.one() as coordinator:
+            # Members first: where the coordinator is still loading, its answer to a request for
+            # offsets crashes librdkafka 2.16; its answer to a request for members does not.
+            members = self._members(coordinator, group)
+            committed = self._committed(coordinator, group)
         keys = sorted({*committed, *members})
         topics = {topic: self.end_offsets(topic) for topic in {key.topic for key in keys}}
         ends = {key: topics[key.topic][key.partition] for key in keys}
@@ -248,16 +247,16 @@ class Admin:
         arguments.text("group", group)
         if not self._groups_are_kept():
             return False
-        return self._description(group).state not in (
-            ConsumerGroupState.EMPTY,
-            ConsumerGroupState.DEAD,
-        )
+        with self._cluster.coordinators.one() as coordinator:
+            state = self._description(coordinator, group).state
+        return state not in (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
     def member_ids(self, group: str, instance: str) -> set[str]:
         """Return the ids of the group's members whose `group.instance.id` is `instance`."""
         arguments.text("group", group)
         arguments.text("instance", instance)
-        members = self._description(group).members
+        with self._cluster.coordinators.one() as coordinator:
+            members = self._description(coordinator, group).members
         return {m.member_id for m in members if m.group_instance_id == instance}
 
     def _metadata(self) -> ClusterMetadata:
@@ -301,42 +300,42 @@ class Admin:
         own = (entry for entry in entries.values() if not _is_default(entry))
         return {entry.name: entry.value for entry in own}
 
-    def _committed(self, group: str) -> dict[TopicPartition, int]:
-        request = [ConsumerGroupTopicPartitions(group)]
+    def _committed(self, coordinator: Coordinator, group: str) -> dict[TopicPartition, int]:
         answer = self._answer(
-            lambda: self._client.list_consumer_group_offsets(request)[group],
-            "DESCRIBE",
-            f"group {group}",
+            lambda: coordinator.committed(group), "DESCRIBE", f"group {group}", coordinator.poll
         )
         return {
             TopicPartition(p.topic, p.partition): p.offset
-            for p in answer.topic_partitions
+            for p in answer.topic_partitions or []
             if p.offset >= 0
         }
 
-    def _members(self, group: str) -> dict[TopicPartition, tuple[str, str, str]]:
+    def _members(
+        self, coordinator: Coordinator, group: str
+    ) -> dict[TopicPartition, tuple[str, str, str]]:
         return {
             TopicPartition(p.topic, p.partition): (member.member_id, member.host, member.client_id)
-            for member in self._description(group).members
+            for member in self._description(coordinator, group).members
             for p in (member.assignment.topic_partitions if member.assignment else [])
         }
 
-    def _description(self, group: str) -> ConsumerGroupDescription:
+    def _description(self, coordinator: Coordinator, group: str) -> ConsumerGroupDescription:
         """Return a group's description, once its coordinator has loaded it."""
-        description: ConsumerGroupDescription = self._answer(
-            lambda: self._client.describe_consumer_groups([group])[group],
-            "DESCRIBE",
-            f"group {group}",
+        return self._answer(
+            lambda: coordinator.describe(group), "DESCRIBE", f"group {group}", coordinator.poll
         )
-        return description
 
     def _answer(
-        self, request: Callable[[], Future[Answer]], operation: str, resource: str
+        self,
+        request: Callable[[], Future[Answer]],
+        operation: str,
+        resource: str,
+        poll: Callable[[float], object] | None = None,
     ) -> Answer:
         """Return the result of a request's future; the request is repeated on transient errors."""
         return self._cluster.ask(
             resource,
-            lambda timeout_s: self._cluster.result(request(), timeout_s),
+            lambda timeout_s: self._cluster.result(request(), timeout_s, poll),
             right=(operation, resource),
         )
 
@@ -364,45 +363,6 @@ class Admin:
             f"{self.record_count(name):,} records",
             topic=name,
         )
-
-
-class OffsetReport:
-    """Progress reported as the offsets of a group without members: for monitoring, never read.
-
-    Args:
-        settings: a consumer's settings; only the address of the cluster and the credentials are
-            used.
-    """
-
-    def __init__(self, settings: Mapping[str, object], group: str, topic: str):
-        self._client = Cluster(settings, REQUEST_TIMEOUT_MS).client
-        self._group, self._topic = group, topic
-        self._answer: Future[ConsumerGroupTopicPartitions] | None = None
-
-    def send(self, positions: Mapping[int, int]) -> None:
-        """Set the group's offsets without waiting; does nothing while a report is under way."""
-        if self._answer is not None and not self._answer.done():
-            return
-        offsets = [Place(self._topic, *position) for position in positions.items()]
-        [self._answer] = self._client.alter_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(self._group, offsets)], request_timeout=REPORT_S
-        ).values()
-
-    def refusal(self) -> str | None:
-        """Wait for the answer to the last report, and return why it was refused, or None."""
-        if self._answer is None:
-            return None
-        try:
-            answer = self._answer.result(2 * REPORT_S)
-        except KafkaException as error:
-            return with_right(error.args[0], "READ", f"group {self._group}")
-        except TimeoutError:
-            return "no answer"
-        places = answer.topic_partitions or []
-        refused = [
-            with_right(p.error, "READ", f"topic {p.topic}") for p in places if p.error is not None
-        ]
-        return refused[0] if refused else None
 
 
 def _check_name(name: str) -> None:

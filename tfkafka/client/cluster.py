@@ -25,6 +25,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tfkafka import config
 from tfkafka.client import codes, create
+from tfkafka.client.coordinator import Coordinators
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.names import check_topic_name
 from tfkafka.errors import ReadError, TfkafkaError, TopicError
@@ -55,7 +56,7 @@ class TopicDescription:
 class Cluster:
     """A client that queries a cluster.
 
-    Every method raises `error` where no broker answers within `timeout_ms`, or the broker refuses,
+    Methods raise `error` where no broker answers within `timeout_ms`, or the broker refuses,
     and TopicError where there is no such topic.
 
     Args:
@@ -78,8 +79,10 @@ class Cluster:
         chosen = config.ADMIN_DEFAULTS | config.connection_settings(settings)
         self.servers: str = str(chosen["bootstrap.servers"])
         self._connection = Connection(chosen, was_reached)
-        self.client: AdminClient = create.make_client(
-            AdminClient, {**chosen, "error_cb": self._connection.note}
+        chosen["error_cb"] = self._connection.note
+        self.client: AdminClient = create.make_client(AdminClient, chosen)
+        self.coordinators: Coordinators = Coordinators(
+            lambda: create.make_client(AdminClient, chosen)
         )
         self._has_users = config.has_users(chosen)
         committed = config.isolation_level(settings) == "read_committed"
@@ -180,9 +183,18 @@ class Cluster:
         except NoConnection as failure:
             raise self._error(f"{what}: {failure}", topic=topic) from failure
 
-    def result(self, future: Future[Answer], timeout_s: float) -> Answer:
-        """Return the result of a future of confluent-kafka's admin client."""
-        return self._connection.wait(future, timeout_s + _GRACE_S, self.client.poll)
+    def result(
+        self,
+        future: Future[Answer],
+        timeout_s: float,
+        poll: Callable[[float], object] | None = None,
+    ) -> Answer:
+        """Return the result of a future of confluent-kafka's admin client.
+
+        Args:
+            poll: that client's `poll`; None: that of `client`.
+        """
+        return self._connection.wait(future, timeout_s + _GRACE_S, poll or self.client.poll)
 
     def _offsets(
         self,

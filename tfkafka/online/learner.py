@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.chunk import OffsetRange, concat
-from tfkafka.client.admin import OffsetReport
+from tfkafka.client.reports import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
 from tfkafka.decoding.bad_records import Counts, Policy, check_policy
 from tfkafka.decoding.base import Arrays, Decoder, check_decoder, needs_headers, only_finite

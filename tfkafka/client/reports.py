@@ -1,0 +1,58 @@
+"""Progress that is reported to a group, for people and their monitoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+from tfkafka._util.background import in_background
+from tfkafka.client.cluster import Cluster
+from tfkafka.client.diagnosis import with_right
+from tfkafka.errors import BrokerError
+
+REPORT_TIMEOUT_MS = 5000
+
+
+class OffsetReport:
+    """Progress reported as the offsets of a group without members: for monitoring, never read.
+
+    Args:
+        settings: a consumer's settings; only the address of the cluster and the credentials are
+            used.
+    """
+
+    def __init__(self, settings: Mapping[str, object], group: str, topic: str):
+        self._cluster = Cluster(settings, REPORT_TIMEOUT_MS, BrokerError, was_reached=True)
+        self._group, self._topic = group, topic
+        self._refusal: Future[str | None] | None = None
+
+    def send(self, positions: Mapping[int, int]) -> None:
+        """Set the group's offsets without waiting; does nothing while a report is under way."""
+        if self._refusal is None or self._refusal.done():
+            places = [TopicPartition(self._topic, *position) for position in positions.items()]
+            offsets = ConsumerGroupTopicPartitions(self._group, places)
+            self._refusal = in_background(lambda: self._send(offsets))
+
+    def refusal(self) -> str | None:
+        """Wait for the answer to the last report, and return why it was refused, or None."""
+        return None if self._refusal is None else self._refusal.result()
+
+    def _send(self, offsets: ConsumerGroupTopicPartitions) -> str | None:
+        try:
+            with self._cluster.coordinators.one() as coordinator:
+                answer = self._cluster.ask(
+                    "the group's coordinator",
+                    lambda timeout_s: self._cluster.result(
+                        coordinator.commit(offsets), timeout_s, coordinator.poll
+                    ),
+                    right=("READ", f"group {self._group}"),
+                )
+        except BrokerError as error:
+            return str(error)
+        places = answer.topic_partitions or []
+        refused = [
+            with_right(p.error, "READ", f"topic {p.topic}") for p in places if p.error is not None
+        ]
+        return refused[0] if refused else None
