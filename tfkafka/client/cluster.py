@@ -34,7 +34,8 @@ Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
-# How long the leader of a partition may take before the cluster is asked who leads it now.
+# How long the leader of a partition may take before the cluster is asked who leads it now; twice as
+# long each further time, since it may be slow.
 _LEADER_S = 2.0
 _HIDDEN = (", or this user may not see it", "create it, or grant this user DESCRIBE on it")
 
@@ -206,12 +207,15 @@ class Cluster:
         specs = {TopicPartition(topic, partition): spec for partition in partitions}
         if not specs:
             return {}
+        leader_s = _LEADER_S
 
         def question(timeout_s: float) -> dict[int, int]:
+            nonlocal leader_s
+            wait_s, leader_s = min(timeout_s, leader_s), 2 * leader_s
             answers = self.client.list_offsets(
                 specs,
                 isolation_level=isolation or self._isolation,
-                request_timeout=min(timeout_s, _LEADER_S),
+                request_timeout=wait_s,
             )
             offsets = {
                 place.partition: self.result(answer, timeout_s).offset
@@ -220,7 +224,7 @@ class Cluster:
             if OFFSET_INVALID in offsets.values():
                 # What librdkafka 2.16 returns where the leader that it knows is away. It does not
                 # look for another one by itself.
-                self.client.list_topics(timeout=min(timeout_s, _LEADER_S))
+                self.client.list_topics(timeout=wait_s)
                 raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
             return offsets
 

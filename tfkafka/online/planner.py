@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import asdict
 
+from tfkafka._util.background import in_background
 from tfkafka.chunk import OffsetRange, TopicPartition
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.diagnosis import is_final
@@ -15,10 +17,13 @@ from tfkafka.errors import ReadError, TopicError
 from tfkafka.reading.missing import missing
 from tfkafka.reading.ranges import Identity
 
-REQUEST_MS = 2000
+# After this time without an answer the caller looks whether it shall stop.
+REQUEST_S = 2.0
 POLL_S = 0.1
 # As with KafkaMiniBatchDataset: after this time without a new record, fewer records are enough.
 QUIET_S = 1.0
+
+Question = Callable[[str, list[int]], dict[int, int]]
 
 
 class TopicEnds:
@@ -33,11 +38,12 @@ class TopicEnds:
 
     def __init__(self, settings: Mapping[str, object], identity: Identity, broker_timeout: int):
         self.topic = identity.topic
-        self._cluster = Cluster(settings, REQUEST_MS)
+        self._cluster = Cluster(settings, broker_timeout)
         self._guard = TopicGuard(self._cluster)
         self._guard.expect(**asdict(identity))
         self._broker_timeout = broker_timeout
-        self._failing_since: float | None = None
+        self._unanswered_since: float | None = None
+        self._asked: dict[Question, Future[dict[int, int] | None]] = {}
 
     def begins(self) -> dict[int, int]:
         """Return the first offset of each partition; wait while no broker answers.
@@ -56,32 +62,42 @@ class TopicEnds:
         """
         return self._ask(self._cluster.end_offsets)
 
-    def _ask(self, question: Callable[[str, list[int]], dict[int, int]]) -> dict[int, int] | None:
+    def _ask(self, question: Question) -> dict[int, int] | None:
+        if self._unanswered_since is None:
+            self._unanswered_since = time.monotonic()
+        asked = self._asked.pop(question, None) or in_background(lambda: self._answer(question))
+        if not wait([asked], REQUEST_S).done:
+            self._asked[question] = asked
+            return None
+        try:
+            offsets = asked.result()
+        except ReadError as error:
+            if is_final(error) or self._is_late():
+                raise
+            return None
+        if offsets is not None:
+            self._unanswered_since = None
+        elif self._is_late():
+            raise ReadError(
+                f"topic {self.topic}: no answer from Kafka at {self._cluster.servers} for "
+                f"{self._broker_timeout} ms (the topic no longer exists)",
+                topic=self.topic,
+            )
+        return offsets
+
+    def _answer(self, question: Question) -> dict[int, int] | None:
+        """Return the answer; None where there is no such topic, which starting brokers say too."""
         try:
             found = self._cluster.describe(self.topic)
             offsets = question(self.topic, found.partitions)
         except TopicError:
-            self._no_answer("the topic no longer exists")
-            return None
-        except ReadError as error:
-            if is_final(error):
-                raise
-            self._no_answer(str(error))
             return None
         self._guard.compare(self.topic, found)
-        self._failing_since = None
         return offsets
 
-    def _no_answer(self, reason: str) -> None:
-        now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        if (now - self._failing_since) * 1000 > self._broker_timeout:
-            raise ReadError(
-                f"topic {self.topic}: no answer from Kafka at {self._cluster.servers} for "
-                f"{self._broker_timeout} ms ({reason})",
-                topic=self.topic,
-            )
+    def _is_late(self) -> bool:
+        since = self._unanswered_since
+        return since is not None and (time.monotonic() - since) * 1000 >= self._broker_timeout
 
 
 def next_plan(

@@ -17,7 +17,7 @@ from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import CommitError, ReadError
 from tfkafka.reading.starts import Ends, Reset, existing, starting_offsets
 
-# How long one request for a group's offsets may take.
+# How long the first request for a group's offsets may take; each further one takes twice as long.
 ASK_S = 2.0
 
 
@@ -59,7 +59,7 @@ class GroupConsumer:
         reset: where to begin a partition without an offset that exists.
         known: the identities of topics that are known so far; new ones are added.
         patience_s: how long the group's offsets may be unavailable because of an open transaction
-            of a dead member.
+            of a dead member; at least as long as a broker may be away.
         was_reached: whether the cluster has answered this program before, so that a broker that
             does not answer is taken for one that restarts.
 
@@ -106,7 +106,7 @@ class GroupConsumer:
         self._before_revoke = before_revoke
         self._after_loss = after_loss
         self._reset = reset
-        self._patience_s = patience_s
+        self._patience_s = max(patience_s, limits.broker_timeout / 1000)
         self._is_cooperative = config.is_cooperative(settings)
         self._starts: dict[TopicPartition, int] = {}
         self._generation = 0
@@ -305,12 +305,14 @@ class GroupConsumer:
 
     def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         deadline = time.monotonic() + self._patience_s
+        ask_s = ASK_S
         while True:
-            offsets, reason = self.consumer.committed(partitions, ASK_S)
+            offsets, reason = self.consumer.committed(partitions, ask_s)
             if reason is None:
                 return offsets
             if time.monotonic() > deadline:
                 raise ReadError(f"the group's offsets cannot be read: {reason}")
+            ask_s *= 2
 
 
 def _of_each_topic(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -33,6 +34,16 @@ class FakeClient:
 
     def poll(self, _timeout_s: float) -> int:
         return 0
+
+    def list_offsets(self, places, isolation_level, request_timeout: float):
+        """Answer after 5 s."""
+        cluster.time.sleep(min(5.0, request_timeout))
+        answer: Future[SimpleNamespace] = Future()
+        if request_timeout < 5:
+            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        else:
+            answer.set_result(SimpleNamespace(offset=7))
+        return dict.fromkeys(places, answer)
 
 
 @pytest.fixture
@@ -154,3 +165,9 @@ def test_a_deleted_topic():
         assert cluster.is_deleted(client(code), "t", 1.0)
     for code in (None, *codes.TRANSIENT, *codes.REFUSED):
         assert not cluster.is_deleted(client(code), "t", 1.0)
+
+
+def test_a_leader_that_is_slow_is_waited_for(make):
+    make()
+    asked = Cluster({"bootstrap.servers": "h:1"}, 60_000)
+    assert asked.end_offsets("t", [0, 1]) == {0: 7, 1: 7}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from tfkafka.chunk import OffsetRange
+from tfkafka.client.cluster import TopicDescription
 from tfkafka.config import FOREVER
 from tfkafka.errors import OffsetError
 from tfkafka.online import planner
-from tfkafka.online.planner import next_plan, share
+from tfkafka.online.planner import TopicEnds, next_plan, share
+from tfkafka.reading.ranges import Identity
 
 
 class Clock:
@@ -124,3 +127,33 @@ def test_a_topic_that_was_made_again_is_an_error():
 def test_ranges_name_the_topic():
     found = next_plan(FakeEnds({0: 1000}), {0: 7}, 100, 0, lambda: False)
     assert found == [OffsetRange("t", 0, 7, 107)]
+
+
+class SlowCluster:
+    """Answers once `may_answer` is set."""
+
+    servers = "h:1"
+    may_answer = threading.Event()
+    asked = 0
+
+    def __init__(self, _settings, timeout_ms: int):
+        self.timeout_ms = timeout_ms
+
+    def describe(self, _topic: str) -> TopicDescription:
+        SlowCluster.asked += 1
+        assert self.timeout_ms == 60_000 and self.may_answer.wait(60)
+        return TopicDescription("id", [0])
+
+    def end_offsets(self, _topic: str, partitions: list[int]) -> dict[int, int]:
+        return dict.fromkeys(partitions, 7)
+
+
+def test_an_answer_that_comes_late_counts(monkeypatch):
+    monkeypatch.setattr(planner, "Cluster", SlowCluster)
+    monkeypatch.setattr(planner, "REQUEST_S", 0.01)
+    ends = TopicEnds({}, Identity("t", "cluster", "id"), 60_000)
+    assert [ends.ends() for _ in range(3)] == [None] * 3
+    monkeypatch.setattr(planner, "REQUEST_S", 60)
+    SlowCluster.may_answer.set()
+    assert ends.ends() == {0: 7}
+    assert SlowCluster.asked == 1

@@ -18,6 +18,7 @@ from tfkafka.reading.starts import Reset
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 EAGER = {"group.id": "g", "auto.offset.reset": "earliest"}
+LIMITS = Limits()
 COOPERATIVE = {**EAGER, "partition.assignment.strategy": "cooperative-sticky"}
 
 
@@ -28,6 +29,8 @@ class FakeConsumer:
         self.script: list[tuple[Callable, Chunk, dict]] = []
         self.committed_offsets: dict[TopicPartition, int] = {}
         self.reason: str | None = None
+        self.takes_s = 0.0
+        self.waited_s: list[float] = []
         self.started: list[dict] = []
         self.started_again: list[dict] = []
         self.started_more: list[dict] = []
@@ -43,7 +46,10 @@ class FakeConsumer:
         happens()
         return Polled(chunk, ends, missing)
 
-    def committed(self, partitions, _timeout_s):
+    def committed(self, partitions, timeout_s):
+        self.waited_s.append(timeout_s)
+        if timeout_s < self.takes_s:
+            return {}, "timed out"
         if self.reason is not None:
             return {}, self.reason
         return {p: o for p, o in self.committed_offsets.items() if p in partitions}, None
@@ -114,9 +120,11 @@ def make(monkeypatch):
     monkeypatch.setattr(group, "Cluster", FakeCluster)
     monkeypatch.setattr(group, "TopicGuard", FakeGuard)
 
-    def made(settings=EAGER, stream_timeout=0, on_missing="error", **options) -> GroupConsumer:
+    def made(
+        settings=EAGER, stream_timeout=0, on_missing="error", limits=LIMITS, **options
+    ) -> GroupConsumer:
         reset = Reset.of(settings, on_missing)
-        member = GroupConsumer(["t"], settings, Limits(), stream_timeout, reset, **options)
+        member = GroupConsumer(["t"], settings, limits, stream_timeout, reset, **options)
         member.join()
         return member
 
@@ -350,10 +358,19 @@ def test_rewinding_drops_what_was_read(make):
 
 
 def test_offsets_that_cannot_be_read_are_an_error(make):
-    member = make(patience_s=-1)
+    member = make(limits=Limits(broker_timeout=1), patience_s=-1)
     member.consumer.reason = "a transaction is open"
     with pytest.raises(ReadError, match="offsets cannot be read: a transaction is open"):
         assign(member, A)
+
+
+def test_offsets_that_come_late_are_waited_for(make):
+    member = make(limits=Limits(broker_timeout=3_600_000))
+    member.consumer.takes_s = 100.0
+    member.consumer.committed_offsets = {A: 5}
+    assign(member, A)
+    assert member.reached() == {A: 5}
+    assert member.consumer.waited_s == [2, 4, 8, 16, 32, 64, 128]
 
 
 def test_the_stream_ends_where_partitions_ended_when_they_were_assigned(make):
