@@ -67,7 +67,7 @@ class Audible(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no 
         # It remains a TensorFlow iterator, which a `tf.function` accepts as an argument; Keras'
         # training loop needs that. Elements that a graph takes do not come by here.
         iterator.__class__ = _audible_iterator(kind)
-        weakref.finalize(iterator, iterator._waiting.close).atexit = False
+        weakref.finalize(iterator, iterator._waiting.end_of_calls()).atexit = False
         return iterator  # type: ignore[no-any-return]
 
 
@@ -134,9 +134,12 @@ class _Waiting:
         self._note()
         return element
 
-    def close(self) -> None:
-        if self._has_thread:
-            self._calls.put(None)
+    def end_of_calls(self) -> Callable[[], None]:
+        """Return what ends the thread, and refers to nothing but its queue.
+
+        The source's error leads to the iterator: a finalizer that knew the source would keep both.
+        """
+        return functools.partial(self._calls.put, None)
 
     def _is_ready(self) -> bool:
         """Return whether TensorFlow surely has the next element: then C++ will not wait."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 
 import pytest
+import tensorflow as tf
 
 from tests.integration.tfkafka.records import numbers, values
 from tfkafka import KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset
+from tfkafka.errors import ReadError
 from tfkafka.testing import wait_for
 
 DATASETS = 10
@@ -38,6 +41,33 @@ def test_dropped_datasets_leave_memory(servers, topic, group, kind):
             next(iter(dataset), None)
         return [weakref.ref(dataset), *map(weakref.ref, dataset._sources)]
 
+    leaves_memory(use)
+
+
+@pytest.mark.parametrize("kind", [KafkaGroupDataset, KafkaMiniBatchDataset])
+def test_failed_datasets_leave_memory(servers, group, kind):
+    """Also where the caller raises `error`, whose traceback leads to the loop and its iterator."""
+
+    def use(number: int) -> list[weakref.ref]:
+        dataset = kind("no-such-topic", f"{group}-{number}", servers)
+
+        def loop() -> None:
+            try:
+                for _ in dataset:
+                    pass
+            except tf.errors.OpError:
+                raise dataset.error from None
+
+        with pytest.raises(ReadError, match="no-such-topic"):
+            loop()
+        return [weakref.ref(dataset), *map(weakref.ref, dataset._sources)]
+
+    leaves_memory(use)
+
+
+def leaves_memory(use: Callable[[int], list[weakref.ref]]) -> None:
+    """Check that what `use` made, with its threads, is gone after it."""
+
     def is_all_gone() -> bool:
         gc.collect()
         alive = [each for each in there if each() is not None]
@@ -47,4 +77,4 @@ def test_dropped_datasets_leave_memory(servers, topic, group, kind):
     use(0)  # the first one starts the thread that notices signals
     before = {*threading.enumerate()}
     there = [reference for number in range(DATASETS) for reference in use(1 + number)]
-    wait_for(is_all_gone, "datasets and threads to be gone", 20)
+    wait_for(is_all_gone, "datasets and threads to be gone", 60)
