@@ -14,7 +14,16 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message
 from numpy.typing import NDArray
 
-from tfkafka.chunk import NO_TIMESTAMP, Chunk, Column, TopicPartition, concat, empty
+from tfkafka.chunk import (
+    NO_TIMESTAMP,
+    Chunk,
+    Column,
+    Position,
+    TopicPartition,
+    concat,
+    empty,
+)
+from tfkafka.errors import BadRecordError
 
 # How long a chunk that is not full may wait for more records.
 LINGER_S = 0.01
@@ -154,9 +163,27 @@ def _timestamps(messages: list[Message]) -> NDArray[np.int64]:
 
 
 def _headers(messages: list[Message]) -> NDArray[np.object_]:
-    return np.fromiter(
-        (headers or [] for headers in map(_HEADERS, messages)), object, len(messages)
-    )
+    """Return the headers. Raises BadRecordError where the name of one is not UTF-8."""
+    found: list[list[tuple[str, bytes | None]]] = []
+    try:
+        for headers in map(_HEADERS, messages):
+            found.append(headers or [])
+    except SystemError:
+        # Of confluent-kafka 2.12, in place of a UnicodeDecodeError. A second call would return what
+        # it has not filled.
+        _refuse_headers(messages[len(found)])
+        raise
+    return np.fromiter(found, object, len(found))
+
+
+def _refuse_headers(message: Message) -> None:
+    """Raise BadRecordError for a record whose headers cannot be read."""
+    where = Position(message.topic() or "", message.partition() or 0, message.offset() or 0)
+    raise BadRecordError(
+        f"{where}: the name of a header is not UTF-8, and Kafka's client for Python cannot read "
+        f"it: read without headers, that is without metadata and without a dead letter topic",
+        **where._asdict(),
+    ) from None
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tensorflow as tf
+from kafka import KafkaProducer
 
 from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
 from tfkafka.decoding.bad_records import Counts
@@ -89,6 +90,37 @@ def test_a_large_record_is_the_brokers_to_judge(kafka, make_topic):
     assert dataset.counts == Counts(read=1, dead_lettered=1)
     with pytest.raises(tf.errors.OpError, match=rf"{topic}, partition 0, offset 0.*too large"):
         list(reading(make_topic()))
+
+
+class Raw(str):
+    """The name of a header that kafka-python sends as these bytes."""
+
+    def encode(self, *_: str) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_a_header_whose_name_is_not_utf8_is_refused_in_one_line(kafka, topic, make_topic):
+    """Other clients write such names; confluent-kafka fails on them with a SystemError."""
+    servers = kafka.bootstrap_servers
+    write(servers, topic, ["1", "2"])
+    producer = KafkaProducer(bootstrap_servers=servers)
+    producer.send(topic, b"3", headers=[("fine", b"1"), (Raw("-"), b"2"), ("fine", b"3")])
+    producer.close()
+    assert len(list(KafkaDataset(topic, servers=servers))) == 3
+    for arguments in (
+        {"metadata": True},
+        {
+            "decode": DECODE,
+            "on_bad_record": "dead_letter",
+            "dead_letter_topic": make_topic(),
+        },
+    ):
+        dataset = KafkaDataset(topic, servers=servers, **arguments)
+        named = rf"{topic}, partition 0, offset 2: the name of a header is not UTF-8"
+        with pytest.raises(tf.errors.OpError, match=named):
+            list(dataset)
+        assert isinstance(dataset.error, BadRecordError)
+        assert dataset.error.offset == 2
 
 
 @pytest.mark.parametrize(
