@@ -55,6 +55,24 @@ def test_an_unknown_name_is_refused_with_the_nearest_right_one(wrong, right):
         create.make_client(Consumer, {**GROUP, wrong: "1"})
 
 
+@pytest.mark.parametrize("name", ["client.id", "group.id", "group.instance.id"])
+def test_a_name_that_no_request_can_hold_is_refused(name):
+    """librdkafka would repeat the request forever, and say nothing."""
+    with pytest.raises(ConfigurationError, match=rf"^{name} has 32,768 bytes: .* 32,767$"):
+        create.make_client(Consumer, {**GROUP, name: "é" * 16_384})
+    create.make_client(Consumer, {**GROUP, name: "n" * 32_767}).close()
+
+
+def test_the_nearest_names_need_no_folder_for_temporary_files(monkeypatch):
+    """A container may have none that can be written to."""
+
+    def no_folder() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", no_folder)
+    assert create.nearest_names("fetch.min.byte")[0] == "fetch.min.bytes"
+
+
 def test_a_refused_value_is_told_unless_it_is_a_secret():
     with pytest.raises(ConfigurationError, match=r"session\.timeout\.ms"):
         create.make_client(Consumer, {**GROUP, "session.timeout.ms": "a while"})

@@ -18,6 +18,8 @@ LARGEST = 2**63 - 1
 # The largest number of ms that librdkafka takes: 24 days.
 LARGEST_MS = 2**31 - 1
 LARGEST_PORT = 2**16 - 1
+# In bytes: Kafka's protocol has 16 bits for the length of a text.
+LONGEST_TEXT = 2**15 - 1
 SHOWN_LENGTH = 60
 # What Python can iterate over, but nobody means as a list.
 _SINGLE = (str, bytes, bytearray, Mapping)
@@ -113,6 +115,8 @@ def text(name: str, value: object) -> str:
     if "\0" in value:
         # C would read the text up to here.
         _refuse(name, value, "text without a null byte")
+    if len(value.encode()) > LONGEST_TEXT:
+        _refuse(name, value, f"text of at most {LONGEST_TEXT:,} bytes")
     return str(value)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ctypes
 import difflib
 import functools
+import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +17,16 @@ from typing import Any, TypeVar
 import confluent_kafka
 from confluent_kafka import KafkaException
 
+from tfkafka._util import arguments
 from tfkafka._util.processes import Owner, keep_in_children
 from tfkafka.client.names import parse_addresses
 from tfkafka.config import is_secret
 from tfkafka.errors import ConfigurationError
 
 Client = TypeVar("Client")
+
+# Settings that a client sends as they are.
+_SENT_NAMES = {"client.id", "client.rack", "group.id", "group.instance.id", "transactional.id"}
 
 _UNKNOWN = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
 _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
@@ -43,6 +47,7 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
     if settings.get("group.id", "any") in ("", None):
         # confluent-kafka 2.16 aborts the process.
         raise ConfigurationError("group.id is empty: give the consumer group a name")
+    _refuse_long_names(settings)
     try:
         client: Client = _of_one_process(kind)(dict(settings))
     except KafkaException as error:
@@ -51,6 +56,19 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
         raise ConfigurationError(f"the Kafka client refuses its configuration: {error}") from None
     keep_in_children(client)
     return client
+
+
+def _refuse_long_names(settings: Mapping[str, object]) -> None:
+    """Raise ConfigurationError for a name that does not fit into Kafka's requests.
+
+    A broker closes the connection on such a request, and librdkafka 2.16 repeats it forever.
+    """
+    for name in _SENT_NAMES & settings.keys():
+        length = len(str(settings[name]).encode())
+        if length > arguments.LONGEST_TEXT:
+            raise ConfigurationError(
+                f"{name} has {length:,} bytes: Kafka takes at most {arguments.LONGEST_TEXT:,}"
+            )
 
 
 @functools.cache
@@ -98,12 +116,12 @@ def known_names() -> list[str]:
     c.fopen.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
     c.fclose.argtypes = [ctypes.c_void_p]
     library.rd_kafka_conf_properties_show.argtypes = [ctypes.c_void_p]
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder) / "properties.md"
-        stream = c.fopen(str(table).encode(), b"w")
+    # In memory: no folder may be there that can be written to.
+    with open(os.memfd_create("properties"), encoding="utf-8") as table:
+        stream = c.fopen(f"/proc/self/fd/{table.fileno()}".encode(), b"w")
         library.rd_kafka_conf_properties_show(stream)
         c.fclose(stream)
-        rows = re.findall(r"^([a-z][\w.]*)\s*\|", table.read_text(), re.MULTILINE)
+        rows = re.findall(r"^([a-z][\w.]*)\s*\|", table.read(), re.MULTILINE)
     return sorted(set(rows))
 
 
