@@ -487,5 +487,11 @@ def _names(name: str, value: object, line: str) -> bool:
     if name in line:
         return True
     is_settings = "config" in name or name == "settings"
-    keys = value if isinstance(value, Mapping) else []
-    return is_settings and any(str(key).strip() in line for key in keys)
+    keys = value if isinstance(value, Mapping | list) else []
+    return is_settings and any(_setting_name(key) in line for key in keys)
+
+
+def _setting_name(entry: object) -> str:
+    """The name in an entry of a list, or the key of a dict."""
+    entry = entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
+    return entry.partition("=")[0].strip()
