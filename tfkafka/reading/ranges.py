@@ -492,5 +492,8 @@ def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) 
 
 
 def _milliseconds(time: datetime) -> int:
-    """Return ms since 1970 (UTC), rounded up: a record has no fraction of a millisecond."""
-    return -((EPOCH - time) // MILLISECOND)
+    """Return ms since 1970 (UTC), rounded up: a record has no fraction of a millisecond.
+
+    No record is older; Kafka takes negative numbers for its first or last offset, or refuses them.
+    """
+    return max(0, -((EPOCH - time) // MILLISECOND))

@@ -163,6 +163,20 @@ def test_a_fraction_of_a_millisecond_is_rounded_up(monkeypatch, microseconds, ex
     assert asked == [expected]
 
 
+@pytest.mark.parametrize("before", [timedelta(milliseconds=1), timedelta(days=365)])
+def test_a_time_before_1970_is_that_of_the_first_record(monkeypatch, before):
+    """Kafka takes -1 ms for the end, and refuses other negative numbers."""
+    asked = []
+    monkeypatch.setattr(ranges, "Cluster", FakeCluster)
+    monkeypatch.setattr(
+        FakeCluster,
+        "offsets_at",
+        lambda _self, _topic, _partitions, ms: asked.append(ms) or {0: 15},
+    )
+    resolve({}, Limits(), "t", [0], datetime(1970, 1, 1, tzinfo=UTC) - before)
+    assert asked == [0]
+
+
 @pytest.mark.parametrize(
     ("start", "text"),
     [
