@@ -66,6 +66,8 @@ def quiet_tensorflow(arguments: argparse.Namespace) -> Iterator[None]:
 def install() -> None:
     """Let errors, warnings and Ctrl-C be shown as `_show_error` and `_format_warning` do."""
     sys.excepthook = _show_error
+    # A path may have characters that the terminal's encoding lacks, or bytes that are not text.
+    sys.stdout.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _format_warning
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_interrupt)

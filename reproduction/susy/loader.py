@@ -27,6 +27,7 @@ UCI_ADDRESSES = (
 """UCI's present address (a zip that holds SUSY.csv.gz) and its old one, in the order tried."""
 
 _WORDS = ("auto", "uci", "synthetic")
+_SCHEMES = ("http:", "https:")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def load(
             return _uci(rows, folder, progress, limit_s=uci_timeout_s)
         except SusyDataError as error:
             return replace(_generated(rows, seed), notice=_synthetic_notice(rows, seed, error))
-    if urlsplit(name).scheme in ("http", "https"):
+    if name.lower().startswith(_SCHEMES):
         frame, where = _download(Download(name), rows, progress)
         return Susy(frame, "url", where)
     frame, where = _file(Path(name), rows, progress)
@@ -159,14 +160,15 @@ def _read(
     writer: cache.Writer | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Exactly `rows` checked rows, and where they are (for a zip, with the member)."""
+    host = _host(where)
     bar = tqdm(
         total=rows,
-        desc=f"SUSY from {urlsplit(where).hostname or Path(where).name}",
+        desc=f"SUSY from {host or Path(where).name}",
         unit=" rows",
         unit_scale=True,
         leave=False,
         # An address may take its time to answer; a file that is read in a second needs no bar.
-        delay=0 if urlsplit(where).hostname else 1,
+        delay=0 if host else 1,
         # None: shown on a terminal only.
         disable=None if progress else True,
     )
@@ -183,6 +185,14 @@ def _read(
         remedy = f"ask for at most {found:,} rows, or give a larger file"
         raise SusyDataError(f"it holds {found:,} rows, {rows:,} were asked for", where, remedy)
     return pd.concat(frames, ignore_index=True), where
+
+
+def _host(where: str) -> str | None:
+    """The host of an address; None for a path, and for what `Download` will refuse."""
+    try:
+        return urlsplit(where).hostname
+    except ValueError:
+        return None
 
 
 def _all_failed(failures: list[SusyDataError], damage: str | None) -> SusyDataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -96,6 +97,23 @@ def test_the_same_port_twice(tmp_path):
         "02_start_kafka.py: --port and --zookeeper-port are both 4711: must differ\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["\u00e9\u65e5", os.fsdecode(b"\xff")], ids=["letters", "byte"])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_path_that_the_terminal_cannot_show_is_shown_in_part(name: str, encoding: str, tmp_path):
+    folder = tmp_path / name
+    options = ("--susy", "synthetic", "--rows", 2, "--artifacts", folder)
+    done = subprocess.run(
+        command("04_load_susy.py", *options),
+        capture_output=True,
+        timeout=60,
+        env=os.environ | {"PYTHONIOENCODING": f"{encoding}:strict"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert folder.joinpath("SUSY.csv").exists()
+    shown = str(folder).encode(encoding, "backslashreplace")
+    assert b"Wrote " + shown in done.stdout
 
 
 # What TensorFlow's C++ code does: it writes to file descriptor 2, while it is imported and later.

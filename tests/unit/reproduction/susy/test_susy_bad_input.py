@@ -136,4 +136,6 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     assert "no such file" in fails(tmp_path / "missing.csv")
     assert "is a directory" in fails(tmp_path)
     assert "auto, uci, synthetic" in fails("syntetic")
+    assert "no such file" in fails("//[x")
+    assert "http://[::1/SUSY.csv: not a usable address" in fails("http://[::1/SUSY.csv")
     assert "ask for at least 1" in fails("synthetic", 0)
