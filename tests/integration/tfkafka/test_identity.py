@@ -224,16 +224,20 @@ def test_an_exactly_once_worker_keeps_to_its_topic(servers, make_topic, group, a
     assert ExactlyOnceInference(job, servers).run().used == 300
 
 
-def test_another_cluster_at_the_same_address(direct, kafka_factory, group, tmp_path_factory):
-    """A port that another broker has taken meanwhile, with a topic of the same name."""
-    broker = kafka_factory(progress=False)
+@pytest.mark.parametrize("version", ["2.7.2", "3.9.2"])
+def test_another_cluster_at_the_same_address(version, kafka_factory, group):
+    """A port that another broker has taken meanwhile, with a topic of the same name.
+
+    Without topic ids the cluster's id tells them apart.
+    """
+    broker = kafka_factory(version, progress=False)
     servers = broker.bootstrap_servers
     Admin(servers).create_topic(group)
     write(servers, group, OLD)
     dataset = KafkaDataset(group, servers=servers)
     broker.stop()
     port = int(servers.rpartition(":")[2])
-    other = kafka_factory(port=port, progress=False)
+    other = kafka_factory(version, port=port, progress=False)
     wait_for(lambda: Admin(servers).topics() == [], "the other broker", DEADLINE_S)
     Admin(servers).create_topic(group)
     write(servers, group, NEW)
