@@ -36,7 +36,9 @@ REPLICAS = 3
 BATCH = 40
 PACE_S = 0.2
 WRITE_S = 20.0
-REQUEST_S = 30.0
+# One request; one that was sent to a broker just before it died gets no answer.
+REQUEST_S = 10.0
+GRANTED_S = 120.0
 END_S = 60.0
 
 
@@ -240,16 +242,16 @@ class Arena:
                 self._is_done(self._client.create_partitions([NewPartitions(topic, count)]))
             return len(self.ends(topic)) == count
 
-        wait_for(is_there, f"{count} partitions of {topic}", REQUEST_S)
+        wait_for(is_there, f"{count} partitions of {topic}", GRANTED_S)
         self.writers[topic].partitions = count
 
     def delete_records(self, topic: str) -> None:
         """Delete all records that the topic has now, as retention does."""
         ends = [TopicPartition(topic, *end) for end in self.ends(topic).items()]
         wait_for(
-            lambda: self._is_done(self._client.delete_records(ends)),
+            lambda: self._is_done(self._client.delete_records(ends, request_timeout=REQUEST_S)),
             f"the records of {topic} to be deleted",
-            REQUEST_S,
+            GRANTED_S,
         )
 
     @staticmethod
@@ -257,7 +259,7 @@ class Arena:
         """Return whether a request was granted; not while a leader is being replaced."""
         try:
             for answer in answers.values():
-                answer.result(REQUEST_S)
+                answer.result(GRANTED_S)
         except KafkaException:
             return False
         return True
