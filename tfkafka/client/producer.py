@@ -31,6 +31,9 @@ POLL_EVERY = 4096
 ROOM_S = 0.1
 LOOK_S = 0.2
 AGAIN_S = 0.05
+# The time-out of one question. Where nobody waits for its answer any more, the client tries to
+# connect, and to log in, until then.
+ASK_S = 10.0
 
 Text = bytes | str | None
 _PLAIN = frozenset({bytes, str, type(None)})
@@ -216,7 +219,7 @@ class Producer:
             left_s = max(0.0, deadline - time.monotonic())
             # For all topics: a request for one could create it where brokers create topics.
             answer: Future[ClusterMetadata] = in_background(
-                partial(self._producer.list_topics, timeout=left_s)
+                partial(self._producer.list_topics, timeout=min(left_s, ASK_S))
             )
             try:
                 return self._connection.wait(answer, left_s, self._producer.poll)

@@ -1,0 +1,49 @@
+"""A producer that gets no connection."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.unit.client.listeners import server, ssh
+from tfkafka import write
+from tfkafka.client import producer
+from tfkafka.errors import WriteError
+from tfkafka.testing import wait_for
+
+
+def test_a_producer_that_failed_ends_soon(monkeypatch):
+    """Not after the writer's own time-out, until when it would try to log in."""
+    monkeypatch.setattr(producer, "ASK_S", 0.5)
+    with server(ssh) as address:
+        before = {*threading.enumerate()}
+        with pytest.raises(WriteError, match="it speaks another protocol"):
+            write(address, "t", ["1"])
+        wait_for(lambda: before.issuperset(threading.enumerate()), "its threads to end", 60)
+
+
+def test_several_questions_may_time_out(monkeypatch):
+    """A broker that is silent for longer than one question is waited for."""
+    monkeypatch.setattr(producer, "ASK_S", 0.1)
+    questions = []
+
+    class Silent:
+        def __init__(self, _settings: dict[str, object]):
+            pass
+
+        def poll(self, _timeout: float) -> int:
+            return 0
+
+        def list_topics(self, timeout: float) -> object:
+            questions.append(timeout)
+            if len(questions) < 3:
+                raise producer.KafkaException(
+                    producer.KafkaError(producer.KafkaError._TRANSPORT, "no answer")
+                )
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(producer.confluent_kafka, "Producer", Silent)
+    with pytest.raises(KeyboardInterrupt):
+        producer.Producer({"bootstrap.servers": "127.0.0.1:1"}, 30.0).connect("t")
+    assert questions == [0.1] * 3
