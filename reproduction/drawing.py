@@ -7,9 +7,16 @@ from collections.abc import Callable
 import matplotlib
 from matplotlib.figure import Figure
 
+from reproduction.pages import printable
+
 matplotlib.rcParams.update({"font.size": 8, "svg.hashsalt": "susy", "svg.fonttype": "none"})
 
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def plain(text: str) -> str:
+    """Return text for a label as it is: Matplotlib takes what is between $ for a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def svg(draw: Callable[[Figure], None], size: tuple[float, float], name: str) -> str:

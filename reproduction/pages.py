@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -45,9 +46,21 @@ code { font-size: .9em; overflow-wrap: anywhere }
 """
 
 
+# Control characters other than tab and line ends, lone surrogates (which a path has for bytes that
+# are not text), and what turns the direction of the text that follows.
+_UNPRINTABLE = re.compile(
+    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    """Return the text with an escape, such as \\x1b, for each character that cannot be shown."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def document(title: str, body: str) -> str:
     """A page around `body`, which is HTML."""
-    return f"""<!DOCTYPE html>
+    return printable(f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -59,7 +72,7 @@ def document(title: str, body: str) -> str:
 {body}
 </body>
 </html>
-"""
+""")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

@@ -5,16 +5,21 @@ The figures of each side, and the plots, are on the page.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from reproduction.claims import FAILS, KNOWN_FALSE, show, show_tolerance
+from reproduction.pages import printable
 from reproduction.report import evidence, facts
 from reproduction.report.evidence import Evidence, Sighting
 from reproduction.report.sources import Sources
 
-# Markdown's own characters, which a topic, a label or an error may hold.
-_ESCAPED = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
+# What makes a line one of code.
+CODE = " " * 4
+
+# Markdown's own characters, which a topic, a label or an error may hold; $ begins a formula.
+_ESCAPED = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#&~$"})
 
 
 def markdown(claims: list[Evidence], sources: Sources, written: str) -> str:
@@ -32,10 +37,10 @@ def markdown(claims: list[Evidence], sources: Sources, written: str) -> str:
         "## Delivery under faults",
         _faults(sources),
         "## The machine",
-        f"Again, as it was run:\n\n    {facts.command(sources)}",
+        f"Again, as it was run:\n\n{textwrap.indent(facts.command(sources), CODE)}",
         _machine(sources),
     ]
-    return "\n\n".join(parts) + "\n"
+    return printable("\n\n".join(parts)) + "\n"
 
 
 def _not_so(claims: list[Evidence]) -> list[str]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from reproduction.drawing import plain
 from reproduction.report.benchmarks import ALTERNATIVE, CEILING, SUBJECT, Comparison, Scaling, Side
 
 DARK, MIDDLE, LIGHT = "#12426b", "#c2571a", "#7a7a7a"
@@ -149,8 +150,8 @@ def _bars(axis, comparison: Comparison) -> None:
             va="center",
             fontsize=7,
         )
-    axis.set_yticks(range(len(sides)), [side.label for side in sides], fontsize=7)
-    axis.set_title(comparison.title, loc="left", fontsize=9, fontweight="bold")
+    axis.set_yticks(range(len(sides)), [plain(side.label) for side in sides], fontsize=7)
+    axis.set_title(plain(comparison.title), loc="left", fontsize=9, fontweight="bold")
     rates = [side.records_per_s for side in sides]
     if max(rates) > LOG_FROM * min(rates):
         axis.set_xscale("log")
@@ -208,7 +209,7 @@ def _scaling_axes(axis, found: Scaling, unit: str) -> None:
     else:
         axis.set_ylim(0, 1.08 * axis.dataLim.ymax)
     axis.yaxis.set_major_formatter(FuncFormatter(_thousands))
-    axis.set_xlabel(SCALING_AXES.get(found.of, found.of))
+    axis.set_xlabel(SCALING_AXES.get(found.of, plain(found.of)))
     axis.set_ylabel(unit)
     _grid(axis)
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from reproduction.claims import FAILS, HOLDS, KNOWN_FALSE, NOT_RUN
 from reproduction.report import facts, machine
@@ -70,6 +71,29 @@ def test_page_escapes_what_it_was_given(full, page):
     assert ODD not in (full / "index.html").read_text()
     text = "".join(page.text)
     assert f"Read {ODD}" in text and f"--susy {ODD}" in text
+
+
+# A formula that is none, a byte of a path, a colour of a terminal, a turn of the text, HTML on a
+# line of its own, an entity, and text that is struck out.
+HOSTILE = "$\\bad{$ \udc80 \x1b[31m \u202e a\n\n<script>x()</script>\n| b &lt; ~~c~~"
+SHOWN = r"$\bad{$ \udc80 \x1b[31m \u202e a <script>x()</script> | b &lt; ~~c~~"
+
+
+def test_names_that_are_syntax_elsewhere_are_shown_as_they_are(tmp_path):
+    artifacts, reports = fill(tmp_path)
+    for path in (artifacts / "observations.json", reports / "benchmarks.json"):
+        path.write_text(path.read_text().replace(json.dumps(ODD)[1:-1], json.dumps(HOSTILE)[1:-1]))
+    write_report(artifacts, reports)
+    rendered = MarkdownIt("commonmark").enable("table").enable("strikethrough")
+    for html in (
+        (reports / "index.html").read_text(),
+        rendered.render((reports / "report.md").read_text()),
+    ):
+        assert "<script" not in html and "<s>" not in html
+        found = Page(html)
+        assert found.faults == []
+        said = " ".join("".join(found.text).split())
+        assert f"Read {SHOWN}" in said and f"--susy {SHOWN}" in said
 
 
 def test_page_shows_evidence_floors_faults_and_no_name_of_the_machine(full, page):
