@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-import confluent_kafka
 from confluent_kafka import (
     OFFSET_INVALID,
     IsolationLevel,
@@ -21,7 +20,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from tfkafka import config
 from tfkafka.client import codes, create
@@ -278,7 +277,7 @@ def deleted_topic(topic: str) -> ReadError:
     return ReadError(f"topic {topic} no longer exists: it was deleted while reading", topic=topic)
 
 
-def is_deleted(client: confluent_kafka.Consumer, topic: str, timeout_s: float) -> bool:
-    """Return whether an existing topic has been deleted. Raises KafkaException."""
-    found = client.list_topics(topic, timeout=timeout_s).topics[topic]
-    return found.error is not None and found.error.code() in codes.MISSING
+def is_deleted(metadata: ClusterMetadata, topic: str) -> bool:
+    """Return whether an existing topic has been deleted, as the answer about it says."""
+    error = metadata.topics[topic].error
+    return error is not None and error.code() in codes.MISSING

@@ -178,6 +178,7 @@ class Consumer:
                 if each.error is not None:
                     reason = f"topic {each.topic}: {each.error.str()}"
                     raise TopicError(reason, topic=each.topic)
+            self._connection.answered()  # the group's coordinator
             on_assign(_sources(partitions))
 
         self._is_member = True
@@ -294,7 +295,7 @@ class Consumer:
 
     def _probe(self, topic: str) -> None:
         try:
-            deleted = is_deleted(self._consumer, topic, self._probe_timeout_s)
+            found = self._consumer.list_topics(topic, timeout=self._probe_timeout_s)
         except KafkaException as error:
             if error.args[0].code() not in codes.TRANSIENT:
                 reason = f"topic {topic}: {self._with_right(error.args[0], topic)}"
@@ -302,8 +303,8 @@ class Consumer:
             self._said = error.args[0].str()
             return
         self._heard = time.monotonic()
-        self._connection.answered()
-        if not deleted:
+        self._connection.answered(is_first=True)
+        if not is_deleted(found, topic):
             self._existing.add(topic)
         elif topic in self._existing:
             raise deleted_topic(topic)

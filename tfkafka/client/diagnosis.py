@@ -36,6 +36,10 @@ _PROBE_AGAIN_S = 0.5
 _PAUSE_S = 3.0
 _LOOK_S = 0.05
 
+_ADVERTISED = (
+    "correct advertised.listeners of the brokers, or make this address reachable from here"
+)
+
 # What librdkafka adds to a message: "sasl_ssl://host:9092/1: ", and "(after 3ms in state UP)".
 _PLACE = re.compile(r"^(?:\w+://)?(?P<address>[^\s/]+:\d+)/\w+: ")
 _TIMES = re.compile(r" \(after \d+ ?ms(?:[^()]|\(s\))*\)")
@@ -69,6 +73,7 @@ class Connection:
         self._checked_s = 0.0
         self._round: _Round | None = None
         self._last: _Round | None = None
+        self._advertised = _Advertised(self._settings, self._addresses(), was_reached)
 
     def note(self, error: KafkaError) -> None:
         """Note an error of the client: its `error_cb`."""
@@ -77,9 +82,15 @@ class Connection:
             if error.code() in codes.REFUSED and self._refusal is None:
                 self._refusal, self._refused_s = error, time.monotonic()
 
-    def answered(self) -> None:
-        """Note that a broker has answered."""
+    def answered(self, is_first: bool = False) -> None:
+        """Note that a broker has answered.
+
+        Args:
+            is_first: whether the answer may be that of an address that was given: it does not mean
+                that brokers are reached where they say that they are.
+        """
         with self._lock:
+            self._advertised.is_reached |= not is_first
             self._was_reached = True
             self._error = self._refusal = self._since_s = self._last = None
 
@@ -99,6 +110,7 @@ class Connection:
             if self._since_s is None or now - self._checked_s > _PAUSE_S:
                 self._since_s = now
             self._checked_s = now
+            self._advertised.check(now, self._last)
             self._probe(now, self._since_s)
             if self._refusal is not None:
                 self._check_refusal(self._refusal)
@@ -141,6 +153,7 @@ class Connection:
             return
         late_s = _LATE_S if self._was_reached else _FIRST_LATE_S
         is_late = self._error is not None or self._needs_heartbeat or now - since_s > late_s
+        is_late |= self._advertised.is_late(now)
         last_s = -1.0 if self._last is None else self._last.done_s
         is_due = last_s < since_s or last_s < since_s + RESTART_S <= now
         if is_late and (is_due or now - last_s > _PROBE_AGAIN_S):
@@ -186,6 +199,56 @@ class Connection:
             raise NoConnection(_line(problems))
 
 
+class _Advertised:
+    """Whether brokers are reached at the addresses that they advertise.
+
+    A client asks at the addresses that it is given where the brokers are, and connects there. Where
+    these addresses are wrong, librdkafka tries forever.
+    """
+
+    def __init__(self, settings: Mapping[str, object], given: list[Address], is_reached: bool):
+        self._settings, self._given = settings, given
+        self.is_reached: bool = is_reached
+        self._since_s: float | None = None
+        self._round: _Round | None = None
+
+    def check(self, now: float, seen: _Round | None) -> None:
+        """Raise NoConnection where none of the brokers is where it says.
+
+        A broker that restarts looks the same for a moment: what it says counts after that time.
+
+        Args:
+            seen: what was seen last at the addresses that are given.
+        """
+        if self._since_s is None:
+            self._since_s = now
+        if self.is_reached:
+            return
+        if self._round is not None:
+            if self._round.is_done():
+                self._judge(self._round)
+                self._round = None
+        elif seen is not None and seen.began_s > self._since_s + RESTART_S and seen.has_listener():
+            brokers = seen.brokers()
+            if set(brokers) - set(self._given):
+                self._round = _Round(brokers, self._settings)
+            else:
+                self.is_reached = True  # or a listener with SASL, which tells nothing here
+
+    def is_late(self, now: float) -> bool:
+        """Return whether the brokers should have been reached by now."""
+        since_s = self._since_s
+        return not self.is_reached and since_s is not None and now > since_s + RESTART_S
+
+    def _judge(self, seen: _Round) -> None:
+        problems = seen.problems()
+        self.is_reached = len(problems) < len(seen)
+        if not self.is_reached:
+            given = ", ".join(map(str, self._given))
+            where = _joined(problems, _ADVERTISED)
+            raise NoConnection(f"Kafka at {given} advertises its brokers at {where}")
+
+
 class _Round:
     """One probe of each address, in the background."""
 
@@ -215,6 +278,10 @@ class _Round:
 
     def is_silent(self) -> bool:
         return not self.problems() and not self.has_listener()
+
+    def brokers(self) -> list[Address]:
+        """Return where the brokers say that they are."""
+        return list(dict.fromkeys(each for found in self._listeners() for each in found.brokers))
 
     def lacks(self, request: int, version: int) -> bool:
         """Return whether a broker does not know this version of a request."""
@@ -275,11 +342,15 @@ def _line(problems: Mapping[Address, Problem]) -> str:
     return f"no connection to Kafka at {_joined(problems)}"
 
 
-def _joined(problems: Mapping[Address, Problem]) -> str:
-    """Return the problems in one line, and those that are the same once."""
+def _joined(problems: Mapping[Address, Problem], instead: str | None = None) -> str:
+    """Return the problems in one line, and those that are the same once.
+
+    Args:
+        instead: the advice to give; None: that of each problem.
+    """
     places: dict[tuple[str, str], list[str]] = {}
     for address, problem in problems.items():
-        places.setdefault((problem.reason, problem.advice), []).append(str(address))
+        places.setdefault((problem.reason, instead or problem.advice), []).append(str(address))
     parts = []
     for (reason, advice), addresses in places.items():
         if addresses == [config.DEFAULT_SERVERS] and reason == "connection refused":

@@ -23,7 +23,7 @@ _ANSWER_S = 1.0
 # With TLS 1.3 a broker refuses a client's certificate only after the handshake.
 _ALERT_S = 0.1
 
-_API_VERSIONS, _SASL_HANDSHAKE = 18, 17
+_METADATA, _SASL_HANDSHAKE, _API_VERSIONS = 3, 17, 18
 CONSUMER_GROUP_HEARTBEAT = 68
 _ILLEGAL_SASL_STATE = 34
 _LARGEST_ANSWER = 1 << 20
@@ -55,10 +55,13 @@ class Listener:
         requests: the kinds of requests that the broker answers, as Kafka numbers them, and the
             newest version of each.
         mechanisms: what SASL offers; None: the listener has no SASL.
+        brokers: where the cluster's brokers say that they are; empty where that is unknown: a
+            listener with SASL tells it only to its users.
     """
 
     requests: Mapping[int, int]
     mechanisms: tuple[str, ...] | None
+    brokers: tuple[Address, ...] = ()
 
 
 class _Other(Exception):
@@ -160,12 +163,31 @@ def _ask(connection: socket.socket, mechanism: str) -> Listener:
         _refuse_alert(connection)
     versions = _request(connection, _API_VERSIONS, 0, b"")
     (count,) = struct.unpack_from(">i", versions, 2)
-    rows = struct.iter_unpack(">hhh", versions[6 : 6 + 6 * count])
+    rows = list(struct.iter_unpack(">hhh", versions[6 : 6 + 6 * count]))
     name = mechanism.encode()
     answer = _request(connection, _SASL_HANDSHAKE, 1, struct.pack(">h", len(name)) + name)
     (code,) = struct.unpack_from(">h", answer)
     mechanisms = None if code == _ILLEGAL_SASL_STATE else tuple(_texts(answer[2:]))
-    return Listener({key: newest for key, _, newest in rows}, mechanisms)
+    knows = any(key == _METADATA and oldest <= 1 <= newest for key, oldest, newest in rows)
+    brokers = _brokers(connection) if mechanisms is None and knows else ()
+    return Listener({key: newest for key, _, newest in rows}, mechanisms, brokers)
+
+
+def _brokers(connection: socket.socket) -> tuple[Address, ...]:
+    """Return the addresses in a cluster's metadata; nothing where it does not send them."""
+    try:
+        return tuple(_addresses(_request(connection, _METADATA, 1, struct.pack(">i", 0))))
+    except (_Other, OSError, struct.error, UnicodeError):
+        return ()
+
+
+def _addresses(metadata: bytes) -> list[Address]:
+    (count,), place, found = struct.unpack_from(">i", metadata), 4, []
+    for _ in range(count):
+        host, place = _text(metadata, place + 4)
+        found.append(Address(host, *struct.unpack_from(">i", metadata, place)))
+        _, place = _text(metadata, place + 4)  # the rack
+    return found
 
 
 def _refuse_alert(connection: ssl.SSLSocket) -> None:
@@ -203,9 +225,15 @@ def _read(connection: socket.socket, count: int) -> bytes:
 def _texts(data: bytes) -> Iterator[str]:
     (count,), place = struct.unpack_from(">i", data), 4
     for _ in range(count):
-        (length,) = struct.unpack_from(">h", data, place)
-        yield data[place + 2 : place + 2 + length].decode()
-        place += 2 + length
+        text, place = _text(data, place)
+        yield text
+
+
+def _text(data: bytes, place: int) -> tuple[str, int]:
+    """Return the text at a place, "" where there is none, and the place after it."""
+    (length,) = struct.unpack_from(">h", data, place)
+    end = place + 2 + max(0, length)
+    return data[place + 2 : end].decode(), end
 
 
 def _context(settings: Mapping[str, object]) -> ssl.SSLContext:

@@ -178,7 +178,7 @@ class Producer:
                 f"{self._timeout_s * 1000:.0f} ms ({self._connection.reason(said)})",
                 topic=topic,
             ) from error
-        self._connection.answered()
+        self._connection.answered(is_first=True)
         if topic not in found.topics:
             self._refuse_missing(topic)
 

@@ -21,6 +21,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from tests.faults.proxy import Proxy
 from tests.unit.client.listeners import HOST, Certificates, closing, http, kafka, server, ssh
 from tfkafka import (
     Admin,
@@ -331,6 +332,19 @@ def test_no_connection(cases, learner, record_property, name):
         check(found[case], kind, words, target.servers)
     # A client that nobody has closed tries to connect until it is destroyed.
     gc.collect()
+
+
+@pytest.mark.parametrize("name", [*CLIENTS, "learn"])
+def test_brokers_that_are_not_where_they_say(kafka, topic, group, learner, small_servers, name):
+    client, kind = CLIENTS.get(name, (learner, ReadError))
+    write(kafka.bootstrap_servers, topic, ["1,2"])
+    proxy, wrong = Proxy(kafka.bootstrap_servers), small_servers["nobody"]
+    proxy.advertise(int(wrong.rpartition(":")[2]))
+    failure = attempt(client, Target(proxy.bootstrap_servers, topic=topic, group=group))
+    proxy.close()
+    words = rf"advertises its brokers at {wrong} \(connection refused\): correct advertised\.list"
+    check(failure, kind, words, proxy.bootstrap_servers)
+    print(f"{name}: {failure.seconds:.2f} s")
 
 
 BAD_ADDRESSES = {"127.0.0.1": "no port", "http://127.0.0.1:1": "HOST:PORT alone"}

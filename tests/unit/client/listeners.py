@@ -75,14 +75,27 @@ def http(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def kafka(mechanisms: tuple[str, ...] | None = None, newest_heartbeat: int = 1) -> Answer:
-    """Answer as a broker's listener does, which offers these mechanisms of SASL."""
+def kafka(
+    mechanisms: tuple[str, ...] | None = None,
+    newest_heartbeat: int = 1,
+    brokers: tuple[str, ...] = (),
+) -> Answer:
+    """Answer as a broker's listener does, which offers these mechanisms of SASL.
+
+    Args:
+        brokers: where it says that the brokers are.
+    """
     offered = b"".join(struct.pack(">h", len(m)) + m.encode() for m in mechanisms or ())
     code = ILLEGAL_SASL_STATE if mechanisms is None else 0
     handshake = struct.pack(">hi", code, len(mechanisms or ())) + offered
-    versions = struct.pack(">hi", 0, 2) + struct.pack(">hhh", 18, 0, 4)
+    versions = struct.pack(">hi", 0, 3) + struct.pack(">hhhhhh", 18, 0, 4, 3, 0, 12)
     versions += struct.pack(">hhh", HEARTBEAT, 0, newest_heartbeat)
-    bodies = {18: versions, 17: handshake}
+    metadata = struct.pack(">i", len(brokers))
+    for number, broker in enumerate(brokers):
+        host, _, port = broker.rpartition(":")
+        place = struct.pack(f">ih{len(host)}si", number, len(host), host.encode(), int(port))
+        metadata += place + struct.pack(">h", -1)
+    bodies = {18: versions, 17: handshake, 3: metadata + struct.pack(">ii", 0, 0)}
 
     def answer(connection: socket.socket) -> None:
         while head := connection.recv(4):

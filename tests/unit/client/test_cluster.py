@@ -156,15 +156,14 @@ def test_a_future_that_does_not_come_is_a_time_out(make):
 
 
 def test_a_deleted_topic():
-    def client(code):
+    def metadata(code):
         error = None if code is None else KafkaError(code)
-        topics = {"t": SimpleNamespace(error=error)}
-        return SimpleNamespace(list_topics=lambda _topic, timeout: SimpleNamespace(topics=topics))
+        return SimpleNamespace(topics={"t": SimpleNamespace(error=error)})
 
     for code in codes.MISSING:
-        assert cluster.is_deleted(client(code), "t", 1.0)
+        assert cluster.is_deleted(metadata(code), "t")
     for code in (None, *codes.TRANSIENT, *codes.REFUSED):
-        assert not cluster.is_deleted(client(code), "t", 1.0)
+        assert not cluster.is_deleted(metadata(code), "t")
 
 
 def test_a_leader_that_is_slow_is_waited_for(make):

@@ -306,3 +306,48 @@ def test_rights(code, operation, words):
 def test_words_of_librdkafka_are_one_line():
     text = "h:1/1: Failed:\n why (after 3ms in state UP, 2 identical error(s) suppressed)."
     assert shortened(KafkaError(KafkaError._FAIL, text)) == "h:1/1: Failed: why"
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_brokers_that_are_not_where_they_say(there, wait, clock, answers):
+    """Also where a broker answers at the address that is given."""
+    told = Listener({}, None, (Address("a", 1), Address("b", 1)))
+    there |= {"h:1": told, "a:1": REFUSED, "b:1": REFUSED}
+    first = connection()
+    with pytest.raises(NoConnection) as raised:
+        for _ in range(5):
+            wait(first, 1)
+            if answers:
+                first.answered(is_first=True)
+    assert str(raised.value) == (
+        "Kafka at h:1 advertises its brokers at a:1, b:1 (connection refused): correct "
+        "advertised.listeners of the brokers, or make this address reachable from here"
+    )
+    assert 100 + RESTART_S < clock.now < 103.2
+
+
+@pytest.mark.parametrize("broker", ["h:1", "a:1"])
+def test_one_broker_that_is_where_it_says_is_enough(there, wait, broker):
+    places = tuple(Address(each, 1) for each in "hab")
+    there |= {"h:1": Listener({}, None, places), "a:1": REFUSED, "b:1": REFUSED}
+    there[broker] = Listener({}, None, places)
+    first = connection()
+    wait(first, 60)
+    there |= {"a:1": REFUSED}
+    wait(first, 60)
+
+
+def test_a_broker_that_was_reached_where_it_says_is_waited_for(there, wait):
+    there |= {"h:1": Listener({}, None, (Address("a", 1),)), "a:1": REFUSED}
+    first = connection()
+    first.answered()
+    wait(first, 60)
+    wait(connection(was_reached=True), 60)
+
+
+def test_a_cluster_that_starts_meanwhile_is_used(there, wait):
+    there |= {"h:1": Listener({}, None, (Address("a", 1),)), "a:1": REFUSED}
+    first = connection()
+    wait(first, RESTART_S)
+    there["a:1"] = BROKER
+    wait(first, 60)

@@ -53,7 +53,7 @@ def refusal(address: Address, settings: dict[str, str] | None = None) -> Problem
 
 
 def test_a_broker(serve):
-    assert found(serve(kafka())) == Listener({18: 4, HEARTBEAT: 1}, None)
+    assert found(serve(kafka())) == Listener({3: 12, 18: 4, HEARTBEAT: 1}, None)
 
 
 def test_a_broker_with_sasl(serve):
@@ -209,3 +209,9 @@ def test_sasl(serve):
     none = refusal(serve(kafka()), SASL)
     assert "has no SASL, and security.protocol is SASL_PLAINTEXT" in none.reason
     assert none.advice == "set security.protocol to PLAINTEXT"
+
+
+def test_where_brokers_say_that_they_are(serve):
+    places = ("a.example:9092", "::1:9093")
+    listener = found(serve(kafka(brokers=places)))
+    assert listener.brokers == (Address("a.example", 9092), Address("::1", 9093))
