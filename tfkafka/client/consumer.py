@@ -283,7 +283,8 @@ class Consumer:
         """Ask the broker whether silence means no records, no broker or no topic."""
         self._refuse_no_connection()
         now = time.monotonic()
-        if now - self._probed >= PROBE_AFTER_S:
+        # A question without a connection would only delay finding out why there is none.
+        if now - self._probed >= PROBE_AFTER_S and not self._connection.is_hopeless():
             self._probed = now
             for topic in self._topics:
                 self._probe(topic)

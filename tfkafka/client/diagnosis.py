@@ -136,6 +136,11 @@ class Connection:
             serve(0)
             self.check()
 
+    def is_hopeless(self) -> bool:
+        """Return whether no address could be used when they were probed last."""
+        with self._lock:
+            return self._last is not None and len(self._last.problems()) == len(self._last)
+
     def reason(self, said: str = "no answer") -> str:
         """Return the best known reason why there is no answer; `said` where there is none."""
         with self._lock:

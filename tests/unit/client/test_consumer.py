@@ -255,6 +255,17 @@ def test_a_broker_that_is_away_for_too_long_is_an_error(make, clock):
     reading.poll(0.1)
 
 
+@pytest.mark.parametrize("is_hopeless", [False, True])
+def test_nothing_is_asked_where_no_address_is_usable(make, clock, monkeypatch, is_hopeless):
+    """It would hold up the thread that notices why."""
+    reading, client, _ = make()
+    client.answers["list_topics"] = metadata()
+    monkeypatch.setattr(consumer.Connection, "is_hopeless", lambda _connection: is_hopeless)
+    clock.now += 1.5
+    reading.poll(0.1)
+    assert ("list_topics" in [call[0] for call in client.calls]) != is_hopeless
+
+
 def test_a_question_that_is_refused_is_an_error(make, clock):
     reading, client, _ = make()
     denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "denied")

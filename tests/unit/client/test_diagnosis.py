@@ -146,6 +146,17 @@ def test_one_usable_address_is_enough(there, wait):
     )
 
 
+def test_hopeless_is_where_no_address_is_usable(there, wait):
+    there |= {"a:1": REFUSED, "b:1": REFUSED}
+    first = connection("a:1,b:1", was_reached=True)
+    assert not first.is_hopeless()
+    wait(first, 3)
+    assert first.is_hopeless()
+    there["b:1"] = BROKER
+    wait(first, 3)
+    assert not first.is_hopeless()
+
+
 def test_a_cluster_that_another_client_reached_is_waited_for(there, wait):
     there["h:1"] = REFUSED
     again = connection(was_reached=True)
