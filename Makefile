@@ -46,7 +46,10 @@ else
 endif
 RUN := $(VENV)/bin/python
 
-CANDIDATES := $(if $(PYTHON),$(PYTHON),$(PYTHONS:%=python%) python3 python)
+# A variable's value as one word for the shell: a path may have blanks, quotes and $.
+quoted = '$(subst ','\'',$(value $(1)))'
+
+CANDIDATES := $(if $(PYTHON),$(call quoted,PYTHON),$(PYTHONS:%=python%) python3 python)
 SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTHONS)".split())
 
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
@@ -56,7 +59,7 @@ REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
 reproduce: $(VENV)/installed
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
-	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(SUSY) --port $(PORT)
+	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(call quoted,SUSY) --port $(PORT)
 
 # All tests on Kafka 3.9.2, and the tutorial's also on its own Kafka, with fewer rows. Most of it is
 # waiting, so four go at a time; tests/order.py says which stay together, and what goes first.
@@ -124,20 +127,20 @@ soak: $(VENV)/installed
 	$(PYTEST) tests/soak -m soak -p no:randomly -p no:logging
 
 fidelity: $(VENV)/installed
-	@test -n "$(REAL)" || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }
-	$(RUN) tools/fidelity.py --real $(REAL) --out reports/fidelity
+	@test -n $(call quoted,REAL) || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }
+	$(RUN) tools/fidelity.py --real $(call quoted,REAL) --out reports/fidelity
 
 # Installed whole or not at all: a broken installation has no such file and is begun again.
 $(VENV)/installed: $(LOCK)
 .venv-package/installed: requirements-package.lock
 $(VENV)/installed .venv-package/installed:
 	@python=$$(for candidate in $(CANDIDATES); do \
-	    if $$candidate -c '$(SUPPORTED)' 2>/dev/null; then echo $$candidate; break; fi; done); \
+	    if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then echo "$$candidate"; break; fi; done); \
 	if [ -z "$$python" ]; then \
-	  echo "make: needs one of Python $(PYTHONS), and none of these is one: $(CANDIDATES);" \
-	    "name yours with PYTHON=/path/to/python" >&2; exit 1; fi; \
-	echo "Installing into $(@D) with $$python ($$($$python --version))"; \
-	rm -rf $(@D) && $$python -m venv $(@D)
+	  echo "make: needs one of Python $(PYTHONS), and none of these is one:" $(CANDIDATES) \
+	    "- name yours with PYTHON=/path/to/python" >&2; exit 1; fi; \
+	echo "Installing into $(@D) with $$python ($$("$$python" --version))"; \
+	rm -rf $(@D) && "$$python" -m venv $(@D)
 	$(@D)/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar on \
 	  --require-hashes -r $<
 	@touch $@
