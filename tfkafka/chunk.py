@@ -7,7 +7,7 @@ This module depends on no Kafka client. Columns are NumPy arrays in Apache Arrow
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -54,12 +54,18 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class OffsetRange:
-    """The offsets [start, stop) of a partition."""
+    """The offsets [start, stop) of a partition.
+
+    Attributes:
+        leader_epoch: the leader's epoch when the range was determined: no record of the range has a
+            greater one. None: unknown. Ranges of the same offsets are equal without it.
+    """
 
     topic: str
     partition: int
     start: int
     stop: int
+    leader_epoch: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def source(self) -> TopicPartition:

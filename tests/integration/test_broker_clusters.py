@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import keras
 import pytest
 import tensorflow as tf
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.integration.broker_child import STARTED, java_of, spawn
-from tfkafka import Admin, KafkaGroupDataset, write
+from tfkafka import Admin, CsvDecoder, KafkaDataset, KafkaGroupDataset, write
 from tfkafka.errors import BrokerError, OffsetError
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
+from tfkafka.online import Stream, learn
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded, launch
 from tfkafka.testing.brokers.base import answers_metadata
@@ -92,33 +96,151 @@ def test_all_brokers_come_back_together(kafka_cluster, replicated):
     assert Admin(servers).record_count(replicated) == 1
 
 
-def test_a_log_that_an_unclean_election_truncated_is_an_error(kafka_cluster, replicated, group):
-    """The leader dies with records that its only follower, dead until then, never had.
+@dataclass
+class Unclean:
+    """A topic whose leader died with its last 50 records, and what had read them before.
 
-    The new leader writes as many others: then only the leader's epoch shows it.
+    Its only follower, which was dead, became the leader, and has 100 others: so every offset exists
+    that existed before, and only the leader's epoch shows the loss.
+
+    Attributes:
+        stream, batches: a group that is reading.
+        groups: each has committed the end.
+        dataset, state: with the 50 records; the state is after the first 120.
+        job, worker: exactly-once inference that has committed the end.
+        learner: the arguments of `learn`, which trained on all records.
     """
-    servers, topic = kafka_cluster.bootstrap_servers, f"{group}-unclean"
-    unclean = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
+
+    servers: str
+    topic: str
+    stream: KafkaGroupDataset
+    batches: Iterator[tuple]
+    groups: tuple[str, str]
+    dataset: KafkaDataset
+    state: dict
+    worker: ExactlyOnceInference
+    learner: tuple
+
+    def group(self, number: int, **options) -> KafkaGroupDataset:
+        earliest = {"auto.offset.reset": "earliest"}
+        return KafkaGroupDataset(
+            self.topic, self.groups[number], self.servers, 0, earliest, batch_size=150, **options
+        )
+
+
+@pytest.fixture(scope="module")
+def unclean(kafka_cluster, tmp_path_factory) -> Iterator[Unclean]:
+    servers, topic = kafka_cluster.bootstrap_servers, "unclean"
+    settings = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
     client = AdminClient({"bootstrap.servers": servers})
-    new = NewTopic(topic, 1, replica_assignment=[[0, 1]], config=unclean)
+    new = NewTopic(topic, 1, replica_assignment=[[0, 1]], config=settings)
     client.create_topics([new])[topic].result(30)
+    Admin(servers).create_topic("unclean-predictions", 1, replication_factor=3)
     assert kafka_cluster.leader(topic, 0) == 0
     some = {"acks": "1", "enable.idempotence": False}
-    write(servers, topic, ["on both"] * 100, configuration=ALL)
+    write(servers, topic, ["0"] * 100, ["0"] * 100, configuration=ALL)
     kafka_cluster.kill(1)
     wait_for(lambda: kafka_cluster.in_sync(topic, 0) == {0}, "the loss to be seen", 60)
-    write(servers, topic, ["on one"] * 50, configuration=some)
+    write(servers, topic, ["1"] * 50, ["1"] * 50, configuration=some)
+
     earliest = {"auto.offset.reset": "earliest"}
-    stream = KafkaGroupDataset(topic, group, servers, -1, earliest, batch_size=150)
+    stream = KafkaGroupDataset(topic, "unclean-0", servers, -1, earliest, batch_size=150)
     batches = iter(stream)
     assert len(next(batches)[0]) == 150
+    dataset = KafkaDataset(topic, servers=servers)
+    assert len(list(dataset)) == 150
+    decoder = CsvDecoder(1, label="key")
+    job = InferenceJob(
+        lambda rows: rows[:, 0], decoder, [topic], "unclean-predictions", "unclean-worker"
+    )
+    worker = ExactlyOnceInference(job, servers)
+    assert worker.run().used == 150
+    folder = tmp_path_factory.mktemp("learner")
+    learner = (folder, Stream(topic, decoder, servers, stream_timeout=0), one_weight, fit)
+    assert learn(*learner, seed=1).records == 150
+    made = Unclean(
+        servers,
+        topic,
+        stream,
+        batches,
+        ("unclean-1", "unclean-2"),
+        dataset,
+        dataset.state(120),
+        worker,
+        learner,
+    )
+    assert [len(list(made.group(number))) for number in (0, 1)] == [1, 1]
+
     kafka_cluster.kill(0)
     kafka_cluster.restart(1)
     wait_for(lambda: kafka_cluster.leader(topic, 0) == 1, "the other leader", 60)
-    write(servers, topic, ["instead"] * 100, configuration=some)
-    with pytest.raises(tf.errors.OpError, match="OffsetError: topic"):
-        next(batches)
+    write(servers, topic, ["2"] * 100, ["0"] * 100, configuration=some)
+    kafka_cluster.restart(0)
+    kafka_cluster.wait_until_in_sync()
+    yield made
+    stream.close()
+
+
+def one_weight() -> keras.Model:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def fit(model: keras.Model, features, labels) -> None:
+    model.fit(features, labels, verbose=0)
+
+
+LOST = "offset 150 comes next, but a broker without the records from 100 on became the leader: 50"
+REPLACED = "offsets {}: records were lost, because a broker without them became the leader"
+
+
+def test_a_group_that_reads_notices_an_unclean_election(unclean):
+    with pytest.raises(tf.errors.OpError, match=f"OffsetError: topic unclean, partition 0: {LOST}"):
+        next(unclean.batches)
+    assert isinstance(unclean.stream.error, OffsetError)
+
+
+def test_a_committed_offset_notices_an_unclean_election(unclean):
+    stream = unclean.group(0)
+    with pytest.raises(tf.errors.OpError, match=LOST):
+        next(iter(stream))
     assert isinstance(stream.error, OffsetError)
+
+
+def test_a_group_may_go_on_where_the_records_differ(unclean):
+    stream = unclean.group(1, on_missing_offsets="earliest")
+    found = [value for values, _ in stream for value in values.numpy().tolist()]
+    assert found == [b"2"] * 100 and stream.counts.missing == 50
+    again = unclean.group(1)
+    assert not list(again) and again.error is None
+
+
+def test_a_bounded_dataset_notices_an_unclean_election(unclean):
+    manifest = unclean.dataset.manifest()
+    for dataset, offsets in (
+        (unclean.dataset, "0:150"),
+        (KafkaDataset.from_manifest(manifest), "0:150"),
+        (KafkaDataset.from_state(unclean.state), "0:150"),
+        (KafkaDataset(unclean.topic, start=110, servers=unclean.servers), None),
+    ):
+        if offsets is None:
+            assert len(list(dataset)) == 90
+            continue
+        with pytest.raises(tf.errors.OpError, match=REPLACED.format(offsets)):
+            list(dataset)
+        assert isinstance(dataset.error, OffsetError)
+
+
+def test_an_exactly_once_worker_notices_an_unclean_election(unclean):
+    with pytest.raises(OffsetError, match=LOST):
+        unclean.worker.run()
+
+
+def test_a_learner_notices_an_unclean_election(unclean):
+    """The records that it plans next were all written by the new leader."""
+    with pytest.raises(OffsetError, match=REPLACED.format("150:200")):
+        learn(*unclean.learner, seed=1)
 
 
 def test_each_broker_has_a_log_and_little_memory(kafka_cluster):

@@ -6,7 +6,16 @@ from tfkafka.chunk import Chunk
 from tfkafka.client.fill import PythonFiller
 
 
-def message(value=b"v", key=None, partition=0, offset=0, topic="t", headers=None, kind=Message):
+def message(
+    value=b"v",
+    key=None,
+    partition=0,
+    offset=0,
+    topic="t",
+    headers=None,
+    kind=Message,
+    leader_epoch=None,
+):
     """A message, or one of a subclass; its time is 1,700,000,000,000 ms + its offset."""
     return kind(
         topic=topic,
@@ -16,6 +25,7 @@ def message(value=b"v", key=None, partition=0, offset=0, topic="t", headers=None
         value=value,
         headers=headers,
         timestamp=(1, 1_700_000_000_000 + offset),
+        leader_epoch=-1 if leader_epoch is None else leader_epoch,
     )
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -51,6 +51,19 @@ class TopicDescription:
 
     identity: str | None
     partitions: list[int]
+
+
+class End(NamedTuple):
+    """The end of a partition.
+
+    Attributes:
+        offset: the last readable offset plus 1.
+        leader_epoch: the epoch of the leader. No record before the end has a greater one, and all
+            that are written after a change of leaders have. None: unknown.
+    """
+
+    offset: int
+    leader_epoch: int | None = None
 
 
 class Cluster:
@@ -125,7 +138,11 @@ class Cluster:
 
     def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the end of each of these partitions: its last readable offset plus 1."""
-        return self._offsets(topic, partitions, OffsetSpec.latest())
+        return _only_offsets(self.ends(topic, partitions))
+
+    def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, End]:
+        """Return the end of each of these partitions, with its leader's epoch."""
+        return self._ends(topic, partitions, OffsetSpec.latest())
 
     def high_watermarks(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the end of each of these partitions, with the records of open transactions."""
@@ -203,12 +220,21 @@ class Cluster:
         spec: OffsetSpec,
         isolation: IsolationLevel | None = None,
     ) -> dict[int, int]:
+        return _only_offsets(self._ends(topic, partitions, spec, isolation))
+
+    def _ends(
+        self,
+        topic: str,
+        partitions: Iterable[int],
+        spec: OffsetSpec,
+        isolation: IsolationLevel | None = None,
+    ) -> dict[int, End]:
         specs = {TopicPartition(topic, partition): spec for partition in partitions}
         if not specs:
             return {}
         leader_s = _LEADER_S
 
-        def question(timeout_s: float) -> dict[int, int]:
+        def question(timeout_s: float) -> dict[int, End]:
             nonlocal leader_s
             wait_s, leader_s = min(timeout_s, leader_s), 2 * leader_s
             answers = self.client.list_offsets(
@@ -216,16 +242,13 @@ class Cluster:
                 isolation_level=isolation or self._isolation,
                 request_timeout=wait_s,
             )
-            offsets = {
-                place.partition: self.result(answer, timeout_s).offset
-                for place, answer in answers.items()
-            }
-            if OFFSET_INVALID in offsets.values():
+            found = {p.partition: self.result(answer, timeout_s) for p, answer in answers.items()}
+            if any(each.offset == OFFSET_INVALID for each in found.values()):
                 # What librdkafka 2.16 returns where the leader that it knows is away. It does not
                 # look for another one by itself.
                 self.client.list_topics(timeout=wait_s)
                 raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
-            return offsets
+            return {p: End(each.offset, each.leader_epoch) for p, each in found.items()}
 
         passing = codes.TRANSIENT | codes.NOT_YET_LED
         return self.ask(f"topic {topic}", question, topic, passing=passing)
@@ -260,6 +283,10 @@ class Cluster:
             f"{self._timeout_s * 1000:.0f} ms "
             f"({self._connection.reason(said) if is_vague else said})"
         )
+
+
+def _only_offsets(ends: Mapping[int, End]) -> dict[int, int]:
+    return {partition: end.offset for partition, end in ends.items()}
 
 
 def missing_topic(topic: str, servers: object, has_users: bool = False) -> TopicError:

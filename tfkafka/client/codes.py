@@ -6,6 +6,8 @@ https://kafka.apache.org/protocol#protocol_error_codes
 
 from __future__ import annotations
 
+import re
+
 from confluent_kafka import KafkaError
 
 # A broker is away, or a leader or coordinator moves; the client retries by itself.
@@ -118,6 +120,22 @@ NOT_YET_LOADED = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
+
+# How librdkafka 2.16 says that the leader has other records before an offset. The error's code is
+# that of an offset that is out of range, and it has no offset.
+_TRUNCATED = re.compile(
+    r"(?:Partition log truncation detected|No epoch found less or equal to).*"
+    r" broker end offset is (-?\d+)"
+)
+
+
+def diverged_at(error: KafkaError) -> int | None:
+    """Return the offset up to which a log is the one that was read; None: of any other error.
+
+    It is 0 where none of the log is.
+    """
+    found = _TRUNCATED.search(error.str())
+    return None if found is None else max(0, int(found[1]))
 
 
 def reason(error: KafkaError) -> str:

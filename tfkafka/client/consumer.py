@@ -16,7 +16,9 @@ from tfkafka.client import codes, create
 from tfkafka.client.cluster import deleted_topic, is_deleted, missing_topic
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.fill import Event, PythonFiller
+from tfkafka.client.lineage import Committed, Lineage, Places
 from tfkafka.client.names import check_topic_name
+from tfkafka.client.validation import Validation
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
 __all__ = [
@@ -50,11 +52,14 @@ class Polled:
         ends: the partitions whose end was reached, with the offset of that end.
         missing: the partitions that the broker has no next record of: reading stopped there. The
             offset is the requested one.
+        truncated: the partitions whose leader has other records before the next one, with the
+            offset up to which they are the same: reading stopped there.
     """
 
     chunk: Chunk
     ends: dict[TopicPartition, int] = field(default_factory=dict)
     missing: dict[TopicPartition, int] = field(default_factory=dict)
+    truncated: dict[TopicPartition, int] = field(default_factory=dict)
 
 
 class Consumer:
@@ -73,6 +78,8 @@ class Consumer:
         on_commit: called during `poll` with the answer to each `commit_soon`, in order: an error
             or None, and the positions that the broker accepted.
         was_reached: see `Connection`.
+        lineage: the identities of the topics, for commits; the leaders' epochs of the records that
+            are read are noted there.
     """
 
     def __init__(
@@ -85,6 +92,7 @@ class Consumer:
         alone: TopicPartition | None = None,
         on_commit: Callable[[CommitError | None, Positions], None] | None = None,
         was_reached: bool = False,
+        lineage: Lineage | None = None,
     ):
         self._topics = list(topics)
         for topic in self._topics:
@@ -107,7 +115,9 @@ class Consumer:
         if on_commit is not None:
             settings["on_commit"] = lambda error, partitions: on_commit(*_answer(error, partitions))
         self._consumer = create.make_client(confluent_kafka.Consumer, settings)
-        self._filler = PythonFiller(self._consumer, metadata, alone)
+        self._lineage = lineage or Lineage()
+        self._filler = PythonFiller(self._consumer, metadata, alone, self._lineage)
+        self._validation = Validation(self._consumer, self._lineage)
         self.servers: str = str(settings["bootstrap.servers"])
         self._fatal: KafkaError | None = None
         self._said = "no answer"
@@ -122,6 +132,7 @@ class Consumer:
         """
         size = self._size if at_most is None else max(1, min(self._size, at_most))
         with self._explained():
+            self._validation.ask()
             filled = self._filler.fill(timeout_s, size)
         if not len(filled.chunk) and not filled.events:
             self._silent()
@@ -133,12 +144,15 @@ class Consumer:
             self._adapt(filled.chunk)
         ends: dict[TopicPartition, int] = {}
         missing: dict[TopicPartition, int] = {}
+        truncated: dict[TopicPartition, int] = {}
         for event in filled.events:
-            self._judge(event, ends, missing)
+            if not self._validation.is_waiting(event.source):
+                self._judge(event, ends, missing, truncated)
+        chunk = self._validation.without_waiting(filled.chunk)
         # More records may have arrived after an end.
-        read = filled.chunk.next_offsets
+        read = chunk.next_offsets
         ends = {source: end for source, end in ends.items() if end >= read.get(source, 0)}
-        return Polled(filled.chunk, ends, missing)
+        return Polled(chunk, ends, missing, truncated)
 
     def assign(self, ranges: Iterable[OffsetRange]) -> None:
         """Read from the beginnings of these ranges, without a group."""
@@ -148,13 +162,16 @@ class Consumer:
         """Read only these partitions, from these offsets."""
         self._existing.update(source.topic for source in positions)
         with self._explained():
-            self._consumer.assign(_places(positions))
+            self._consumer.assign(self._lineage.to_read(positions))
+            self._validation.drop_all()
+            self._validation.add(positions)
 
     def start_more_at(self, positions: Positions) -> None:
         """Read these partitions too, from these offsets."""
         self._existing.update(source.topic for source in positions)
         with self._explained():
-            self._consumer.incremental_assign(_places(positions))
+            self._consumer.incremental_assign(self._lineage.to_read(positions))
+            self._validation.add(positions)
 
     def start_again_at(self, positions: Positions) -> None:
         """Read some of the partitions from other offsets; the others go on as they are."""
@@ -163,8 +180,10 @@ class Consumer:
 
     def leave_out(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop reading these partitions."""
+        partitions = list(partitions)
+        self._validation.drop(partitions)
         with self._explained():
-            self._consumer.incremental_unassign(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
+            self._consumer.incremental_unassign(_anywhere(partitions))
 
     def subscribe(
         self, on_assign: OnPartitions, on_revoke: OnPartitions, on_lost: OnPartitions
@@ -181,13 +200,21 @@ class Consumer:
             self._connection.answered()  # the group's coordinator
             on_assign(_sources(partitions))
 
+        def gone(on_gone: OnPartitions) -> Callable[[object, Places], None]:
+            def called(_consumer: object, places: Places) -> None:
+                partitions = _sources(places)
+                self._validation.drop(partitions)
+                on_gone(partitions)
+
+            return called
+
         self._is_member = True
         with self._explained():
             self._consumer.subscribe(
                 self._topics,
                 on_assign=assigned,
-                on_revoke=lambda _consumer, partitions: on_revoke(_sources(partitions)),
-                on_lost=lambda _consumer, partitions: on_lost(_sources(partitions)),
+                on_revoke=gone(on_revoke),
+                on_lost=gone(on_lost),
             )
 
     def unsubscribe(self) -> None:
@@ -198,21 +225,22 @@ class Consumer:
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop fetching these. Records already fetched are thrown away, and fetched again later."""
         with self._explained():
-            self._consumer.pause(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
+            self._consumer.pause(_anywhere(partitions))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch these partitions again."""
         with self._explained():
-            self._consumer.resume(_places(dict.fromkeys(partitions, OFFSET_INVALID)))
+            self._consumer.resume(_anywhere(partitions))
 
     def committed(
         self, partitions: Iterable[TopicPartition], timeout_s: float
-    ) -> tuple[dict[TopicPartition, int], str | None]:
+    ) -> tuple[dict[TopicPartition, Committed], str | None]:
         """Return the group's offsets, and why some could not be read, or None.
 
-        Partitions without a committed offset are left out.
+        Partitions without a committed offset are left out, and those whose offset was committed
+        for an earlier topic of the same name.
         """
-        places = _places(dict.fromkeys(partitions, OFFSET_INVALID))
+        places = _anywhere(partitions)
         if not places:
             return {}, None
         try:
@@ -223,13 +251,13 @@ class Consumer:
                 raise ReadError(reason) from error
             return {}, error.args[0].str()
         reasons = [p.error.str() for p in found if p.error is not None]
-        offsets = {_source(p): p.offset for p in found if p.error is None and p.offset >= 0}
+        offsets = self._lineage.committed(p for p in found if p.error is None)
         return offsets, reasons[0] if reasons else None
 
     def commit_soon(self, positions: Positions) -> None:
         """Send offsets; `on_commit` is called with the answer while polling."""
         with self._explained():
-            self._consumer.commit(offsets=_places(positions), asynchronous=True)
+            self._consumer.commit(offsets=self._lineage.to_commit(positions), asynchronous=True)
 
     def commit(self, positions: Positions) -> None:
         """Commit offsets and wait for the answer.
@@ -239,7 +267,7 @@ class Consumer:
         """
         if not positions:
             return
-        places = _places(positions)
+        places = self._lineage.to_commit(positions)
         try:
             failure, _ = _answer(None, self._consumer.commit(offsets=places, asynchronous=False))
         except KafkaException as error:
@@ -318,12 +346,17 @@ class Consumer:
         event: Event,
         ends: dict[TopicPartition, int],
         missing: dict[TopicPartition, int],
+        truncated: dict[TopicPartition, int],
     ) -> None:
-        """Add the event to the ends or to the missing; note a transient error; raise any other."""
+        """Add the event to one of the three; note a transient error; raise any other."""
         code = event.error.code()
         reason = self._with_right(event.error, event.source.topic if event.source else None)
         if code == KafkaError._PARTITION_EOF and event.source and event.offset is not None:
             ends[event.source] = event.offset
+            return
+        diverged = codes.diverged_at(event.error) if code in codes.OUT_OF_RANGE else None
+        if event.source and diverged is not None:
+            truncated[event.source] = diverged
             return
         if code in codes.OUT_OF_RANGE and event.source and event.offset is not None:
             missing[event.source] = event.offset
@@ -338,12 +371,7 @@ class Consumer:
             name = event.source.topic
             line = str(missing_topic(name, self.servers, self._has_users))
             raise ReadError(line, topic=name) from KafkaException(event.error)
-        if code == KafkaError._LOG_TRUNCATION:
-            reason = (
-                f"records that were read are gone, because a broker without them became the "
-                f"leader ({reason})"
-            )
-        elif code in codes.MISSING:
+        if code in codes.MISSING:
             reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.
         topic, partition = event.source or (None, None)
@@ -407,11 +435,17 @@ def is_fenced(error: BaseException) -> bool:
     return codes.is_fencing(error)
 
 
-def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> None:
-    """Commit for a group after leaving it; Kafka accepts it while the group has no member."""
+def commit_as_outsider(
+    settings: Mapping[str, object], positions: Positions, lineage: Lineage | None = None
+) -> None:
+    """Commit for a group after leaving it; Kafka accepts it while the group has no member.
+
+    Args:
+        lineage: see `Consumer`.
+    """
     if not positions:
         return
-    consumer = _outsider(settings, positions)
+    consumer = _outsider(settings, positions, lineage)
     try:
         consumer.commit(positions)
     finally:
@@ -420,7 +454,7 @@ def commit_as_outsider(settings: Mapping[str, object], positions: Positions) -> 
 
 def committed_as_outsider(
     settings: Mapping[str, object], partitions: Collection[TopicPartition], timeout_s: float
-) -> tuple[dict[TopicPartition, int], str | None]:
+) -> tuple[dict[TopicPartition, Committed], str | None]:
     """Return what `Consumer.committed` does, from any thread.
 
     `committed` of a consumer that another thread polls can wait forever, whatever its timeout (seen
@@ -433,9 +467,14 @@ def committed_as_outsider(
         consumer.close()
 
 
-def _outsider(settings: Mapping[str, object], partitions: Iterable[TopicPartition]) -> Consumer:
+def _outsider(
+    settings: Mapping[str, object],
+    partitions: Iterable[TopicPartition],
+    lineage: Lineage | None = None,
+) -> Consumer:
     chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
-    return Consumer(chosen, config.Limits(), {source.topic for source in partitions})
+    topics = {source.topic for source in partitions}
+    return Consumer(chosen, config.Limits(), topics, lineage=lineage)
 
 
 def _answer(
@@ -467,5 +506,6 @@ def _sources(partitions: list[confluent_kafka.TopicPartition]) -> list[TopicPart
     return [_source(partition) for partition in partitions]
 
 
-def _places(positions: Positions) -> list[confluent_kafka.TopicPartition]:
-    return [confluent_kafka.TopicPartition(*source, offset) for source, offset in positions.items()]
+def _anywhere(partitions: Iterable[TopicPartition]) -> Places:
+    """Return partitions without an offset."""
+    return [confluent_kafka.TopicPartition(*source, OFFSET_INVALID) for source in partitions]

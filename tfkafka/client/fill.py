@@ -23,6 +23,7 @@ from tfkafka.chunk import (
     concat,
     empty,
 )
+from tfkafka.client.lineage import Lineage
 from tfkafka.errors import BadRecordError
 
 # How long a chunk that is not full may wait for more records.
@@ -70,6 +71,7 @@ class PythonFiller:
         metadata: whether chunks have timestamps and headers.
         alone: the only partition that is read, where there is one: the partition of each record
             need not be looked up then.
+        lineage: where the leaders' epochs of records are noted.
     """
 
     def __init__(
@@ -77,10 +79,12 @@ class PythonFiller:
         consumer: confluent_kafka.Consumer,
         metadata: bool = False,
         alone: TopicPartition | None = None,
+        lineage: Lineage | None = None,
     ):
         self._consumer = consumer
         self._metadata = metadata
         self._alone = alone
+        self._lineage = lineage or Lineage()
         self._sources: dict[tuple[str, int], int] = {}
         self._pieces: list[Chunk] = []
         self._events: list[Event] = []
@@ -139,12 +143,32 @@ class PythonFiller:
         self, messages: list[Message]
     ) -> tuple[tuple[TopicPartition, ...], NDArray[np.int32]]:
         if self._alone is not None:
+            self._note_epochs(self._alone, messages[-1], messages)
             return (self._alone,), np.zeros(len(messages), np.int32)
         pairs = list(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True))
-        for pair in set(pairs) - self._sources.keys():
+        last = dict(zip(pairs, messages, strict=True))
+        for pair in last.keys() - self._sources.keys():
             self._sources[pair] = len(self._sources)
+        for pair, message in last.items():
+            self._note_epochs(TopicPartition(*pair), message, messages)
         source = np.fromiter(map(self._sources.__getitem__, pairs), np.int32, len(pairs))
         return tuple(TopicPartition(*pair) for pair in self._sources), source
+
+    def _note_epochs(
+        self, source: TopicPartition, last: Message, messages: Sequence[Message]
+    ) -> None:
+        """Note the leaders' epochs of a partition's messages, of which `last` is the last.
+
+        They ascend, so there is no new one unless the last message has one.
+        """
+        latest = self._lineage.latest(source)
+        if last.leader_epoch() == latest:
+            return
+        for message in messages:
+            epoch = message.leader_epoch()
+            if epoch != latest and _source_of(message) == source:
+                latest = epoch
+                self._lineage.note(source, _OFFSET(message), epoch)
 
 
 def _source_of(message: Message) -> TopicPartition | None:

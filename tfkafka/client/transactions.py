@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tfkafka import config
 from tfkafka._util.background import in_background
-from tfkafka.chunk import Positions
 from tfkafka.client import codes, create
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
+from tfkafka.client.lineage import Places
 from tfkafka.client.producer import Record, RecordWriter
 from tfkafka.errors import (
     AbortedError,
@@ -67,14 +67,15 @@ class TransactionalProducer:
     def transact(
         self,
         records: Outgoing,
-        positions: Positions,
+        places: Places,
         membership: object,
         confirm: Callable[[], None],
     ) -> None:
-        """Commit records, and the group's offsets `positions`, together.
+        """Commit records, and the group's offsets `places`, together.
 
         Args:
             records: for each topic, the (value, key, headers) of the records to write.
+            places: see `Lineage.to_commit`.
             membership: `Consumer.consumer_group_metadata()`: the broker accepts the offsets only
                 from a current member of the group.
             confirm: called before the offsets are sent; the transaction is aborted where it raises
@@ -85,7 +86,6 @@ class TransactionalProducer:
             After the second to the fourth the broker may have committed: check the group's
             committed offsets.
         """
-        offsets = [TopicPartition(*key, offset) for key, offset in positions.items()]
         try:
             self._call("begin_transaction", lambda _timeout: self._producer.begin_transaction())
             self._produce(records)
@@ -93,7 +93,7 @@ class TransactionalProducer:
             self._call(
                 "send_offsets_to_transaction",
                 lambda timeout: self._producer.send_offsets_to_transaction(
-                    offsets, membership, timeout
+                    places, membership, timeout
                 ),
             )
             self._call("commit_transaction", self._producer.commit_transaction)
@@ -184,14 +184,14 @@ class AlternatingProducers:
     def transact(
         self,
         records: Outgoing,
-        positions: Positions,
+        places: Places,
         membership: object,
         confirm: Callable[[], None],
     ) -> None:
         """See `TransactionalProducer.transact`. Call it only after the previous call returned."""
         producer = self._producers[self._next]
         self._next = 1 - self._next
-        producer.transact(records, positions, membership, confirm)
+        producer.transact(records, places, membership, confirm)
 
     def discard(self) -> None:
         for producer in self._producers:

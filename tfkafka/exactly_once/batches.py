@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.background import in_background
-from tfkafka.chunk import Chunk, concat, empty
+from tfkafka.chunk import Chunk, Positions, concat, empty
 from tfkafka.client.consumer import is_fenced
 from tfkafka.client.identity import Identities
+from tfkafka.client.lineage import Places
 from tfkafka.client.transactions import PROGRESS_S
 from tfkafka.config import Limits
 from tfkafka.errors import FencedError, ReadError, UnusableError
@@ -147,6 +148,10 @@ class BatchReader:
     def confirm(self, topics: Iterable[str]) -> None:
         """Raise TopicError where one of these topics was deleted and created again."""
         self._group.guard.confirm(topics)
+
+    def places(self, positions: Positions) -> Places:
+        """Return offsets for a transaction: see `Lineage.to_commit`."""
+        return self._group.lineage.to_commit(positions)
 
     def membership(self) -> object:
         """Return what proves to a transaction that offsets come from a current group member."""

@@ -198,7 +198,7 @@ class Pipeline:
                 topics = {source.topic for source in positions}
                 self._producer.transact(
                     batch.outgoing(),
-                    positions,
+                    self._reader.places(positions),
                     membership,
                     confirm=lambda: self._reader.confirm(topics),
                 )

@@ -253,6 +253,8 @@ class _Learner:
         self._model = build()
         self._model.optimizer.build(self._model.trainable_variables)
         self.progress = Progress(counts=self._bad_records.counts)
+        # The leaders' epochs of the records before the positions.
+        self._epochs: dict[int, int | None] = {}
         found = self._states.newest(notify)
         if found is None:
             self._begins = self._ends.begins()
@@ -309,6 +311,7 @@ class _Learner:
         progress.mini_datasets += 1
         progress.records += records
         progress.positions |= {each.partition: each.stop for each in plan}
+        self._epochs |= {each.partition: each.leader_epoch for each in plan}
         self._save()
         self._notify(
             f"mini dataset {progress.mini_datasets:,}: {records:,} records, "
@@ -338,7 +341,14 @@ class _Learner:
         """
         metadata = self._stream.dead_letter_topic is not None or needs_headers(self._decode)
         chosen = TopicRanges(self._topic, tuple(self._still_there(plan)))
-        chunk = concat(list(read(chosen, self._settings, self._limits, metadata=metadata)))
+        positions = self.progress.positions
+        epochs = {
+            each.source: self._epochs.get(each.partition)
+            for each in chosen.ranges
+            if each.start == positions.get(each.partition)
+        }
+        reading = read(chosen, self._settings, self._limits, metadata=metadata, epochs=epochs)
+        chunk = concat(list(reading))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
         decoded = self._decode.decode(chunk)
         self._bad_records.handle(chunk, decoded.faults)
@@ -405,6 +415,7 @@ class _Learner:
         manifest = Manifest.of(state.header["manifest"])
         manifest.refuse_another_topic(self._topic)
         self._begins = {each.partition: each.start for each in manifest.ranges}
+        self._epochs = {each.partition: each.leader_epoch for each in manifest.ranges}
         if manifest.counts is not None:
             reasons = state.header.get("reasons", {})
             self._bad_records.counts = Counts(**manifest.counts, reasons=reasons)
@@ -416,7 +427,13 @@ class _Learner:
             servers=str(self._settings["bootstrap.servers"]),
             identity=self._topic,
             ranges=tuple(
-                OffsetRange(self._topic.topic, partition, self._begins.get(partition, 0), stop)
+                OffsetRange(
+                    self._topic.topic,
+                    partition,
+                    self._begins.get(partition, 0),
+                    stop,
+                    self._epochs.get(partition),
+                )
                 for partition, stop in self.progress.positions.items()
             ),
             order=None,

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import asdict
+from typing import Any, TypeVar
 
 from tfkafka._util.background import in_background
 from tfkafka.chunk import OffsetRange, TopicPartition
-from tfkafka.client.cluster import Cluster
+from tfkafka.client.cluster import Cluster, End
 from tfkafka.client.diagnosis import is_final
 from tfkafka.client.identity import TopicGuard
 from tfkafka.config import FOREVER
@@ -22,8 +23,8 @@ REQUEST_S = 2.0
 POLL_S = 0.1
 # As with KafkaMiniBatchDataset: after this time without a new record, fewer records are enough.
 QUIET_S = 1.0
-
-Question = Callable[[str, list[int]], dict[int, int]]
+Answer = TypeVar("Answer")
+Question = Callable[[str, list[int]], dict[int, Answer]]
 
 
 class TopicEnds:
@@ -43,7 +44,7 @@ class TopicEnds:
         self._guard.expect(**asdict(identity))
         self._broker_timeout = broker_timeout
         self._unanswered_since: float | None = None
-        self._asked: dict[Question, Future[dict[int, int] | None]] = {}
+        self._asked: dict[object, Future[Any]] = {}
 
     def begins(self) -> dict[int, int]:
         """Return the first offset of each partition; wait while no broker answers.
@@ -54,15 +55,15 @@ class TopicEnds:
             time.sleep(POLL_S)
         return offsets
 
-    def ends(self) -> dict[int, int] | None:
-        """Return the end of each partition: its last readable offset plus 1.
+    def ends(self) -> dict[int, End] | None:
+        """Return the end of each partition.
 
         Returns None where no broker answers now. Raises ReadError where none has for
         `broker_timeout`, and TopicError where the topic was deleted and created again.
         """
-        return self._ask(self._cluster.end_offsets)
+        return self._ask(self._cluster.ends)
 
-    def _ask(self, question: Question) -> dict[int, int] | None:
+    def _ask(self, question: Question[Answer]) -> dict[int, Answer] | None:
         if self._unanswered_since is None:
             self._unanswered_since = time.monotonic()
         asked = self._asked.pop(question, None) or in_background(lambda: self._answer(question))
@@ -70,7 +71,7 @@ class TopicEnds:
             self._asked[question] = asked
             return None
         try:
-            offsets = asked.result()
+            offsets: dict[int, Answer] | None = asked.result()
         except ReadError as error:
             if is_final(error) or self._is_late():
                 raise
@@ -85,7 +86,7 @@ class TopicEnds:
             )
         return offsets
 
-    def _answer(self, question: Question) -> dict[int, int] | None:
+    def _answer(self, question: Question[Answer]) -> dict[int, Answer] | None:
         """Return the answer; None where there is no such topic, which starting brokers say too."""
         try:
             found = self._cluster.describe(self.topic)
@@ -137,7 +138,9 @@ def next_plan(
                 shares = share(available, records)
                 starts = {partition: positions.get(partition, 0) for partition in shares}
                 ranges = [
-                    OffsetRange(topic_ends.topic, p, starts[p], starts[p] + count)
+                    OffsetRange(
+                        topic_ends.topic, p, starts[p], starts[p] + count, ends[p].leader_epoch
+                    )
                     for p, count in shares.items()
                 ]
                 return [each for each in ranges if len(each)]
@@ -159,8 +162,8 @@ def share(available: Mapping[int, int], count: int) -> dict[int, int]:
     return shares
 
 
-def _available(topic: str, positions: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
+def _available(topic: str, positions: Mapping[int, int], ends: Mapping[int, End]) -> dict[int, int]:
     for partition, end in ends.items():
-        if positions.get(partition, 0) > end:
-            raise missing(TopicPartition(topic, partition), positions[partition], 0, end)
-    return {partition: end - positions.get(partition, 0) for partition, end in ends.items()}
+        if positions.get(partition, 0) > end.offset:
+            raise missing(TopicPartition(topic, partition), positions[partition], 0, end.offset)
+    return {partition: end.offset - positions.get(partition, 0) for partition, end in ends.items()}

@@ -7,18 +7,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tfkafka import config
 from tfkafka.chunk import Chunk, Positions, TopicPartition
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.consumer import Consumer, Polled
 from tfkafka.client.identity import Identities, TopicGuard
+from tfkafka.client.lineage import Committed, Lineage
 from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import CommitError, ReadError
-from tfkafka.reading.starts import Ends, Reset, existing, starting_offsets
+from tfkafka.reading.starts import Ends, Reset, Start, continued, existing, starting_offsets
 
 # How long the first request for a group's offsets may take; each further one takes twice as long.
 ASK_S = 2.0
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -65,6 +68,7 @@ class GroupConsumer:
 
     Attributes:
         assignments: the number of times that partitions were assigned.
+        lineage: the identities of the topics, and the leaders' epochs of the records that are read.
         lock: held while the assignment changes.
         missing: the number of records that were gone before they were read, where `reset` allows
             to continue.
@@ -91,6 +95,8 @@ class GroupConsumer:
         self.lock: AbstractContextManager[bool] = threading.RLock()
         self.assignments: int = 0
         self.missing: int = 0
+        known = known or Identities()
+        self.lineage: Lineage = Lineage(known)
         self.consumer: Consumer = Consumer(
             settings,
             limits,
@@ -98,6 +104,7 @@ class GroupConsumer:
             metadata=metadata,
             on_commit=on_commit,
             was_reached=was_reached,
+            lineage=self.lineage,
         )
         # It is asked only once the consumer has been answered.
         self._cluster = Cluster(settings, limits.broker_timeout, was_reached=True)
@@ -126,8 +133,9 @@ class GroupConsumer:
         """
         self._lost_in_poll = set()
         polled = self.consumer.poll(timeout_s, at_most)
-        self._continue_after(polled)
-        chunk, ends = polled.chunk, dict(polled.ends)
+        begun_again = self._continue_after(polled)
+        chunk = polled.chunk.without(begun_again) if begun_again else polled.chunk
+        ends = {source: o for source, o in polled.ends.items() if source not in begun_again}
         if dropped := set(self._lost_in_poll):
             # It is unknown which records are from before the loss, and which from after it.
             if again := [source for source in dropped if source in self._progress]:
@@ -234,7 +242,8 @@ class GroupConsumer:
             for topic in {source.topic for source in partitions}
             for partition in self.guard.learn(topic).partitions
         ]
-        committed = self._committed(all_partitions)
+        known_offsets = self._committed(all_partitions)
+        committed = _offsets(known_offsets)
         chosen = set(partitions)
         if self._reset.new_group == "latest":
             # Other new members would take their partitions for new ones, and read all records.
@@ -242,16 +251,32 @@ class GroupConsumer:
             chosen |= {source for source in all_partitions if source.topic not in known}
         ends = self._ends(chosen, committed)
         starts = starting_offsets(chosen, committed, ends, self._reset)
-        self.missing += sum(start.missing for start in starts.values())
+        self._begin_at(starts, known_offsets, ends)
         self.consumer.commit({s: each.offset for s, each in starts.items() if s not in committed})
         return {source: starts[source].offset for source in partitions}, ends
 
+    def _begin_at(
+        self,
+        starts: Mapping[TopicPartition, Start],
+        committed: Mapping[TopicPartition, Committed],
+        ends: Ends,
+    ) -> None:
+        """Note what is known of the records before these starts, and count those that are gone."""
+        self.missing += sum(start.missing for start in starts.values())
+        for source, start in starts.items():
+            found = committed.get(source)
+            is_committed = found is not None and found.offset == start.offset
+            epoch = found.leader_epoch if found and is_committed else ends.epochs[source]
+            self.lineage.begin(source, start.offset, epoch)
+
     def _ends(self, partitions: Iterable[TopicPartition], offsets: Positions) -> Ends:
         first = _of_each_topic(self._cluster.first_offsets, partitions)
-        readable = self.end_offsets(partitions)
+        found = _of_each_topic(self._cluster.ends, partitions)
+        readable = {source: end.offset for source, end in found.items()}
+        epochs = {source: end.leader_epoch for source, end in found.items()}
         beyond = [source for source, end in readable.items() if offsets.get(source, 0) > end]
         written = readable | _of_each_topic(self._cluster.high_watermarks, beyond)
-        return Ends(first, readable, written)
+        return Ends(first, readable, written, epochs)
 
     def _on_revoke(self, partitions: list[TopicPartition]) -> None:
         self._before_revoke(partitions)
@@ -273,28 +298,49 @@ class GroupConsumer:
                 self._is_assigned = False
         self._after_loss(partitions)
 
-    def _continue_after(self, polled: Polled) -> None:
-        """Continue where records are gone. Raises OffsetError where that is not wanted."""
-        missing = self.mine(polled.missing)
-        if not missing:
-            return
-        self.guard.confirm({source.topic for source in missing})
-        ends = self._ends(missing, missing)
+    def _continue_after(self, polled: Polled) -> list[TopicPartition]:
+        """Continue where records are gone, and return the partitions that are read again.
+
+        Raises OffsetError where that is not wanted.
+        """
+        missing, truncated = self.mine(polled.missing), self.mine(polled.truncated)
+        if not missing and not truncated:
+            return []
+        reached = self.reached() | self.mine(polled.chunk.next_offsets)
+        stopped = missing | {source: reached[source] for source in truncated}
+        self.guard.confirm({source.topic for source in stopped})
+        ends = self._ends(stopped, stopped)
         starts = {s: existing(s, offset, ends, self._reset) for s, offset in missing.items()}
-        self.missing += sum(start.missing for start in starts.values())
-        others = self.reached() | self.mine(polled.chunk.next_offsets)
-        self._start_again(others | {source: start.offset for source, start in starts.items()})
+        for source, diverged in truncated.items():
+            starts[source] = continued(source, reached[source], diverged, ends, self._reset)
+        again = {s: each.offset for s, each in starts.items() if each.offset < reached[s]}
+        if again:
+            self._begin_again(again)
+        self._begin_at(starts, {}, ends)
+        self._start_again(reached | {source: start.offset for source, start in starts.items()})
+        return list(again)
+
+    def _begin_again(self, positions: Positions) -> None:
+        """Go back to earlier offsets, which other records have now: those of before are lost."""
+        self._before_revoke(list(positions))
+        self._rewind_to(positions)
+        self._after_loss(list(positions))
 
     def _read_again(self, partitions: list[TopicPartition]) -> None:
         """Continue at the committed offsets, or where this member began."""
         committed = self._committed(partitions)
-        positions = {source: committed.get(source, self._starts[source]) for source in partitions}
+        for source, found in committed.items():
+            self.lineage.begin(source, *found)
+        positions = {s: self._starts[s] for s in partitions} | _offsets(committed)
+        self._rewind_to(positions)
+        self._start_again(positions)
+
+    def _rewind_to(self, positions: Positions) -> None:
         with self.lock:
             self._generation += 1
             for source, offset in positions.items():
                 goal = self._progress[source].goal
                 self._progress[source] = _Progress(self._generation, goal, offset)
-        self._start_again(positions)
 
     def _start_again(self, positions: Positions) -> None:
         if self._is_cooperative:
@@ -303,7 +349,7 @@ class GroupConsumer:
             self.consumer.start_at(positions)
         self._paused -= set(positions)
 
-    def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Committed]:
         deadline = time.monotonic() + self._patience_s
         ask_s = ASK_S
         while True:
@@ -315,15 +361,19 @@ class GroupConsumer:
             ask_s *= 2
 
 
+def _offsets(committed: Mapping[TopicPartition, Committed]) -> dict[TopicPartition, int]:
+    return {source: found.offset for source, found in committed.items()}
+
+
 def _of_each_topic(
-    ask: Callable[[str, list[int]], dict[int, int]], partitions: Iterable[TopicPartition]
-) -> dict[TopicPartition, int]:
+    ask: Callable[[str, list[int]], dict[int, Answer]], partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, Answer]:
     """Return the answers for partitions of several topics."""
     numbers: dict[str, list[int]] = {}
     for source in partitions:
         numbers.setdefault(source.topic, []).append(source.partition)
     return {
-        TopicPartition(topic, partition): offset
+        TopicPartition(topic, partition): answer
         for topic, mine in numbers.items()
-        for partition, offset in ask(topic, mine).items()
+        for partition, answer in ask(topic, mine).items()
     }

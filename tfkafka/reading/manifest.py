@@ -70,7 +70,7 @@ class Manifest:
         content = {"format": FORMAT, **asdict(self)}
         content |= content.pop("identity")
         content["ranges"] = [
-            {"partition": each.partition, "start": each.start, "stop": each.stop}
+            {name: value for name, value in asdict(each).items() if name != "topic"}
             for each in self.ranges
         ]
         del content["place"]
@@ -226,7 +226,14 @@ def _parsed(content: Mapping[str, Any]) -> Manifest:
     rest = {name: value for name, value in content.items() if name != "format"}
     identity = Identity(*(rest.pop(name) for name in ("topic", "cluster_id", "topic_id")))
     ranges = tuple(
-        OffsetRange(identity.topic, each["partition"], each["start"], each["stop"])
+        OffsetRange(
+            identity.topic,
+            each["partition"],
+            each["start"],
+            each["stop"],
+            # Earlier manifests lack it.
+            arguments.optional(arguments.whole_number, "leader_epoch", each.get("leader_epoch")),
+        )
         for each in rest.pop("ranges")
     )
     place = rest.pop("place", None)

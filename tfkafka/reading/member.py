@@ -151,7 +151,10 @@ class GroupMember:
         committed, reason = committed_as_outsider(self._settings, ends, ASK_S)
         if reason is not None:
             return None
-        return {source: (committed.get(source), end) for source, end in ends.items()}
+        return {
+            source: (committed[source].offset if source in committed else None, end)
+            for source, end in ends.items()
+        }
 
     def current(self, chunk: Chunk) -> Chunk:
         """Return the records whose partitions are still this member's."""
@@ -178,7 +181,7 @@ class GroupMember:
                 self._buffer.changed.notify_all()
         if is_outside:
             self._group.guard.confirm(_topics(positions))
-            commit_as_outsider(self._settings, positions)
+            commit_as_outsider(self._settings, positions, self._group.lineage)
         elif wait:
             answer.result()
 

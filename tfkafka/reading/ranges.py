@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -20,12 +21,13 @@ import numpy as np
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
-from tfkafka.client.cluster import Cluster, TopicDescription
-from tfkafka.client.consumer import Consumer
+from tfkafka.client.cluster import Cluster, End, TopicDescription
+from tfkafka.client.consumer import Consumer, Polled
 from tfkafka.client.identity import Check, TopicGuard
+from tfkafka.client.lineage import Lineage
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
-from tfkafka.reading.missing import missing
+from tfkafka.reading.missing import missing, replaced
 from tfkafka.reading.order import NOWHERE, Merge
 
 POLL_S = 0.05
@@ -35,6 +37,7 @@ NAMED_RANGES = 5
 SMALL_CHUNK_BYTES = 1 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+NO_EPOCHS: Mapping[TopicPartition, int | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,15 @@ def resolve(
     description = cluster.describe(topic)
     partitions = _existing(cluster, topic, description.partitions, partitions)
     first = cluster.first_offsets(topic, partitions)
-    ends = cluster.end_offsets(topic, partitions)
+    found = cluster.ends(topic, partitions)
+    ends = {partition: end.offset for partition, end in found.items()}
     starts, stops = (
         _offsets(cluster, topic, _each(name, bounds, partitions), first, ends)
         for name, bounds in (("start", start), ("stop", stop))
     )
     ranges = (
-        _range(TopicPartition(topic, p), starts[p], stops[p], first[p], ends[p]) for p in partitions
+        _range(TopicPartition(topic, p), starts[p], stops[p], first[p], found[p])
+        for p in partitions
     )
     return TopicRanges(_identity(cluster, topic, description), tuple(ranges))
 
@@ -145,6 +150,7 @@ def read(
     waits: bool = False,
     metadata: bool = False,
     reached: Positions = NOWHERE,
+    epochs: Mapping[TopicPartition, int | None] = NO_EPOCHS,
 ) -> Generator[Chunk, None, None]:
     """Yield the records of ranges of one topic, in the order of `order.Merge`.
 
@@ -157,18 +163,24 @@ def read(
         metadata: whether chunks have timestamps and headers.
         reached: the offset to start each partition at, in the order of the whole ranges; a
             partition that is missing is read from its start.
+        epochs: the leaders' epochs of the records before the ranges, where they are known.
 
     Raises:
         ReadError: no broker answers within `limits.broker_timeout`, it refuses, or the topic was
             deleted.
         TopicError: the topic was deleted and created again.
-        OffsetError: records of a range have been deleted.
+        OffsetError: records of a range have been deleted, or a broker without them became the
+            leader; or a broker without the records before the range, where `epochs` has theirs.
     """
     ranges = [each for each in chosen.ranges if len(each)]
     left = [each.since(reached.get(each.source, each.start)) for each in ranges]
     if not any(map(len, left)) or max_records == 0:
         return
-    reading = _Reading(chosen.identity, ranges, left, settings, limits, waits, metadata)
+    lineage = Lineage()
+    for each, rest in zip(ranges, left, strict=True):
+        if rest.start == each.start:
+            lineage.begin(each.source, each.start, epochs.get(each.source))
+    reading = _Reading(chosen.identity, ranges, left, settings, limits, waits, metadata, lineage)
     try:
         yield from _confirmed(reading, _limited(reading, max_records))
     finally:
@@ -241,6 +253,7 @@ class _Reading:
         identity: which topic the ranges are of.
         ranges: the whole ranges, which decide the order.
         left: the part of each range that is still to be read.
+        lineage: what is known of the records before it.
 
     Attributes:
         hurries: whether a chunk waits for its confirmation, so that the caller cannot wait long.
@@ -255,7 +268,9 @@ class _Reading:
         limits: Limits,
         waits: bool,
         metadata: bool,
+        lineage: Lineage,
     ):
+        self._lineage = lineage
         self._limits = limits
         self._topic = identity.topic
         self._cluster = Cluster(settings, limits.broker_timeout, was_reached=True)
@@ -274,6 +289,7 @@ class _Reading:
             metadata=metadata,
             alone=ranges[0].source if len(ranges) == 1 else None,
             was_reached=True,
+            lineage=lineage,
         )
         self._consumer.assign(self._left.values())
         self._progress_s = time.monotonic()
@@ -304,6 +320,7 @@ class _Reading:
         polled = self._consumer.poll(SOON_S if self.hurries else POLL_S, at_most)
         for source, offset in polled.missing.items():
             self._continue_at(source, offset)
+        self._refuse_replaced(polled)
         reached = polled.chunk.next_offsets | polled.ends
         self._ends |= polled.ends
         self._merge.add(_inside(polled.chunk, self._left, reached), reached)
@@ -319,6 +336,21 @@ class _Reading:
 
     def _is_read(self, source: TopicPartition, offset: int) -> bool:
         return offset >= self._left[source].stop
+
+    def _refuse_replaced(self, polled: Polled) -> None:
+        """Raise OffsetError where a range has records that were not there when it was chosen.
+
+        Their leader's epoch is greater: a broker became the leader that had lost the others.
+        """
+        for source in self._left.keys() & polled.truncated.keys():
+            raise replaced(self._left[source])
+        for source, offset in polled.chunk.next_offsets.items():
+            left = self._left.get(source)
+            if left is None or left.leader_epoch is None:
+                continue
+            epoch = self._lineage.before(source, min(offset, left.stop))
+            if epoch is not None and epoch > left.leader_epoch:
+                raise replaced(left)
 
     def _pause_those_ahead(self) -> None:
         """Pause partitions whose waiting records exceed their share of memory.
@@ -479,16 +511,16 @@ def _offset(bound: Bound, first: int, end: int, at_time: int) -> int:
     return int(bound)
 
 
-def _range(source: TopicPartition, start: int, stop: int, first: int, end: int) -> OffsetRange:
+def _range(source: TopicPartition, start: int, stop: int, first: int, end: End) -> OffsetRange:
     if start < first:
-        raise missing(source, start, first, end)
-    if not start <= stop <= end:
+        raise missing(source, start, first, end.offset)
+    if not start <= stop <= end.offset:
         raise OffsetError(
-            f"{source}: offsets {start}:{stop} are not within {first}:{end}",
+            f"{source}: offsets {start}:{stop} are not within {first}:{end.offset}",
             **source._asdict(),
-            offset=start if start > end else stop,
+            offset=start if start > end.offset else stop,
         )
-    return OffsetRange(*source, start, stop)
+    return OffsetRange(*source, start, stop, end.leader_epoch)
 
 
 def _milliseconds(time: datetime) -> int:

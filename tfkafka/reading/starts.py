@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from tfkafka import config
 from tfkafka.chunk import Positions, TopicPartition
 from tfkafka.errors import OffsetError
-from tfkafka.reading.missing import missing
+from tfkafka.reading.missing import missing, truncated
 
 # What to do where a committed or current offset no longer exists.
 OnMissingOffsets = Literal["error", "earliest"]
@@ -49,11 +49,13 @@ class Ends:
         first: the first offset.
         readable: the end that a consumer reaches.
         written: the end with the records of open transactions.
+        epochs: the epochs of their leaders; None where it is unknown.
     """
 
     first: Positions
     readable: Positions
     written: Positions
+    epochs: Mapping[TopicPartition, int | None]
 
 
 class Start(NamedTuple):
@@ -100,6 +102,23 @@ def existing(source: TopicPartition, offset: int, ends: Ends, reset: Reset) -> S
         raise error
     _log.warning("%s; continuing at offset %d", error, first)
     return Start(first, max(first - offset, offset - end))
+
+
+def continued(
+    source: TopicPartition, offset: int, diverged: int, ends: Ends, reset: Reset
+) -> Start:
+    """Return where to continue where the leader has other records before an offset.
+
+    Raises OffsetError, unless `reset` allows to continue where the records begin to differ.
+    """
+    if offset <= diverged:
+        return Start(offset)
+    error = truncated(source, offset, diverged)
+    if reset.on_missing == "error":
+        raise error
+    start = max(diverged, ends.first[source])
+    _log.warning("%s; continuing at offset %d", error, start)
+    return Start(start, offset - diverged)
 
 
 def _first_start(source: TopicPartition, is_known: bool, ends: Ends, reset: Reset) -> int:

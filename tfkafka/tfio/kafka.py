@@ -171,7 +171,9 @@ def _chosen(
     stop = found.stop if eof else ENDLESS
     if subscription.limit >= 0:
         stop = min(stop, subscription.limit + 1)
-    return replace(chosen, ranges=(replace(found, stop=stop),))
+    # Records that are written only later may have another leader.
+    epoch = found.leader_epoch if stop <= found.stop else None
+    return replace(chosen, ranges=(replace(found, stop=stop, leader_epoch=epoch),))
 
 
 class KafkaOutputSequence:

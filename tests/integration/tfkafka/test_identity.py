@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 import pytest
 import tensorflow as tf
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as Place
 
 from tests.faults.proxy import Proxy
 from tests.integration.tfkafka.records import values
@@ -245,3 +248,60 @@ def test_another_cluster_at_the_same_address(version, kafka_factory, group):
         values(dataset)
     assert isinstance(dataset.error, TopicError)
     other.stop()
+
+
+def committed(servers: str, group: str, topic: str) -> tuple:
+    """The offset, metadata and leader's epoch that a group has committed for partition 0."""
+    with client(servers, group) as consumer:
+        [place] = consumer.committed([Place(topic, 0)], timeout=DEADLINE_S)
+        return place.offset, place.metadata, place.leader_epoch
+
+
+@contextmanager
+def client(servers: str, group: str) -> Iterator[Consumer]:
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    yield consumer
+    consumer.close()
+
+
+@pytest.mark.parametrize("how", ["soon", "at once", "outside", "in a transaction"])
+def test_every_commit_says_which_topic_and_leader_it_is_of(servers, make_topic, group, how):
+    topic, predictions = make_topic(), make_topic()
+    write(servers, topic, ["1"] * 100)
+    if how == "in a transaction":
+        job = InferenceJob(lambda rows: rows[:, 0], CsvDecoder(1), [topic], predictions, group)
+        assert ExactlyOnceInference(job, servers).run().used == 100
+    elif how == "soon":
+        assert len(list(KafkaGroupDataset(topic, group, servers, 0, EARLIEST))) == 100
+    else:
+        stream = KafkaGroupDataset(topic, group, servers, 0, EARLIEST, auto_commit=False)
+        assert len(list(stream)) == 100
+        if how == "outside":
+            stream.close()
+        stream.commit()
+    manifest = KafkaDataset(topic, servers=servers).manifest()
+    known = manifest["topic_id"] is not None
+    about = f"topic-id={manifest['topic_id']} cluster-id={manifest['cluster_id']}" if known else ""
+    offset, metadata, epoch = committed(servers, group, topic)
+    assert (offset, metadata or "") == (100, about) and epoch is not None
+
+
+@pytest.mark.parametrize("position", ["latest", "earliest"])
+def test_a_committed_offset_of_an_earlier_topic_is_not_used(direct, group, position, caplog):
+    """Kafka deletes it with the topic, but not at once. Here it is put there by hand."""
+    Admin(direct).create_topic(group)
+    write(direct, group, OLD)
+    manifest = KafkaDataset(group, servers=direct).manifest()
+    if manifest["topic_id"] is None:
+        pytest.skip("Kafka 2.7.2 has no topic ids")
+    earlier = f"topic-id=of-the-earlier-one cluster-id={manifest['cluster_id']}"
+    assert len(values(KafkaGroupDataset(group, group, direct, 0, EARLIEST))) == len(OLD)
+    with client(direct, group) as consumer:
+        place = Place(group, 0, 50, earlier)
+        consumer.commit(offsets=[place], asynchronous=False)
+    stream = KafkaGroupDataset(group, group, direct, 0, {"auto.offset.reset": position})
+    found = [*map(bytes.decode, values(stream))]
+    assert found == (OLD if position == "earliest" else [])
+    assert f"topic {group} was deleted and created again" in caplog.text
+    assert committed(direct, group, group)[1] != earlier
+    Admin(direct).delete_topic(group)

@@ -42,7 +42,7 @@ class FakeClient:
         if request_timeout < 5:
             answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
         else:
-            answer.set_result(SimpleNamespace(offset=7))
+            answer.set_result(SimpleNamespace(offset=7, leader_epoch=None))
         return dict.fromkeys(places, answer)
 
 

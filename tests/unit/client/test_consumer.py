@@ -15,6 +15,7 @@ from tfkafka.client import codes, consumer, diagnosis
 from tfkafka.client.consumer import OFFSET_BEGINNING, Consumer, is_fenced
 from tfkafka.client.diagnosis import is_final
 from tfkafka.client.fill import Event, Filled
+from tfkafka.client.lineage import Committed, Lineage
 from tfkafka.client.probe import Listener
 from tfkafka.config import Limits
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
@@ -127,14 +128,66 @@ def test_a_partition_without_the_next_offset_is_reported(make, code):
     assert polled.missing == {MINE: 7} and polled.chunk is chunk and not polled.ends
 
 
-def test_a_log_that_was_truncated_is_an_error_even_where_the_offset_exists_again(make):
+# As librdkafka 2.16 says it.
+TRUNCATED = (
+    "Partition log truncation detected at offset 150 (leader epoch 0): broker end offset is 100 "
+    "(offset leader epoch 0). Reset to INVALID.: Local: Partition log truncation detected"
+)
+NO_EPOCH = (
+    "No epoch found less or equal to offset 150 (leader epoch 9): broker end offset is -1 (offset "
+    "leader epoch -1). Reset using configured policy.: Local: Partition log truncation detected"
+)
+
+
+@pytest.mark.parametrize(("text", "diverged"), [(TRUNCATED, 100), (NO_EPOCH, 0)])
+def test_a_log_that_was_truncated_is_reported_even_where_the_offset_exists_again(
+    make, text, diverged
+):
     reading, _, filler = make()
-    truncated = KafkaError(KafkaError._LOG_TRUNCATION, "broker end offset is 100")
-    filler.filled = [Filled(empty(), [Event(truncated, MINE, None)])]
-    with pytest.raises(
-        OffsetError, match=r"^topic t, partition 3: records that were read are gone"
-    ):
-        reading.poll(0.1)
+    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, text)
+    filler.filled = [Filled(empty(), [Event(error, MINE, None)])]
+    polled = reading.poll(0.1)
+    assert polled.truncated == {MINE: diverged} and not polled.missing
+
+
+def test_a_truncation_in_other_words_is_an_error(make):
+    reading, _, filler = make()
+    for code in (KafkaError._LOG_TRUNCATION, KafkaError._AUTO_OFFSET_RESET):
+        filler.filled = [Filled(empty(), [Event(KafkaError(code, "truncated"), MINE, None)])]
+        with pytest.raises(OffsetError, match=r"^topic t, partition 3: truncated"):
+            reading.poll(0.1)
+
+
+def test_positions_carry_the_epoch_of_the_leader(make):
+    lineage = Lineage()
+    lineage.begin(MINE, 7, 4)
+    reading, client, _ = make(lineage=lineage)
+    client.answers["commit"] = []
+    reading.start_at({MINE: 7})
+    reading.start_more_at({MINE: 7})
+    reading.commit({MINE: 7})
+    reading.commit_soon({MINE: 7})
+    names = ["assign", "seek", "incremental_assign", "seek", "commit", "commit"]
+    assert [name for name, *_ in client.calls] == names
+    for name, places, *_ in client.calls:
+        [place] = [places] if name == "seek" else places
+        assert place.leader_epoch == 4
+
+
+def test_nothing_of_a_start_that_is_not_validated_is_delivered(make):
+    lineage = Lineage()
+    lineage.begin(MINE, 7, 4)
+    reading, client, filler = make(lineage=lineage)
+    client.answers["seek"] = KafkaException(KafkaError(KafkaError._STATE, "not started"))
+    reading.start_at({MINE: 7})
+    fetched = Filled(
+        fill([message(partition=3, offset=7)]), event(KafkaError._PARTITION_EOF).events
+    )
+    filler.filled = [fetched, fetched]
+    polled = reading.poll(0.1)
+    assert not len(polled.chunk) and not polled.ends
+    del client.answers["seek"]
+    assert len(reading.poll(0.1).chunk) == 1
 
 
 def test_an_error_of_no_partition_names_the_topics_that_are_read(make):
@@ -328,7 +381,8 @@ def test_an_assignment_that_failed_is_a_missing_topic(make):
 
 def place(offset: int, code: int | None = None) -> SimpleNamespace:
     error = None if code is None else KafkaError(code, "reason")
-    return SimpleNamespace(topic="t", partition=3, offset=offset, error=error)
+    fields = {"topic": "t", "partition": 3, "metadata": None, "leader_epoch": 6}
+    return SimpleNamespace(**fields, offset=offset, error=error)
 
 
 def test_committed_offsets(make):
@@ -336,7 +390,7 @@ def test_committed_offsets(make):
     assert reading.committed([], 1.0) == ({}, None)
     assert not client.calls
     client.answers["committed"] = [place(7)]
-    assert reading.committed([MINE], 1.0) == ({MINE: 7}, None)
+    assert reading.committed([MINE], 1.0) == ({MINE: Committed(7, 6)}, None)
     client.answers["committed"] = [place(-1001)]
     assert reading.committed([MINE], 1.0) == ({}, None)
     client.answers["committed"] = [place(-1001, KafkaError.UNSTABLE_OFFSET_COMMIT)]

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from tfkafka.chunk import OffsetRange
-from tfkafka.client.cluster import TopicDescription
+from tfkafka.client.cluster import End, TopicDescription
 from tfkafka.config import FOREVER
 from tfkafka.errors import OffsetError
 from tfkafka.online import planner
 from tfkafka.online.planner import TopicEnds, next_plan, share
 from tfkafka.reading.ranges import Identity
+
+EPOCH = 3
 
 
 class Clock:
@@ -39,8 +41,9 @@ class FakeEnds:
         self._ends: Iterator = iter(ends)
         self._last = ends[-1]
 
-    def ends(self) -> dict[int, int] | None:
-        return next(self._ends, self._last)
+    def ends(self) -> dict[int, End] | None:
+        found = next(self._ends, self._last)
+        return found and {partition: End(end, EPOCH) for partition, end in found.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +132,11 @@ def test_ranges_name_the_topic():
     assert found == [OffsetRange("t", 0, 7, 107)]
 
 
+def test_ranges_have_the_epoch_of_the_leader():
+    [found] = next_plan(FakeEnds({0: 1000}), {0: 7}, 100, 0, lambda: False)
+    assert found.leader_epoch == EPOCH
+
+
 class SlowCluster:
     """Answers once `may_answer` is set."""
 
@@ -144,8 +152,8 @@ class SlowCluster:
         assert self.timeout_ms == 60_000 and self.may_answer.wait(60)
         return TopicDescription("id", [0])
 
-    def end_offsets(self, _topic: str, partitions: list[int]) -> dict[int, int]:
-        return dict.fromkeys(partitions, 7)
+    def ends(self, _topic: str, partitions: list[int]) -> dict[int, End]:
+        return dict.fromkeys(partitions, End(7))
 
 
 def test_an_answer_that_comes_late_counts(monkeypatch):
@@ -155,5 +163,5 @@ def test_an_answer_that_comes_late_counts(monkeypatch):
     assert [ends.ends() for _ in range(3)] == [None] * 3
     monkeypatch.setattr(planner, "REQUEST_S", 60)
     SlowCluster.may_answer.set()
-    assert ends.ends() == {0: 7}
+    assert ends.ends() == {0: End(7)}
     assert SlowCluster.asked == 1

@@ -8,8 +8,9 @@ import pytest
 
 from tests.unit.messages import fill, message
 from tfkafka.chunk import Chunk, TopicPartition, concat
-from tfkafka.client.cluster import TopicDescription
+from tfkafka.client.cluster import End, TopicDescription
 from tfkafka.client.consumer import Polled
+from tfkafka.client.lineage import Committed
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.reading import group
@@ -26,7 +27,7 @@ class FakeConsumer:
     """While it is polled, does what is next in `script`, then gives these offsets of A and B."""
 
     def __init__(self, *_arguments, **_options):
-        self.script: list[tuple[Callable, Chunk, dict]] = []
+        self.script: list[tuple[Callable, Chunk, dict, dict, dict]] = []
         self.committed_offsets: dict[TopicPartition, int] = {}
         self.reason: str | None = None
         self.takes_s = 0.0
@@ -42,9 +43,9 @@ class FakeConsumer:
         self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
 
     def poll(self, _timeout_s, _at_most=None) -> Polled:
-        happens, chunk, ends, missing = self.script.pop(0)
+        happens, *polled = self.script.pop(0)
         happens()
-        return Polled(chunk, ends, missing)
+        return Polled(*polled)
 
     def committed(self, partitions, timeout_s):
         self.waited_s.append(timeout_s)
@@ -52,7 +53,8 @@ class FakeConsumer:
             return {}, "timed out"
         if self.reason is not None:
             return {}, self.reason
-        return {p: o for p, o in self.committed_offsets.items() if p in partitions}, None
+        found = self.committed_offsets
+        return {p: Committed(o, 4) for p, o in found.items() if p in partitions}, None
 
     def start_at(self, positions):
         self.started.append(dict(positions))
@@ -88,8 +90,11 @@ class FakeCluster:
     def first_offsets(self, _topic, partitions):
         return {number: 0 if number == B.partition else 2 for number in partitions}
 
-    def end_offsets(self, _topic, partitions):
-        return {number: 0 if number == B.partition else 8 for number in partitions}
+    def end_offsets(self, topic, partitions):
+        return {p: end.offset for p, end in self.ends(topic, partitions).items()}
+
+    def ends(self, _topic, partitions):
+        return {number: End(0 if number == B.partition else 8, 7) for number in partitions}
 
     def high_watermarks(self, _topic, partitions):
         return {number: 0 if number == B.partition else 9 for number in partitions}
@@ -139,9 +144,10 @@ def records(*places: tuple[TopicPartition, int]) -> Chunk:
     return fill(message(partition=source.partition, offset=o) for source, o in places)
 
 
-def poll(member, happens=nothing, *places, ends=None, missing=None) -> Polled:
+def poll(member, happens=nothing, *places, ends=None, missing=None, truncated=None) -> Polled:
     """Poll once, while which `happens` is called; note progress."""
-    member.consumer.script.append((happens, records(*places), ends or {}, missing or {}))
+    polled = (records(*places), ends or {}, missing or {}, truncated or {})
+    member.consumer.script.append((happens, *polled))
     polled = member.poll(0.1)
     member.advance(polled)
     return polled
@@ -327,6 +333,54 @@ def test_a_current_offset_that_is_gone_is_an_error(make):
     polled = poll(member, nothing, (B, 3), missing={A: 1})
     assert member.consumer.started[-1] == {A: 2, B: 4} and member.missing == 1
     assert len(polled.chunk) == 1, "what else came is kept"
+
+
+def test_what_is_known_of_the_records_before_a_start(make):
+    """The committed epoch; where the group begins, and where it goes on elsewhere, the leader's."""
+    member = make(on_missing="earliest")
+    member.consumer.committed_offsets = {A: 3}
+    assign(member, A, B)
+    assert (member.lineage.before(A, 3), member.lineage.before(B, 0)) == (4, 7)
+    member.consumer.committed_offsets = {A: 1, B: 0}
+    assign(member, A, B)
+    assert (member.lineage.before(A, 2), member.lineage.before(B, 0)) == (7, 4)
+    member.consumer.committed_offsets = {A: 5}
+    member.rewind()
+    assert (member.lineage.before(A, 5), member.lineage.before(B, 0)) == (4, 4)
+
+
+def test_a_truncated_log_is_an_error(make):
+    member = make()
+    assign(member, A)
+    poll(member, nothing, (A, 2), (A, 6))
+    with pytest.raises(OffsetError, match=r"offset 7 comes next, but .* records from 5 .*: 2 rec"):
+        poll(member, truncated={A: 5})
+
+
+def test_a_truncated_log_is_read_again_from_where_it_differs(make):
+    """What was read of the lost records, and is not used yet, is dropped."""
+    calls = []
+    member = make(
+        on_missing="earliest",
+        before_revoke=lambda partitions: calls.append(("before", partitions)),
+        after_loss=lambda partitions: calls.append(("after", partitions)),
+    )
+    assign(member, A, B)
+    chunk = poll(member, nothing, (A, 2), (A, 6), (B, 1)).chunk
+    polled = poll(member, nothing, (A, 7), (B, 2), ends={A: 8, B: 3}, truncated={A: 5})
+    assert places_of(polled.chunk) == [(B, 2)] and polled.ends == {B: 3}
+    assert member.consumer.started[-1] == {A: 5, B: 3} and member.missing == 3
+    assert places_of(member.current(chunk)) == [(B, 1)]
+    assert member.reached() == {A: 5, B: 3}
+    assert member.lineage.before(A, 5) == 7
+    assert calls == [("before", [A]), ("after", [A])]
+
+
+def test_a_log_that_was_truncated_only_after_what_was_read_loses_nothing(make):
+    member = make()
+    assign(member, A)
+    poll(member, nothing, (A, 2), truncated={A: 5})
+    assert member.consumer.started[-1] == {A: 3} and member.missing == 0
 
 
 def test_another_topic_of_the_name_is_an_error_before_anything_else(make, monkeypatch):

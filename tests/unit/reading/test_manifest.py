@@ -20,7 +20,7 @@ WHICH = Identity("t", "cluster", "topic-id")
 MANIFEST = Manifest(
     servers="h:1",
     identity=WHICH,
-    ranges=(OffsetRange("t", 1, 5, 9), OffsetRange("t", 0, 0, 2)),
+    ranges=(OffsetRange("t", 1, 5, 9, 3), OffsetRange("t", 0, 0, 2)),
     order="some order",
     isolation_level="read_committed",
     decoder=describe_decoder(CsvDecoder(2, "key")),
@@ -37,6 +37,15 @@ def test_what_is_read_is_what_was_written(tmp_path, place):
     assert Manifest.of(path) == manifest
     assert Manifest.of(str(path)) == manifest
     assert Manifest.of(manifest.to_json()) == manifest
+    assert [each.leader_epoch for each in Manifest.of(path).ranges] == [3, None]
+
+
+def test_a_manifest_without_epochs_is_read():
+    content = json.loads(json.dumps(MANIFEST.to_json()))
+    for each in content["ranges"]:
+        del each["leader_epoch"]
+    found = Manifest.of(content)
+    assert found == MANIFEST and found.ranges[0].leader_epoch is None
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,13 @@ def test_what_is_read_is_what_was_written(tmp_path, place):
         (json.dumps({"format": FORMAT}), "it has no 'topic'"),
         (json.dumps({**MANIFEST.to_json(), "ranges": [{}]}), "it has no 'partition'"),
         (json.dumps({**MANIFEST.to_json(), "ranges": 7}), "not iterable"),
+        (
+            json.dumps(
+                MANIFEST.to_json()
+                | {"ranges": [{"partition": 0, "start": 0, "stop": 1, "leader_epoch": "new"}]}
+            ),
+            "leader_epoch is 'new', must be",
+        ),
         (json.dumps({**MANIFEST.to_json(), "more": 7}), "unexpected keyword argument 'more'"),
         (json.dumps({**MANIFEST.to_json(), "place": {}}), "it has no 'next_offsets'"),
     ],

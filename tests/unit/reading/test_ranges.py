@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.messages import fill, message
 from tests.unit.properties import few
 from tfkafka.chunk import OffsetRange, TopicPartition, concat
-from tfkafka.client.cluster import TopicDescription
+from tfkafka.client.cluster import End, TopicDescription
 from tfkafka.client.consumer import Polled
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
@@ -24,6 +24,10 @@ from tfkafka.reading.ranges import Identity, Last, TopicRanges, read, resolve, w
 IDENTITY = Identity("t", "c", "id")
 # Instead of the ends of a poll: the broker does not have offset 2 of partition 0.
 MISSING = {-1: 0}
+# Or: its leader has other records from offset 1 on.
+TRUNCATED = {-2: 0}
+# The leaders' epochs of these offsets.
+EPOCHS = {4: 3, 5: 3, 6: 4}
 
 
 class FakeCluster:
@@ -43,8 +47,11 @@ class FakeCluster:
     def first_offsets(self, _topic, partitions):
         return {p: {0: 10, 1: 0, 2: 7}[p] for p in partitions}
 
-    def end_offsets(self, _topic, partitions):
-        return {p: {0: 20, 1: 5, 2: 7}[p] for p in partitions}
+    def end_offsets(self, topic, partitions):
+        return {p: end.offset for p, end in self.ends(topic, partitions).items()}
+
+    def ends(self, _topic, partitions):
+        return {p: End({0: 20, 1: 5, 2: 7}[p], 3 + p) for p in partitions}
 
     def offsets_at(self, _topic, partitions, time_ms):
         late = {0: 15, 1: 3, 2: -1} if time_ms < 1_700_000_000_000 else dict.fromkeys(range(3), -1)
@@ -205,7 +212,8 @@ class FakeConsumer:
     polls: ClassVar[list] = []
     instances: ClassVar[list] = []
 
-    def __init__(self, _settings, _limits, _topics, **_options):
+    def __init__(self, _settings, _limits, _topics, *, lineage, **_options):
+        self.lineage = lineage
         self.left_out: list[int] = []
         self.paused: set[int] = set()
         self.closed = False
@@ -220,8 +228,12 @@ class FakeConsumer:
             return Polled(fill([]))
         places, ends = self.polls.pop(0)
         chunk = fill(message(bytes(100), None, p, o) for p, o in places)
+        for partition, offset in places:
+            self.lineage.note(self.sources[partition], offset, EPOCHS.get(offset))
         if ends == MISSING:
             return Polled(chunk, {}, {self.sources[0]: 2})
+        if ends == TRUNCATED:
+            return Polled(chunk, truncated={self.sources[0]: 1})
         return Polled(chunk, {self.sources[p]: offset for p, offset in ends.items()})
 
     def leave_out(self, sources):
@@ -370,6 +382,42 @@ def test_an_offset_that_is_gone_is_an_error(consumer):
     consumer.polls = [([], MISSING)]
     with pytest.raises(OffsetError, match=r"offset 2 comes next, but all before 10 .*: 8 records"):
         places_read(ONE)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "is_refused"), [(2, True), (3, False), (4, False), (None, False)]
+)
+def test_records_of_a_later_leader_were_not_there_when_the_range_was_chosen(
+    consumer, epoch, is_refused
+):
+    """After the range they may be."""
+    consumer.polls = [([(0, 2), (0, 3)], {}), ([(0, 4), (0, 5), (0, 6)], {})]
+    wanted = [OffsetRange("t", 0, 2, 6, epoch)]
+    if is_refused:
+        with pytest.raises(OffsetError, match=r"offsets 2:6: records were lost, because a broker"):
+            places_read(wanted)
+    else:
+        assert places_read(wanted) == [(0, 2), (0, 3), (0, 4), (0, 5)]
+
+
+def test_a_log_with_others_before_the_range_is_an_error(consumer):
+    consumer.polls = [([], TRUNCATED)]
+    with pytest.raises(OffsetError, match=r"offsets 2:6: records were lost, because a broker"):
+        places_read(ONE, epochs={ONE[0].source: 2})
+    [made] = consumer.instances
+    assert made.lineage.before(ONE[0].source, 2) == 2
+
+
+def test_a_resumed_range_does_not_have_the_epoch_of_its_start(consumer):
+    source = ONE[0].source
+    consumer.polls = [([(0, 5)], {})]
+    assert places_read(ONE, epochs={source: 2}, reached={source: 4}) == [(0, 5)]
+    assert consumer.instances[0].lineage.before(source, 4) is None
+
+
+def test_ranges_have_the_epoch_of_the_leader(found):
+    ranges = resolve({}, Limits(), "t").ranges
+    assert [each.leader_epoch for each in ranges] == [3, 4, 5]
 
 
 def test_what_is_written_only_later_is_waited_for(consumer):
