@@ -94,6 +94,20 @@ MUTATIONS = (
         "tests/unit/reading/test_ranges.py",
     ),
     Mutation(
+        "records of a later leader not noticed",
+        "reading/ranges.py",
+        "if epoch is not None and epoch > left.leader_epoch:",
+        "if epoch is not None and epoch < 0:",
+        "tests/unit/reading/test_ranges.py",
+    ),
+    Mutation(
+        "offset of an earlier topic used",
+        "client/lineage.py",
+        "return cluster == self._known.cluster and known is not None and known != topic_id",
+        "return False",
+        "tests/unit/client/test_lineage.py",
+    ),
+    Mutation(
         "pause remembered",
         "reading/group.py",
         "            self.consumer.resume(paused)\n            self._paused -= paused",
