@@ -184,26 +184,21 @@ def test_paused_broker_is_silent_until_resumed(shared, version):
 
 
 @pytest.mark.parametrize("version", [ZOOKEEPER_VERSION, KRAFT_VERSION])
-def test_stop_leaves_nothing_running(start, version):
-    broker = start(version=version)
-    processes = broker.state.processes()
-    broker.stop()
-    assert [process.running() for process in processes] == [False] * len(processes)
-    assert java_of(broker.folder.path) == []
-    assert port_is_free(broker.state.ports.broker)
-    assert port_is_free(broker.state.ports.metadata)
-    assert embedded.attach(broker.folder.path) is None
-    broker.stop()
-
-
-def test_two_brokers_side_by_side(start):
-    one, other = start("one"), start("other")
+def test_two_brokers_side_by_side_and_one_is_stopped(shared, start, version):
+    one, other = start(version=version), shared(version)
     write(one, "of-one", [b"1"])
     write(other, "of-other", [b"2"])
     assert read(one, "of-one", 1) == [b"1"]
     assert read(other, "of-other", 1) == [b"2"]
     topics = AdminClient({"bootstrap.servers": other.bootstrap_servers}).list_topics(timeout=10)
     assert "of-one" not in topics.topics
+    processes = one.state.processes()
+    one.stop()
+    assert [process.running() for process in processes] == [False] * len(processes)
+    assert java_of(one.folder.path) == []
+    assert port_is_free(one.state.ports.broker)
+    assert port_is_free(one.state.ports.metadata)
+    assert embedded.attach(one.folder.path) is None
     one.stop()
     assert answers_metadata(other.bootstrap_servers, timeout_s=10)
 
@@ -224,7 +219,9 @@ def test_attach_finds_nothing_where_nothing_was_started(tmp_path):
     assert embedded.attach(tmp_path / "nothing") is None
 
 
-def test_stale_pid_of_another_process_does_not_stop_a_start(start, tmp_path, capsys):
+def test_stale_pid_of_another_process_does_not_stop_a_start_and_a_dead_broker_is_named(
+    start, tmp_path, capsys
+):
     folder = tmp_path / "broker"
     folder.mkdir()
     # Our own pid, but not our start time: the pid was given out again.
@@ -238,13 +235,9 @@ def test_stale_pid_of_another_process_does_not_stop_a_start(start, tmp_path, cap
     broker = start()
     assert answers_metadata(broker.bootstrap_servers, timeout_s=10)
     assert f"stale: pid {os.getpid()} " in capsys.readouterr().err
-
-
-def test_attach_names_a_broker_that_died(start):
-    broker = start()
     broker.kill()
     with pytest.raises(BrokerError) as raised:
-        embedded.attach(broker.folder.path)
+        embedded.attach(folder)
     text = str(raised.value)
     assert f"Kafka {ZOOKEEPER_VERSION} (pid {broker.state.kafka.pid})" in text
     assert "has died; start it again" in text

@@ -207,7 +207,7 @@ def test_the_group_is_left(servers, topic, group, admin, way):
     _kept = way(servers, topic, group)
     # The iterator may be in a cycle of references, which an exception's traceback makes.
     gc.collect()
-    wait_for(lambda: not admin.has_members(group), "the group to be left", 5)
+    wait_for(lambda: not admin.has_members(group), "the group to be left", 20)
 
 
 def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, committed):
