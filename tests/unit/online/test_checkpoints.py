@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import subprocess
-import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import forked
 from tfkafka.errors import CheckpointError
 from tfkafka.online import checkpoints
 from tfkafka.online.checkpoints import Series, load, locked, replace, save
@@ -147,26 +148,26 @@ def test_one_at_a_time(tmp_path):
         pass
 
 
-HOLD = """
-import sys
-from pathlib import Path
-from tfkafka.online.checkpoints import locked
-with locked(Path(sys.argv[1])):
-    print("locked", flush=True)
-    sys.stdin.read()
-"""
+def hold(folder: Path, ends: Connection) -> None:
+    with locked(folder):
+        ends.send("locked")
+        ends.recv()
 
 
 def test_a_killed_process_leaves_no_lock_and_its_scratch_is_removed(tmp_path):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with holder:
-        assert holder.stdout.readline() == b"locked\n"
+    context = forked.context()
+    here, there = context.Pipe()
+    holder = context.Process(target=hold, args=(tmp_path, there))
+    holder.start()
+    there.close()
+    try:
+        assert here.recv() == "locked"
         with pytest.raises(CheckpointError, match=f"pid {holder.pid}"):
             locked(tmp_path).__enter__()
         (tmp_path / ".new-state").write_text("half")
+    finally:
         holder.kill()
+        holder.join()
     with locked(tmp_path):
         assert os.listdir(tmp_path) == ["lock"]
 
