@@ -6,6 +6,7 @@ connection is opened here, and a broker is asked what it asks of its clients. No
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -134,7 +135,11 @@ def _connect(address: Address) -> socket.socket:
         ) from None
     problem: Problem | None = None
     for family, kind, number, _, place in found:
-        connection = socket.socket(family, kind, number)
+        try:
+            connection = socket.socket(family, kind, number)
+        except OSError as error:
+            problem = _unconnected(error)
+            continue
         connection.settimeout(_CONNECT_S / len(found))
         try:
             connection.connect(place)
@@ -152,6 +157,9 @@ def _unconnected(error: OSError) -> Problem:
     elif isinstance(error, TimeoutError):
         reason = f"no connection within {_CONNECT_S:.0f} s"
         advice = "check the address, the network and its firewalls"
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        reason = "too many open files, so that none is left for a connection"
+        advice = "raise the limit (ulimit -n), or keep fewer datasets and clients"
     else:
         reason = (error.strerror or str(error)).lower()
         advice = "check the address and the network"

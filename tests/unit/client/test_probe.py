@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -54,6 +56,20 @@ def refusal(address: Address, settings: dict[str, str] | None = None) -> Problem
 
 def test_a_broker(serve):
     assert found(serve(kafka())) == Listener({3: 12, 18: 4, HEARTBEAT: 1}, None)
+
+
+def test_a_process_without_file_descriptors_is_not_the_brokers_fault(serve):
+    address = serve(kafka())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        with pytest.raises(Problem, match=r"^too many open files.*: raise the limit \(ulimit -n"):
+            probe(address, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found(address)
 
 
 def test_a_broker_with_sasl(serve):
