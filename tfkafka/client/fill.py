@@ -205,7 +205,7 @@ def _refuse_headers(message: Message) -> None:
     where = Position(message.topic() or "", message.partition() or 0, message.offset() or 0)
     raise BadRecordError(
         f"{where}: the name of a header is not UTF-8, and Kafka's client for Python cannot read "
-        f"it: read without headers, that is without metadata and without a dead letter topic",
+        f"it: read without headers, that is without metadata, dead letters and labels from headers",
         **where._asdict(),
     ) from None
 
