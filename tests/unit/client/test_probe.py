@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import socket
 import threading
@@ -61,15 +60,13 @@ def test_a_broker(serve):
 def test_a_process_without_file_descriptors_is_not_the_brokers_fault(serve):
     address = serve(kafka())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.open(os.devnull, os.O_RDONLY)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    # As if none beside the standard streams were free; those that are open stay open.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         with pytest.raises(Problem, match=r"^too many open files.*: raise the limit \(ulimit -n"):
             probe(address, {})
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert found(address)
 
 
 def test_a_broker_with_sasl(serve):
