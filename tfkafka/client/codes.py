@@ -121,21 +121,21 @@ NOT_YET_LOADED = frozenset(
     }
 )
 
-# How librdkafka 2.16 says that the leader has other records before an offset. The error's code is
-# that of an offset that is out of range, and it has no offset.
-_TRUNCATED = re.compile(
-    r"(?:Partition log truncation detected|No epoch found less or equal to).*"
-    r" broker end offset is (-?\d+)"
-)
+# How librdkafka 2.16 says that the leader has other records before an offset, or does not know any
+# epochs. The errors' code is that of an offset that is out of range.
+_TRUNCATED = re.compile(r"Partition log truncation detected .* broker end offset is (\d+)")
+_NO_EPOCHS = "No epoch found less or equal"
 
 
 def diverged_at(error: KafkaError) -> int | None:
-    """Return the offset up to which a log is the one that was read; None: of any other error.
-
-    It is 0 where none of the log is.
-    """
+    """Return the offset up to which a log is the one that was read; None: of any other error."""
     found = _TRUNCATED.search(error.str())
-    return None if found is None else max(0, int(found[1]))
+    return int(found[1]) if found and error.code() in OUT_OF_RANGE else None
+
+
+def has_no_epochs(error: KafkaError) -> bool:
+    """Return whether a leader cannot compare epochs: its log has an old message format."""
+    return error.code() in OUT_OF_RANGE and _NO_EPOCHS in error.str()
 
 
 def reason(error: KafkaError) -> str:

@@ -354,7 +354,9 @@ class Consumer:
         if code == KafkaError._PARTITION_EOF and event.source and event.offset is not None:
             ends[event.source] = event.offset
             return
-        diverged = codes.diverged_at(event.error) if code in codes.OUT_OF_RANGE else None
+        if event.source and codes.has_no_epochs(event.error):
+            self._lineage.ignore(event.source)
+        diverged = codes.diverged_at(event.error)
         if event.source and diverged is not None:
             truncated[event.source] = diverged
             return

@@ -51,6 +51,7 @@ class Lineage:
         self._known = known or Identities()
         # For each partition the offsets from which on records have another epoch, ascending.
         self._epochs: dict[TopicPartition, list[tuple[int, int]]] = {}
+        self._ignored: set[TopicPartition] = set()
 
     def note(self, source: TopicPartition, offset: int, epoch: int | None) -> None:
         """Note that the records from `offset` on have this epoch, until another one is noted."""
@@ -62,13 +63,19 @@ class Lineage:
         """Note that reading begins at `offset`, and the epoch of the record before it."""
         self.note(source, offset - 1, epoch)
 
+    def ignore(self, source: TopicPartition) -> None:
+        """Let the epochs of a partition be unknown from now on: its leader knows none."""
+        self._ignored.add(source)
+
     def latest(self, source: TopicPartition) -> int | None:
         """Return the epoch that was noted last; None: unknown."""
         epochs = self._epochs.get(source)
         return _epoch(epochs[-1][1]) if epochs else None
 
     def before(self, source: TopicPartition, offset: int) -> int | None:
-        """Return the epoch of the last record before an offset; None: unknown."""
+        """Return the epoch of the last record before an offset; None: unknown, or ignored."""
+        if source in self._ignored:
+            return None
         epochs = self._epochs.get(source, [])
         number = bisect_left(epochs, (offset, UNKNOWN)) - 1
         return _epoch(epochs[number][1]) if number >= 0 else None

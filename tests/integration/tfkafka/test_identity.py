@@ -177,14 +177,15 @@ def test_a_bounded_dataset_keeps_to_its_topic(servers, topic, admin):
     assert [*map(bytes.decode, values(dataset))] == NEW
 
 
+def one_weight() -> keras.Model:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
 def test_a_learner_keeps_to_its_topic(servers, topic, admin, tmp_path):
     """Also within one process: between two mini datasets."""
     seen: list[float] = []
-
-    def build() -> keras.Model:
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
-        return model
 
     def train(_model, features, _labels) -> None:
         seen.extend(features[:, 0].tolist())
@@ -196,9 +197,9 @@ def test_a_learner_keeps_to_its_topic(servers, topic, admin, tmp_path):
     write(servers, topic, ["1"] * 100, ["1"] * 100)
     stream = Stream(topic, CsvDecoder(1, label="key"), servers, mini_dataset=50, stream_timeout=0)
     with pytest.raises(TopicError, match="was deleted and created again"):
-        learn(tmp_path, stream, build, train, seed=1)
+        learn(tmp_path, stream, one_weight, train, seed=1)
     with pytest.raises(TopicError, match="the topic is not the one in the manifest"):
-        learn(tmp_path, stream, build, train, seed=1)
+        learn(tmp_path, stream, one_weight, train, seed=1)
     assert seen == [1.0] * 50
 
 
@@ -305,3 +306,23 @@ def test_a_committed_offset_of_an_earlier_topic_is_not_used(direct, group, posit
     assert f"topic {group} was deleted and created again" in caplog.text
     assert committed(direct, group, group)[1] != earlier
     Admin(direct).delete_topic(group)
+
+
+def test_a_group_goes_on_in_an_old_message_format(embedded_kafka, group, tmp_path):
+    """Its records have no epochs, so the leader can compare none."""
+    servers = embedded_kafka("2.7.2").bootstrap_servers
+    plain = {"enable.idempotence": False}
+    Admin(servers).create_topic(group, settings={"message.format.version": "0.10.2"})
+    write(servers, group, ["1"] * 100, ["1"] * 100, configuration=plain)
+    stream = Stream(group, CsvDecoder(1, label="key"), servers, stream_timeout=0)
+    learning = (stream, one_weight, lambda *_: None)
+    assert learn(tmp_path, *learning, seed=1).records == 100
+    latest = KafkaGroupDataset(group, f"{group}-latest", servers, 0)
+    assert not values(latest) and latest.error is None
+    for count in (100, 50):
+        assert len(values(KafkaGroupDataset(group, group, servers, 0, EARLIEST))) == count
+        write(servers, group, ["1"] * 50, ["1"] * 50, configuration=plain)
+    assert len(values(latest)) == 100
+    assert learn(tmp_path, *learning, seed=1).records == 200
+    assert len(values(KafkaDataset(group, servers=servers))) == 200
+    Admin(servers).delete_topic(group)

@@ -139,15 +139,25 @@ NO_EPOCH = (
 )
 
 
-@pytest.mark.parametrize(("text", "diverged"), [(TRUNCATED, 100), (NO_EPOCH, 0)])
-def test_a_log_that_was_truncated_is_reported_even_where_the_offset_exists_again(
-    make, text, diverged
-):
+def test_a_log_that_was_truncated_is_reported_even_where_the_offset_exists_again(make):
     reading, _, filler = make()
-    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, text)
+    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, TRUNCATED)
     filler.filled = [Filled(empty(), [Event(error, MINE, None)])]
     polled = reading.poll(0.1)
-    assert polled.truncated == {MINE: diverged} and not polled.missing
+    assert polled.truncated == {MINE: 100} and not polled.missing
+
+
+def test_a_leader_that_knows_no_epochs_is_not_asked_to_compare_them_again(make):
+    """Of an old message format: the reader asks whether the offset exists, and goes on there."""
+    lineage = Lineage()
+    lineage.begin(MINE, 150, 9)
+    reading, _, filler = make(lineage=lineage)
+    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, NO_EPOCH)
+    filler.filled = [Filled(empty(), [Event(error, MINE, 150)])]
+    polled = reading.poll(0.1)
+    assert polled.missing == {MINE: 150} and not polled.truncated
+    lineage.begin(MINE, 150, 9)
+    assert lineage.before(MINE, 150) is None
 
 
 def test_a_truncation_in_other_words_is_an_error(make):
