@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,7 +26,6 @@ __all__ = [
     "OFFSET_END",
     "Consumer",
     "Polled",
-    "commit_as_outsider",
     "is_fenced",
 ]
 
@@ -435,48 +434,6 @@ def _is_answer(event: Event) -> bool:
 def is_fenced(error: BaseException) -> bool:
     """Return whether a newer member of the same name may have taken over, so reading failed."""
     return codes.is_fencing(error)
-
-
-def commit_as_outsider(
-    settings: Mapping[str, object], positions: Positions, lineage: Lineage | None = None
-) -> None:
-    """Commit for a group after leaving it; Kafka accepts it while the group has no member.
-
-    Args:
-        lineage: see `Consumer`.
-    """
-    if not positions:
-        return
-    consumer = _outsider(settings, positions, lineage)
-    try:
-        consumer.commit(positions)
-    finally:
-        consumer.close()
-
-
-def committed_as_outsider(
-    settings: Mapping[str, object], partitions: Collection[TopicPartition], timeout_s: float
-) -> tuple[dict[TopicPartition, Committed], str | None]:
-    """Return what `Consumer.committed` does, from any thread.
-
-    `committed` of a consumer that another thread polls can wait forever, whatever its timeout (seen
-    with librdkafka 2.16).
-    """
-    consumer = _outsider(settings, partitions)
-    try:
-        return consumer.committed(partitions, timeout_s)
-    finally:
-        consumer.close()
-
-
-def _outsider(
-    settings: Mapping[str, object],
-    partitions: Iterable[TopicPartition],
-    lineage: Lineage | None = None,
-) -> Consumer:
-    chosen = {name: value for name, value in settings.items() if name != "group.instance.id"}
-    topics = {source.topic for source in partitions}
-    return Consumer(chosen, config.Limits(), topics, lineage=lineage)
 
 
 def _answer(

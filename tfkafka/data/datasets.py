@@ -16,14 +16,13 @@ from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_opt
 from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder, check_decoder
+from tfkafka.reading.bounds import Bounds, Last
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
 from tfkafka.reading.prefetch import Prepared, read_ahead
 from tfkafka.reading.progress import Place, ReadLog, Total
 from tfkafka.reading.ranges import (
-    Bounds,
-    Last,
     TopicRanges,
     identify,
     read,

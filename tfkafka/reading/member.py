@@ -19,7 +19,7 @@ from concurrent.futures import Future
 
 from tfkafka import config
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
-from tfkafka.client.consumer import commit_as_outsider, committed_as_outsider
+from tfkafka.client.outsiders import commit_as_outsider, committed_as_outsider
 from tfkafka.config import Limits
 from tfkafka.errors import CommitError, ReadError, TopicError
 from tfkafka.reading.commits import Committer

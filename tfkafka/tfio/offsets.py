@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tfkafka._util import arguments
 from tfkafka.client.consumer import OFFSET_BEGINNING, OFFSET_END
-from tfkafka.reading.ranges import Bound, Last, refuse_wrong_bound
+from tfkafka.reading.bounds import Bound, Last, refuse_wrong_bound
 
 # librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: -2000 - n is n records before the end.
 TAIL_BASE = -2000

@@ -19,7 +19,8 @@ from tfkafka.client.consumer import Polled
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.reading import ranges
-from tfkafka.reading.ranges import Identity, Last, TopicRanges, read, resolve, why_empty
+from tfkafka.reading.bounds import Last
+from tfkafka.reading.ranges import Identity, TopicRanges, read, resolve, why_empty
 
 IDENTITY = Identity("t", "c", "id")
 # Instead of the ends of a poll: the broker does not have offset 2 of partition 0.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tfkafka.reading.ranges import Last
+from tfkafka.reading.bounds import Last
 from tfkafka.tfio.offsets import bound
 
 NOW = datetime.now(UTC)
