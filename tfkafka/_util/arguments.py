@@ -20,6 +20,7 @@ LARGEST_MS = 2**31 - 1
 LARGEST_PORT = 2**16 - 1
 # In bytes: Kafka's protocol has 16 bits for the length of a text.
 LONGEST_TEXT = 2**15 - 1
+_LARGEST_FLOAT32 = 2.0**128 - 2.0**104
 SHOWN_LENGTH = 60
 # What Python can iterate over, but nobody means as a list.
 _SINGLE = (str, bytes, bytearray, Mapping)
@@ -95,6 +96,20 @@ def seconds(name: str, value: object, most: float = LARGEST_MS / 1000) -> float:
         number = math.inf
     if not 0 <= number <= most:
         _refuse(name, value, "at least 0" if most == math.inf else f"from 0 to {most:.0f}")
+    return number
+
+
+def finite_float32(name: str, value: object) -> float:
+    """Return a number that is finite as float32."""
+    what = "a number that is finite as float32"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        _refuse_type(name, value, what)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not abs(number) <= _LARGEST_FLOAT32:
+        _refuse(name, value, what)
     return number
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tfkafka.decoding.missing import OnMissing
 from tfkafka.decoding.sources import Column, Field, Header, Key, Source
 
-# What becomes of a missing value: the record is bad, or the value becomes nan or a number.
-OnMissing = Literal["bad", "nan"] | float
 # "matrix": one array with one column for each field; "dict": one array for each field, by its
 # name; "array": one array, whose shape is that of the only field.
 Features = Literal["matrix", "dict", "array"]
