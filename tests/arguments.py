@@ -39,6 +39,7 @@ from tfkafka.tfio import kafka
 from tfkafka.tfio.experimental import streaming
 
 # Nobody listens there: what is refused only by a broker is not refused in time.
+FLT_MAX = 2.0**128 - 2.0**104
 NOWHERE = "127.0.0.1:1"
 DECODER = tfkafka.CsvDecoder(2, label="key")
 MANIFEST = {
@@ -133,6 +134,7 @@ CALLS: dict[str, Call] = {
         },
         _callback,
     ),
+    "Column": Call(tfkafka.Column, {"column": 0}),
     "CsvDecoder": Call(tfkafka.CsvDecoder, {"columns": 2}),
     "Header": Call(tfkafka.Header, {"name": "n"}),
     "Key": Call(tfkafka.Key, {}),
@@ -308,6 +310,23 @@ def _is_configuration(value: object) -> bool:
     return value is None or _is_empty(value) or _are(value, _is_setting)
 
 
+def _are_columns(value: object) -> bool:
+    """Whether it is a list of some of the two columns, 0 and 1."""
+    kinds = isinstance(value, list | tuple) and all(type(each) is int for each in value)
+    return kinds and 0 < len(value) == len(set(value)) and set(value) <= {0, 1}
+
+
+def _are_fills(value: object) -> bool:
+    """Whether it is a dict from some of the two columns to numbers."""
+    return isinstance(value, Mapping) and all(
+        key in (0, 1, "0", "1")
+        and isinstance(each, Real)
+        and not isinstance(each, bool)
+        and abs(each) <= FLT_MAX
+        for key, each in value.items()
+    )
+
+
 def _is_seconds(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= math.inf
 
@@ -344,6 +363,11 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "Policy": _is_one_of("error", "skip"),
     "Literal['key']": _is_one_of("key"),
     "DType": _is_one_of("float32", "float64", "int32", "int64"),
+    "Literal['matrix', 'dict']": _is_one_of("matrix"),
+    "Literal['bad', 'nan']": _is_one_of("bad", "nan"),
+    "Sequence[int | str]": _are_columns,
+    **dict.fromkeys(("Mapping[str, float]", "Mapping[int, float]"), _are_fills),
+    "Column": lambda value: isinstance(value, tfkafka.Column),
     "Key": lambda value: isinstance(value, tfkafka.Key),
     "Header": lambda value: isinstance(value, tfkafka.Header),
     "Decoder": lambda value: isinstance(value, tfkafka.CsvDecoder),

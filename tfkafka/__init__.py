@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
-    from tfkafka.decoding.sources import Header, Key
+    from tfkafka.decoding.sources import Column, Header, Key
 else:
     # Hidden from type checkers: with it, they would accept any name.
     def __getattr__(name: str) -> object:
@@ -35,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Admin": "client.admin",
     "ArraySpec": "decoding.base",
+    "Column": "decoding.sources",
     "CommitCallback": "data.commit_callback",
     "CsvDecoder": "decoding.csv",
     "Decoded": "decoding.base",
@@ -56,6 +57,7 @@ _HOMES = {
 __all__ = [
     "Admin",
     "ArraySpec",
+    "Column",
     "CommitCallback",
     "CsvDecoder",
     "Decoded",

@@ -84,7 +84,8 @@ def writing_and_topics() -> None:
     write("h:9092", "susy-train", [1, 2])  # type: ignore[list-item]
     write("h:9092", "susy-train", ["1"], ["k"], 0)  # type: ignore[call-arg]
     write(["h:9092"], "susy-train", ["1"])  # type: ignore[arg-type]
-    CsvDecoder("18")  # type: ignore[arg-type]
+    CsvDecoder(18.0)  # type: ignore[arg-type]
+    CsvDecoder(18, missing="skip")  # type: ignore[arg-type]
     CsvDecoder(18, label="value")  # type: ignore[arg-type]
     Admin("h:9092").create_topic("susy-train", settings={"retention.ms": 5})  # type: ignore[dict-item]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from numbers import Real
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -191,6 +191,13 @@ def several(name: str, value: object, what: str) -> None:
     """Check that a value is a list or another iterable, but neither one text nor a dict."""
     if not isinstance(value, Iterable) or isinstance(value, _SINGLE):
         _refuse_type(name, value, what)
+
+
+def in_order(name: str, value: object, what: str) -> list[Any]:
+    """Return the entries of a list or of another collection that has an order and no keys."""
+    if not isinstance(value, Collection) or isinstance(value, (*_SINGLE, Set)):
+        _refuse_type(name, value, what)
+    return list(value)
 
 
 def instance(name: str, value: object, kind: type | tuple[type, ...], what: str) -> None:

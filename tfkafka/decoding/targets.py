@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Fault
-from tfkafka.decoding.numbers import explain, parse_rows, tidy
+from tfkafka.decoding.numbers import parse_numbers
 from tfkafka.decoding.sources import Header, Key, Source
 
 KEY = "key"
@@ -78,17 +78,7 @@ def parse_texts(
     dtype = source.spec.dtype
     if source.classes is not None:
         return _classes(texts, what, source.index_of, dtype)
-    matrix, bad = parse_rows(texts, 1, dtype)
-    faults = {}
-    for index in bad:
-        kind, value = explain(texts[index], 1, dtype)
-        faults[index] = Fault.of(index, f"{what}: {kind}", value)
-    numbers: NDArray[Any] = matrix[:, 0]
-    if finite and dtype.kind == "f":
-        for index in np.flatnonzero(~np.isfinite(numbers)).tolist():
-            kind = f"{what}: column 1 is not finite as {dtype.name}"
-            faults[index] = Fault.of(index, kind, tidy(texts[index]))
-    return numbers, faults
+    return parse_numbers(texts, dtype, what, finite)
 
 
 def _classes(

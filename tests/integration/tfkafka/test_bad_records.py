@@ -44,7 +44,7 @@ def test_skip_counts(kafka, bad_topic, caplog):
         assert dataset.counts == Counts(read=6, used=2, skipped=4)
     assert dataset.counts.reasons == {
         "has 1 columns instead of 2": 2,
-        "column 2 is empty": 1,
+        "column 1 (from 0) is empty": 1,
         "label: is null": 1,
     }
     assert len(caplog.messages) == 2

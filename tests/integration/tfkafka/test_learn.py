@@ -99,13 +99,16 @@ def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
         )
         return learn(folder / name, stream, build, train, seed=1, notify=said.append)
 
-    with pytest.raises(BadRecordError, match=r"offset 20: column 1 is not finite.*b'nan'"):
+    with pytest.raises(
+        BadRecordError, match=r"offset 20: column 0 \(from 0\) is not finite.*b'nan'"
+    ):
         run("error", None, "error")
     assert run("skip", None, "skip").records == 20
     bad = (
         "3 of 23 records could not be decoded and were skipped: "
-        "1 x column 1 is not finite as float32; 1 x column 2 is not finite as float32; "
-        "1 x label: column 1 is not finite as float32"
+        "1 x column 0 (from 0) is not finite as float32; "
+        "1 x column 1 (from 0) is not finite as float32; "
+        "1 x label: is not finite as float32"
     )
     assert said == [f"mini dataset 1: 20 records, 20 in all; {bad}", f"topic {topic}: {bad}"]
     # Another process counts on.

@@ -39,11 +39,11 @@ def test_bad_records_are_summed_up_in_one_line(caplog):
     assert rows.tolist() == [[1, 2], [5, 6]]
     assert said(caplog) == [
         "topic t: 4 of 6 records could not be decoded and were skipped: "
-        "2 x has 1 columns instead of 2; 2 x column 1 is not a number"
+        "2 x has 1 columns instead of 2; 2 x column 0 (from 0) is not a number"
     ]
     assert reading.counts.reasons == {
         "has 1 columns instead of 2": 2,
-        "column 1 is not a number": 2,
+        "column 0 (from 0) is not a number": 2,
     }
 
 

@@ -1,6 +1,8 @@
 """CSV records to float32 matrices."""
 
+import gzip
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -11,32 +13,40 @@ from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.decoding.numbers import parse_rows
 
 GOOD = b"1,2.5,-3e2"
+MISPLACED = "has a quote or a line end in the wrong place"
 BAD = [
     (b"1,2", "has 2 columns instead of 3"),
     (b"1,2,3,4", "has 4 columns instead of 3"),
-    (b"1,,3", "column 2 is empty"),
-    (b"1,2,", "column 3 is empty"),
-    (b"1,two,3", "column 2 is not a number: b'two'"),
+    (b"1,2,3,", "has 4 columns instead of 3"),
+    (b"1,,3", "column 1 (from 0) is empty"),
+    (b"1,2,", "column 2 (from 0) is empty"),
+    (b"1,two,3", "column 1 (from 0) is not a number: b'two'"),
     (b"hello", "has 1 columns instead of 3"),
     (b"", "is empty"),
     (b" ", "is empty"),
+    (b"\r\n", "is empty"),
     (None, "is null"),
-    (b"1,2,3\n4,5,6", "has 5 columns instead of 3"),
-    (b"1\n,2,3", "column 1 is not a number"),
-    (b"1,2\n3", "has 2 columns instead of 3"),
-    (b'"1,2",3', "column 1 is not a number: b'\"1'"),
-    (b'"1,2,3"', "column 1 is not a number"),
-    (b'"1""2",2,3', "column 1 is not a number"),
-    (b'1,"2,3', "column 2 is not a number"),
-    (b'1,2"2",3', "column 2 is not a number"),
-    (b' "1",2,3', "column 1 is not a number"),
-    (b'1,"",3', "column 2 is empty"),
-    (b"1, ,3", "column 2 is empty"),
-    (b'"', "has 1 columns instead of 3"),
-    (b"1,2,3\x00", "column 3 is not a number"),
-    (b"\xff\xfe,2,3", "column 1 is not a number"),
+    (b"1,2,3\n4,5,6", f"column 2 (from 0) {MISPLACED}: b'3\\n4,5,6'"),
+    (b"1\n,2,3", f"column 0 (from 0) {MISPLACED}: b'1\\n,2,3'"),
+    (b"1,2\n3", f"column 1 (from 0) {MISPLACED}: b'2\\n3'"),
+    (b'"1,2",3', "has 2 columns instead of 3"),
+    (b'"1,2",3,4', "column 0 (from 0) is not a number: b'1,2'"),
+    (b'"1\n2",3,4', "column 0 (from 0) is not a number: b'1\\n2'"),
+    (b'"1,2,3"', "has 1 columns instead of 3"),
+    (b'"1""2",2,3', "column 0 (from 0) is not a number: b'1\"2'"),
+    (b'1,"2,3', f"column 1 (from 0) {MISPLACED}: b'\"2,3'"),
+    (b'1,2"2",3', f"column 1 (from 0) {MISPLACED}: b'2\"2\",3'"),
+    (b' "1",2,3', f"column 0 (from 0) {MISPLACED}: b' \"1\",2,3'"),
+    (b'1,"",3', "column 1 (from 0) is empty"),
+    (b"1, ,3", "column 1 (from 0) is empty"),
+    (b'"', f"column 0 (from 0) {MISPLACED}: b'\"'"),
+    (b"1,2,3\x00", "column 2 (from 0) is not a number: b'3\\x00'"),
+    (b"\xff\xfe,2,3", "column 0 (from 0) is not a number: b'\\xff\\xfe'"),
+    (b"\xef\xbb\xbf1,2,3", "column 0 (from 0) is not a number: b'\\xef\\xbb\\xbf1'"),
+    (gzip.compress(b"1,2,3", mtime=0), ""),
+    (zlib.compress(b"1,2,3"), ""),
     (b"1;2;3", "has 1 columns instead of 3"),
-    (b"0x10,2,3", "column 1 is not a number"),
+    (b"0x10,2,3", "column 0 (from 0) is not a number: b'0x10'"),
 ]
 
 
@@ -90,9 +100,9 @@ def test_numbers_that_are_not_finite_are_faults_where_asked_for(text):
     decoded = CsvDecoder(3, "key", finite=True).decode(records)
     shown = text.strip(b'" ')
     assert [(fault.index, fault.reason) for fault in decoded.faults] == [
-        (1, f"column 3 is not finite as float32: {shown!r}"),
+        (1, f"column 2 (from 0) is not finite as float32: {shown!r}"),
         (2, "has 1 columns instead of 3"),
-        (3, f"label: column 1 is not finite as float32: {shown!r}"),
+        (3, f"label: is not finite as float32: {shown!r}"),
     ]
     assert decoded.kept.tolist() == [0] and np.isfinite(decoded.arrays[0]).all()
 
@@ -100,8 +110,8 @@ def test_numbers_that_are_not_finite_are_faults_where_asked_for(text):
 def test_the_first_column_that_is_not_finite_is_named():
     decoded = CsvDecoder(3, finite=True).decode(chunk([b"1,nan,inf", b"3.4028235e38,1,1"]))
     [fault] = decoded.faults
-    assert fault.reason == "column 2 is not finite as float32: b'nan'"
-    assert fault.kind == "column 2 is not finite as float32"
+    assert fault.reason == "column 1 (from 0) is not finite as float32: b'nan'"
+    assert fault.kind == "column 1 (from 0) is not finite as float32"
 
 
 def test_only_finite_decides_what_is_left_open():
@@ -129,7 +139,7 @@ def test_a_bad_record_is_found_and_the_others_are_decoded(value, reason, place):
     values.insert(place, value)
     decoded = CsvDecoder(3).decode(chunk(values))
     assert [fault.index for fault in decoded.faults] == [place]
-    assert reason in decoded.faults[0].reason
+    assert decoded.faults[0].reason == reason or not reason
     [features] = decoded.arrays
     assert features.tolist() == [[i, i, i] for i in range(4)]
     assert decoded.kept.tolist() == [index for index in range(5) if index != place]

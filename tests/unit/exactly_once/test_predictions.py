@@ -99,7 +99,9 @@ def test_values_that_are_not_finite_are_bad_records_unless_they_are_asked_for():
 
     common = {"predictions_topic": "out", "group_id": "group"}
     records = chunk([b"1,2", b"1,nan"])
-    with pytest.raises(BadRecordError, match=r"offset 1: column 2 is not finite.*b'nan'"):
+    with pytest.raises(
+        BadRecordError, match=r"offset 1: column 1 \(from 0\) is not finite.*b'nan'"
+    ):
         predict(job(decode=CsvDecoder(2), **common), records)
     skipped = predict(job(decode=CsvDecoder(2), on_bad_record="skip", **common), records)
     assert len(skipped.kept) == 1 and len(skipped.faults) == 1

@@ -125,7 +125,7 @@ def test_a_label_of_its_own_is_made_again():
         ({"name": "os.system", "arguments": {"command": "true"}}, "give that decoder as decode="),
         ({"name": "tfkafka.decoding.csv.None", "arguments": {}}, "cannot be created again"),
         ({"name": "tfkafka.decoding.no.Decoder", "arguments": {}}, "cannot be created again"),
-        ({"name": "tfkafka.decoding.numbers.halve", "arguments": {}}, "is no class of decoders"),
+        ({"name": "tfkafka.decoding.halving.halve", "arguments": {}}, "is no class of decoders"),
         ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"a": 1}}, "cannot be created"),
         ({"name": "tfkafka.decoding.csv.CsvDecoder", "arguments": {"columns": 0}}, "at least 1"),
     ],
