@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, Column
 from tfkafka.decoding.bad_records import BadRecords
-from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Decoder, check_decoder, needs_headers
+from tfkafka.decoding.base import (
+    Arrays,
+    ArraySpec,
+    Decoded,
+    Decoder,
+    check_decoder,
+    decode_checked,
+    needs_headers,
+)
 from tfkafka.reading.prefetch import Prepared
 
 
@@ -113,7 +121,7 @@ class Elements:
 
     def prepare(self, chunk: Chunk) -> Decoded | None:
         """Decode a chunk, which takes long; None where there is no decoder."""
-        return None if self.decode is None else self.decode.decode(chunk)
+        return None if self.decode is None else decode_checked(self.decode, chunk)
 
     def columns(self, prepared: Prepared, bad_records: BadRecords) -> tuple[Columns, Chunk]:
         """Return the chunk's columns, as in `signature`, and the records that are in them."""
@@ -123,7 +131,7 @@ class Elements:
             bad_records.handle(chunk, ())
             columns = (_strings(chunk.values), _strings(chunk.keys))
         else:
-            decoded = decoded or self.decode.decode(chunk)
+            decoded = decoded or decode_checked(self.decode, chunk)
             bad_records.handle(chunk, decoded.faults)
             columns, chunk = decoded.arrays, decoded.records(chunk)
         return ((*columns, _metadata(chunk)) if self.metadata else columns), chunk

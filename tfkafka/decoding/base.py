@@ -14,6 +14,10 @@ from tfkafka.chunk import Chunk
 
 # How many bytes of a wrong value a reason has.
 QUOTED_LENGTH = 40
+# What the entries of an `element_spec` are.
+_PARTS = ("features", "label", "sample weight")
+# The kinds of NumPy's dtypes that are TensorFlow's strings.
+_STRINGS = "OSU"
 
 
 @dataclass(frozen=True)
@@ -161,3 +165,77 @@ def check_decoder(decode: Decoder) -> None:
     what = "a decoder, for example CsvDecoder(18): an object with element_spec and decode()"
     # A class has both members too, but cannot decode.
     arguments.instance("decode", None if isinstance(decode, type) else decode, Decoder, what)
+    spec = decode.element_spec
+    is_tuple = isinstance(spec, tuple) and 1 <= len(spec) <= len(_PARTS)
+    if not is_tuple or not all(map(_is_spec, spec)):
+        raise TypeError(
+            f"decode: element_spec of {type(decode).__name__} is {arguments.shown(spec)}, must be "
+            f"a tuple of an ArraySpec, or a dict of them, for features, label and sample weight"
+        )
+
+
+def decode_checked(decoder: Decoder, chunk: Chunk) -> Decoded:
+    """Decode a chunk, and check the result, which may be of a decoder that is not tfkafka's.
+
+    Raises TypeError where it is not what the decoder's `element_spec` says, and ValueError where it
+    does not have each record of the chunk once.
+    """
+    decoded = decoder.decode(chunk)
+    who = f"decode of {type(decoder).__name__} returned"
+    if not isinstance(decoded, Decoded):
+        raise TypeError(f"{who} {arguments.shown(decoded)}, must be a Decoded")
+    _check_records(who, decoded, len(chunk))
+    specs, arrays = decoder.element_spec, decoded.arrays
+    if not isinstance(arrays, tuple) or len(arrays) != len(specs):
+        count = f"{len(arrays)} arrays" if isinstance(arrays, tuple) else arguments.shown(arrays)
+        raise TypeError(f"{who} {count}, must be a tuple of {len(specs)}, as element_spec says")
+    for part, spec, array in zip(_PARTS, specs, arrays, strict=False):
+        if not isinstance(spec, Mapping):
+            _check_array(f"{who} for the {part}", spec, array, len(decoded.kept))
+            continue
+        if not isinstance(array, Mapping) or array.keys() != spec.keys():
+            found = sorted(array) if isinstance(array, Mapping) else arguments.shown(array)
+            raise TypeError(
+                f"{who} for the {part} {found}, must be a dict of the arrays {sorted(spec)}, as "
+                f"element_spec says"
+            )
+        for name, each in spec.items():
+            _check_array(f"{who} for the {part} {name!r}", each, array[name], len(decoded.kept))
+    return decoded
+
+
+def _is_spec(spec: object) -> bool:
+    if isinstance(spec, Mapping):
+        return bool(spec) and all(
+            isinstance(name, str) and isinstance(each, ArraySpec) for name, each in spec.items()
+        )
+    return isinstance(spec, ArraySpec)
+
+
+def _check_records(who: str, decoded: Decoded, count: int) -> None:
+    kept = np.asarray(decoded.kept)
+    if kept.ndim == 1 and kept.dtype.kind == "i":
+        every = np.concatenate([kept, np.array([each.index for each in decoded.faults], np.int64)])
+        if decoded.faults:
+            every.sort()
+        if np.array_equal(every, np.arange(count)) and (np.diff(kept) > 0).all():
+            return
+    raise ValueError(
+        f"{who} {kept.size:,} records as kept and {len(decoded.faults):,} faults, must be the "
+        f"indices of all {count:,} records of the chunk, each of them once, kept ascending"
+    )
+
+
+def _check_array(what: str, spec: ArraySpec, array: object, rows: int) -> None:
+    shape = (rows, *spec.shape)
+    if isinstance(array, np.ndarray):
+        are_strings = array.dtype.kind in _STRINGS and spec.dtype.kind in _STRINGS
+        if array.shape == shape and (array.dtype == spec.dtype or are_strings):
+            return
+        found = f"{array.dtype} {list(array.shape)}"
+    else:
+        found = arguments.shown(array)
+    raise TypeError(
+        f"{what} {found}, must be an array {spec.dtype} {list(shape)}: element_spec says "
+        f"{spec.dtype} {list(spec.shape)} for each of {rows:,} records"
+    )

@@ -15,7 +15,7 @@ from tfkafka.client.producer import dead_letters
 from tfkafka.client.transactions import Outgoing
 from tfkafka.config import Limits
 from tfkafka.decoding.bad_records import Policy, check_policy, refuse, refuse_loop
-from tfkafka.decoding.base import Decoder, Fault, check_decoder, only_finite
+from tfkafka.decoding.base import Decoder, Fault, check_decoder, decode_checked, only_finite
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.predictions import Predict
@@ -119,7 +119,7 @@ def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
     Raises BadRecordError as the job's `on_bad_record` says, and PredictionsError where the model
     predicts a number that is not finite.
     """
-    decoded = only_finite(job.decode).decode(chunk)
+    decoded = decode_checked(only_finite(job.decode), chunk)
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
     rows = len(kept)

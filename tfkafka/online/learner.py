@@ -29,7 +29,14 @@ from tfkafka.chunk import OffsetRange, concat
 from tfkafka.client.reports import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
 from tfkafka.decoding.bad_records import Counts, Policy, check_policy
-from tfkafka.decoding.base import Arrays, Decoder, check_decoder, needs_headers, only_finite
+from tfkafka.decoding.base import (
+    Arrays,
+    Decoder,
+    check_decoder,
+    decode_checked,
+    needs_headers,
+    only_finite,
+)
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
@@ -350,7 +357,7 @@ class _Learner:
         reading = read(chosen, self._settings, self._limits, metadata=metadata, epochs=epochs)
         chunk = concat(list(reading))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
-        decoded = self._decode.decode(chunk)
+        decoded = decode_checked(self._decode, chunk)
         self._bad_records.handle(chunk, decoded.faults)
         mine = Counts()
         mine.add(len(chunk), decoded.faults, self._bad_records.policy)
