@@ -1,4 +1,4 @@
-"""The Python examples of README.md and of the guide, one after the other, on a real broker."""
+"""The Python examples of the documents, one after the other, on a real broker."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tfkafka import write
 
 ROOT = Path(__file__).parents[3]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "reading-kafka.md"
+DECODERS = ROOT / "docs" / "decoders.md"
 RECORDS = 1000
 GROUPS = ["my-group", "evaluation", "training", "training-on-some", "own-loop", "susy-inference"]
 # The one warning of the guide that no example of it shows.
@@ -90,6 +91,13 @@ def test_the_examples_of_the_guide(kafka, admin, names, tmp_path):
     assert len(explained) == 2
     for text in explained:
         assert any(warning.startswith(text) for warning in shown), (text, shown)
+
+
+def test_the_examples_of_decoders(kafka, make_topic):
+    blocks = examples(DECODERS)
+    topics = set(re.findall(r'"(events-[a-z]+)"', "".join(blocks)))
+    names = {topic: make_topic() for topic in topics}
+    isolated.run(run_examples, blocks, names, {"servers": kafka.bootstrap_servers})
 
 
 def test_the_guides_test_on_a_broker_of_its_own(tmp_path):
