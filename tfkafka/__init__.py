@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
-    from tfkafka.decoding.sources import Column, Header, Key
+    from tfkafka.decoding.json import JsonDecoder
+    from tfkafka.decoding.sources import Column, Field, Header, Key
 else:
     # Hidden from type checkers: with it, they would accept any name.
     def __getattr__(name: str) -> object:
@@ -41,8 +42,10 @@ _HOMES = {
     "Decoded": "decoding.base",
     "Decoder": "decoding.base",
     "Fault": "decoding.base",
+    "Field": "decoding.sources",
     "GroupPartition": "client.admin",
     "Header": "decoding.sources",
+    "JsonDecoder": "decoding.json",
     "KafkaDataset": "data.datasets",
     "KafkaGroupDataset": "data.groups",
     "KafkaMiniBatchDataset": "data.groups",
@@ -63,8 +66,10 @@ __all__ = [
     "Decoded",
     "Decoder",
     "Fault",
+    "Field",
     "GroupPartition",
     "Header",
+    "JsonDecoder",
     "KafkaDataset",
     "KafkaGroupDataset",
     "KafkaMiniBatchDataset",

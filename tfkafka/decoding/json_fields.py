@@ -1,0 +1,88 @@
+"""Which fields of JSON objects are read, where they are, and what they become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tfkafka.decoding.base import ArraySpec
+from tfkafka.decoding.sources import Field
+
+# The names that are read of an object: each has the number of a field, or is an object itself.
+Tree: TypeAlias = "dict[str, int | Tree]"
+
+
+@dataclass(frozen=True)
+class JsonField:
+    """One value of each record.
+
+    Attributes:
+        title: what it is, for reasons.
+        path: the names of the objects around it, and its own.
+        spec: the array that it becomes.
+        index_of: the index of each class, by its name; None: the field is no class.
+        fill: what a missing value and null become; None: the record is bad.
+    """
+
+    title: str
+    path: tuple[str, ...]
+    spec: ArraySpec
+    index_of: Mapping[str, int] | None = None
+    fill: float | None = None
+
+    @classmethod
+    def of(cls, source: Field, prefix: str = "", fill: float | None = None) -> JsonField:
+        """Return the field that a source describes.
+
+        Args:
+            prefix: what its title begins with: "label: " for a label.
+        """
+        index_of = None
+        if source.classes is not None:
+            index_of = {name: index for index, name in enumerate(source.classes)}
+        title = f"{prefix}field {quoted(source.name)}"
+        return cls(title, tuple(source.name.split(".")), source.spec, index_of, fill)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that its values become."""
+        return self.spec.dtype
+
+
+def tree_of(paths: Sequence[tuple[str, ...]]) -> Tree:
+    """Return the tree of all paths. Raises ValueError where two of them do not go together."""
+    tree: Tree = {}
+    for number, path in enumerate(paths):
+        objects = tree
+        for name in path[:-1]:
+            below = objects.setdefault(name, {})
+            if isinstance(below, int):
+                raise ValueError(_both(paths[below], path))
+            objects = below
+        before = objects.setdefault(path[-1], number)
+        if isinstance(before, dict):
+            raise ValueError(_both(path, paths[_any_field(before)]))
+        if before != number:
+            raise ValueError(f"field {quoted('.'.join(path))} is given twice")
+    return tree
+
+
+def quoted(name: str) -> str:
+    """Return a name in double quotes, on one line."""
+    return json.dumps(name, ensure_ascii=not name.isprintable())
+
+
+def _any_field(tree: Tree) -> int:
+    below = next(iter(tree.values()))
+    return below if isinstance(below, int) else _any_field(below)
+
+
+def _both(path: tuple[str, ...], longer: tuple[str, ...]) -> str:
+    return (
+        f"field {quoted('.'.join(path))} is given as a value, "
+        f"and as an object with the field {quoted('.'.join(longer))}"
+    )
