@@ -200,7 +200,8 @@ def _values(
             if name.startswith(_BEGIN_OTHERS) or name in _OTHERS
         ]
         return indices.astype(field.dtype), np.isin(indices, [-1, *doubtful])
-    column = column.fill_null(False if column.dtype == polars.Boolean else 0)
+    if column.null_count():
+        column = column.fill_null(False if column.dtype == polars.Boolean else 0)
     values = column.to_numpy()
     with np.errstate(over="ignore"):
         array = values.astype(field.dtype)
