@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
+    from tfkafka.decoding.functions import FunctionDecoder
     from tfkafka.decoding.json import JsonDecoder
     from tfkafka.decoding.sources import Column, Field, Header, Key
 else:
@@ -43,6 +44,7 @@ _HOMES = {
     "Decoder": "decoding.base",
     "Fault": "decoding.base",
     "Field": "decoding.sources",
+    "FunctionDecoder": "decoding.functions",
     "GroupPartition": "client.admin",
     "Header": "decoding.sources",
     "JsonDecoder": "decoding.json",
@@ -67,6 +69,7 @@ __all__ = [
     "Decoder",
     "Fault",
     "Field",
+    "FunctionDecoder",
     "GroupPartition",
     "Header",
     "JsonDecoder",

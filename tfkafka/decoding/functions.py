@@ -1,0 +1,243 @@
+"""Decoding by a function of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkafka._util import arguments
+from tfkafka.chunk import Chunk
+from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec, map_arrays
+from tfkafka.decoding.halving import halve
+from tfkafka.decoding.sources import Header, Key, Source
+from tfkafka.decoding.targets import check_source, outside, refuse_weight_alone, targets_of
+
+_PARTS = ("features", "label", "sample_weight")
+_SPEC = "an ArraySpec or a tf.TensorSpec, a dict of them, or a tuple (features, label, weight)"
+# How much of an exception's text a reason has.
+_REASON_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class FunctionDecoder:
+    """A decoder that is a function from a list of values to arrays.
+
+    The function gets many values at once, none of them null. Where it raises an exception, it is
+    called again with parts of them, until the values that it cannot decode are found: each is a bad
+    record, with the exception as the reason. So the function must not depend on which values come
+    together.
+
+    Args:
+        fn: a function from a list of n bytes objects to the features: an array [n, ...], or a dict
+            of arrays; or to a tuple of features, label and sample weight.
+        element_spec: the shapes and dtypes for one record: an `ArraySpec`, or anything with a shape
+            and a dtype, for example a `tf.TensorSpec`; a dict of these; or a tuple of both kinds,
+            as fn returns it. As an attribute it is a tuple, with the label and the weight that are
+            not in the value.
+        label: "key" takes the label from the record's key, a number as text; `Key` and `Header`
+            have its type; None: the function returns it, or there is none.
+        sample_weight: where the weight of the record is, as for `label`.
+
+    Reading raises ValueError where fn returns something else than element_spec says.
+
+    Example:
+        def lengths(values):
+            return np.array([len(value) for value in values])
+
+
+        decode = tfkafka.FunctionDecoder(lengths, tfkafka.ArraySpec((), np.dtype(np.int64)))
+        dataset = tfkafka.KafkaDataset("susy-train", servers="localhost:9092", decode=decode)
+        for length in dataset.take(1):  # int64 []
+            print(length)
+    """
+
+    fn: Callable[[list[bytes]], Any]
+    element_spec: Any
+    label: Literal["key"] | Key | Header | None = None
+    sample_weight: Literal["key"] | Key | Header | None = None
+
+    def __post_init__(self) -> None:
+        arguments.function("FunctionDecoder: fn", self.fn)
+        returned = _checked_specs(self.element_spec)
+        for name in ("label", "sample_weight"):
+            check_source(f"FunctionDecoder: {name}", getattr(self, name))
+        for name in _PARTS[1 : len(returned)]:
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"FunctionDecoder: {name} is given, and element_spec has one too: "
+                    f"leave one of them out"
+                )
+        if len(returned) == 1:
+            refuse_weight_alone("FunctionDecoder", self.label, self.sample_weight)
+        others = tuple(source.spec for source in self._targets.values())
+        object.__setattr__(self, "element_spec", (*returned, *others))
+
+    @property
+    def needs_headers(self) -> bool:
+        """Whether a label or weight is in a header."""
+        return any(isinstance(source, Header) for source in self._targets.values())
+
+    def decode(self, chunk: Chunk) -> Decoded:
+        """Decode all records of a chunk, and return those that fn cannot decode as faults."""
+        entries = chunk.values.entries.tolist()
+        filled = [index for index, value in enumerate(entries) if value is not None]
+        faults = {
+            index: Fault.of(index, "is null")
+            for index, value in enumerate(entries)
+            if value is None
+        }
+        arrays, reasons = self._call([entries[index] for index in filled])
+        for number, error in reasons.items():
+            faults[filled[number]] = _fault(filled[number], error)
+        kept = np.array([index for index in filled if index not in faults], np.int64)
+        for what, source in self._targets.items():
+            array, others = outside(chunk, what, source, None)
+            faults = others | faults
+            arrays += (array[kept],)
+        is_right = np.array([index not in faults for index in kept.tolist()], np.bool_)
+        found = map_arrays(lambda array: array[is_right], arrays)
+        reported = tuple(faults[index] for index in sorted(faults))
+        return Decoded(found, kept[is_right], reported)
+
+    @cached_property
+    def _targets(self) -> dict[str, Source]:
+        return targets_of(self.label, self.sample_weight)
+
+    @property
+    def _returned(self) -> tuple[Spec, ...]:
+        """The specs of what fn returns."""
+        specs: tuple[Spec, ...] = self.element_spec
+        return specs[: len(specs) - len(self._targets)]
+
+    def _call(self, values: list[bytes]) -> tuple[tuple[Arrays, ...], dict[int, Exception]]:
+        """Return the arrays of the values that fn can decode, and the exceptions for the others."""
+        parts: dict[int, tuple[Arrays, ...]] = {}
+        errors: dict[int, Exception] = {}
+
+        def decode(start: int, stop: int) -> bool:
+            try:
+                returned = self.fn(values[start:stop])
+            except MemoryError:
+                raise
+            except Exception as error:
+                errors[start] = error
+                return False
+            parts[start] = self._checked(returned, stop - start)
+            return True
+
+        bad = halve(len(values), decode)
+        pieces = [parts[start] for start in sorted(parts)] or [self._empty()]
+        joined = tuple(_concatenated(list(each)) for each in zip(*pieces, strict=True))
+        return joined, {index: errors[index] for index in bad}
+
+    def _checked(self, returned: Any, count: int) -> tuple[Arrays, ...]:
+        """Return what fn returned for `count` values, as arrays."""
+        specs = self._returned
+        given = returned if isinstance(returned, tuple) else (returned,)
+        if len(given) != len(specs):
+            _refuse(f"{len(given)} parts", f"{len(specs)}: {', '.join(_PARTS[: len(specs)])}")
+        checked: list[Arrays] = []
+        for what, each, spec in zip(_PARTS, given, specs, strict=False):
+            if not isinstance(spec, Mapping):
+                checked.append(_array(what, each, spec, count))
+                continue
+            if not isinstance(each, Mapping) or each.keys() != spec.keys():
+                found = list(each) if isinstance(each, Mapping) else type(each).__name__
+                _refuse(f"{found} as {what}", f"a dict with the keys {list(spec)}")
+            checked.append(
+                {
+                    name: _array(f"{what} {name!r}", each[name], one, count)
+                    for name, one in spec.items()
+                }
+            )
+        return tuple(checked)
+
+    def _empty(self) -> tuple[Arrays, ...]:
+        return tuple(
+            {name: _zeros(each) for name, each in spec.items()}
+            if isinstance(spec, Mapping)
+            else _zeros(spec)
+            for spec in self._returned
+        )
+
+
+def _checked_specs(given: Any) -> tuple[Spec, ...]:
+    specs = given if isinstance(given, tuple) else (given,)
+    if not 1 <= len(specs) <= len(_PARTS):
+        _refuse_spec(given)
+    checked: list[Spec] = []
+    for each in specs:
+        if not isinstance(each, Mapping):
+            checked.append(_checked_spec(each, given))
+            continue
+        if not each:
+            _refuse_spec(given)
+        arguments.mapping("FunctionDecoder: element_spec", each)
+        checked.append({name: _checked_spec(one, given) for name, one in each.items()})
+    return tuple(checked)
+
+
+def _checked_spec(each: Any, given: Any) -> ArraySpec:
+    try:
+        shape = tuple(each.shape)
+        dtype = np.dtype(getattr(each.dtype, "as_numpy_dtype", each.dtype))
+    except (AttributeError, TypeError, ValueError):
+        _refuse_spec(given)
+    what = "a shape whose lengths are known, without the axis of the records"
+    lengths = [arguments.whole_number("FunctionDecoder: element_spec", n, what=what) for n in shape]
+    return ArraySpec(tuple(lengths), dtype)
+
+
+def _refuse_spec(given: Any) -> NoReturn:
+    raise TypeError(f"FunctionDecoder: element_spec is {arguments.shown(given)}, must be {_SPEC}")
+
+
+def _array(what: str, given: Any, spec: ArraySpec, count: int) -> NDArray[Any]:
+    """Return one array that fn returned."""
+    try:
+        array = np.asarray(given)
+    except Exception as error:
+        _refuse(f"no array as {what}: {_line(error)}", _described(spec, count))
+    if spec.dtype == object and array.dtype.kind in "SU":
+        array = array.astype(object)
+    if array.shape != (count, *spec.shape) or array.dtype != spec.dtype:
+        _refuse(f"{array.dtype.name} {array.shape} as {what}", _described(spec, count))
+    return array
+
+
+def _described(spec: ArraySpec, count: int) -> str:
+    return f"{spec.dtype.name} {(count, *spec.shape)} for {count} values: see element_spec"
+
+
+def _refuse(found: str, wanted: str) -> NoReturn:
+    raise ValueError(f"FunctionDecoder: fn returned {found}, must return {wanted}")
+
+
+def _fault(index: int, error: Exception) -> Fault:
+    kind = f"raised {type(error).__name__}"
+    return Fault(index, f"{kind}: {_line(error)}".removesuffix(": "), kind)
+
+
+def _line(error: Exception) -> str:
+    """Return the text of an exception on one line."""
+    try:
+        line = " ".join(str(error).split())
+    except Exception:
+        return ""
+    return line if len(line) <= _REASON_LENGTH else f"{line[:_REASON_LENGTH]}..."
+
+
+def _concatenated(parts: list[Arrays]) -> Arrays:
+    first = parts[0]
+    if isinstance(first, Mapping):
+        return {name: np.concatenate([part[name] for part in parts]) for name in first}
+    return np.concatenate(parts) if len(parts) > 1 else first  # type: ignore[arg-type]
+
+
+def _zeros(spec: ArraySpec) -> NDArray[Any]:
+    return np.zeros((0, *spec.shape), spec.dtype)
