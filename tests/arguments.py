@@ -17,6 +17,7 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import tfkafka
@@ -42,6 +43,7 @@ from tfkafka.tfio.experimental import streaming
 FLT_MAX = 2.0**128 - 2.0**104
 NOWHERE = "127.0.0.1:1"
 DECODER = tfkafka.CsvDecoder(2, label="key")
+ARRAY = tfkafka.ArraySpec((2,), np.dtype(np.float32))
 MANIFEST = {
     "format": "tfkafka manifest 1",
     "servers": NOWHERE,
@@ -136,7 +138,10 @@ CALLS: dict[str, Call] = {
     ),
     "Column": Call(tfkafka.Column, {"column": 0}),
     "CsvDecoder": Call(tfkafka.CsvDecoder, {"columns": 2}),
+    "Field": Call(tfkafka.Field, {"name": "n"}),
+    "FunctionDecoder": Call(tfkafka.FunctionDecoder, {"fn": len, "element_spec": ARRAY}),
     "Header": Call(tfkafka.Header, {"name": "n"}),
+    "JsonDecoder": Call(tfkafka.JsonDecoder, {"fields": ["n"]}),
     "Key": Call(tfkafka.Key, {}),
     "KafkaDataset": Call(tfkafka.KafkaDataset, {**READER, "broker_timeout": 100}),
     "KafkaDataset.from_manifest": Call(
@@ -221,6 +226,8 @@ NO_CALLS = {
     "Progress": "what learn returns",
     "KafkaDataset.state": "needs a broker: tests/integration/tfkafka/test_arguments.py",
     "CsvDecoder.decode": "called by tfkafka",
+    "FunctionDecoder.decode": "called by tfkafka",
+    "JsonDecoder.decode": "called by tfkafka",
     **{
         name: "what a decoder has or returns, checked when it is used"
         for name in (
@@ -333,6 +340,7 @@ def _is_seconds(value: object) -> bool:
 
 # What may be right for a part of an annotation, alternatives of which are divided by "|".
 MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
+    "Any": lambda value: False,
     "None": lambda value: value is None,
     "int": _is_number,
     "float": _is_seconds,
@@ -368,6 +376,8 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "Sequence[int | str]": _are_columns,
     **dict.fromkeys(("Mapping[str, float]", "Mapping[int, float]"), _are_fills),
     "Column": lambda value: isinstance(value, tfkafka.Column),
+    "Field": lambda value: isinstance(value, tfkafka.Field),
+    "Sequence[str | Field]": lambda value: _are(value, _is_name),
     "Key": lambda value: isinstance(value, tfkafka.Key),
     "Header": lambda value: isinstance(value, tfkafka.Header),
     "Decoder": lambda value: isinstance(value, tfkafka.CsvDecoder),
@@ -389,6 +399,8 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
 }
 # Where a value may be right that is wrong for others of the same annotation.
 EXCEPTIONS: dict[tuple[str, str], Callable[[object], bool]] = {
+    ("Field", "shape"): lambda value: value == [],
+    ("FunctionDecoder", "element_spec"): lambda value: isinstance(value, tf.Tensor),
     ("kafka.KafkaDataset", "group"): _is_one_of(""),
     ("ExternalBroker", "bootstrap_servers"): lambda value: isinstance(value, str),
     ("kafka.KafkaDataset", "topics"): lambda value: _is_bytes(value) or _are(value, _is_bytes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, get_args
@@ -150,5 +150,6 @@ Source = Key | Header | Column | Field
 def checked_shape(name: str, shape: object) -> tuple[int, ...]:
     """Return the shape of an array of fixed size."""
     what = "a shape: a list of numbers, each at least 1"
-    arguments.instance(name, None if isinstance(shape, str) else shape, Collection, what)
+    # A dict and a set have no order.
+    arguments.instance(name, None if isinstance(shape, str | bytes) else shape, Sequence, what)
     return tuple(arguments.whole_number(name, each, 1, what=what) for each in shape)  # type: ignore[attr-defined]

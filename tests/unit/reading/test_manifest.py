@@ -9,8 +9,11 @@ import pytest
 
 import tfkafka
 from tfkafka.chunk import OffsetRange, TopicPartition
+from tfkafka.decoding.base import ArraySpec
 from tfkafka.decoding.csv import CsvDecoder
-from tfkafka.decoding.sources import Header, Key
+from tfkafka.decoding.functions import FunctionDecoder
+from tfkafka.decoding.json import JsonDecoder
+from tfkafka.decoding.sources import Field, Header, Key
 from tfkafka.errors import ManifestError, TopicError
 from tfkafka.reading.manifest import FORMAT, Manifest, describe_decoder, versions
 from tfkafka.reading.progress import Place
@@ -117,6 +120,32 @@ def test_a_label_of_its_own_is_made_again():
         decode = CsvDecoder(2, label)
         content = json.loads(json.dumps(describe_decoder(decode)))
         assert Manifest(**{**vars(MANIFEST), "decoder": content}).decode(None) == decode
+
+
+def test_a_json_decoder_is_made_again():
+    decode = JsonDecoder(
+        ["a.b", Field("h", shape=(2, 3)), Field("c", classes=["u", "v"])],
+        Field("y", dtype="int64"),
+        True,
+        Header("w"),
+        features="dict",
+        missing={"a.b": 0.5, "c": 1},
+    )
+    content = json.loads(json.dumps(describe_decoder(decode)))
+    again = Manifest(**{**vars(MANIFEST), "decoder": content}).decode(None)
+    assert again == decode and again.element_spec == decode.element_spec
+
+
+def test_a_function_cannot_be_made_again_but_is_known_by_its_name():
+    spec = ArraySpec((), np.dtype(np.int64))
+    decode = FunctionDecoder(np.array, spec)
+    content = json.loads(json.dumps(describe_decoder(decode)))
+    manifest = Manifest(**{**vars(MANIFEST), "decoder": content})
+    assert manifest.decode(FunctionDecoder(np.array, spec)) == decode
+    with pytest.raises(ManifestError, match="were decoded by"):
+        manifest.decode(FunctionDecoder(np.zeros, spec))
+    with pytest.raises(ManifestError, match="give the decoder as decode="):
+        manifest.decode(None)
 
 
 @pytest.mark.parametrize(
