@@ -399,7 +399,7 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
 }
 # Where a value may be right that is wrong for others of the same annotation.
 EXCEPTIONS: dict[tuple[str, str], Callable[[object], bool]] = {
-    ("Field", "shape"): lambda value: value == [],
+    ("Field", "shape"): lambda value: isinstance(value, list) and not value,
     ("FunctionDecoder", "element_spec"): lambda value: isinstance(value, tf.Tensor),
     ("kafka.KafkaDataset", "group"): _is_one_of(""),
     ("ExternalBroker", "bootstrap_servers"): lambda value: isinstance(value, str),

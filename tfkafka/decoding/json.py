@@ -56,7 +56,6 @@ class JsonDecoder:
         dataset = tfkafka.KafkaDataset(
             "clicks",
             servers="localhost:9092",
-            start="latest",
             decode=tfkafka.JsonDecoder(["x", "user.age"], label=tfkafka.Field("label")),
         )
         for features, label in dataset.take(1):  # float32 [2], float32 []

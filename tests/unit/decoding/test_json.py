@@ -9,7 +9,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.messages import chunk, fill, message
@@ -19,6 +19,11 @@ from tfkafka.decoding.json import JsonDecoder
 from tfkafka.decoding.sources import Field, Header, Key
 
 FLOAT32, INT64 = np.dtype(np.float32), np.dtype(np.int64)
+EXAMPLES = int(os.environ.get("TFKAFKA_JSON_EXAMPLES", "150"))
+# A busy machine is no reason to fail.
+SETTINGS = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 # More than are parsed one by one where polars refuses them.
 MANY = 150
 FIELDS = [
@@ -409,7 +414,7 @@ def agrees(texts, decoder):
         assert found == alone[index], texts[index]
 
 
-@settings(max_examples=int(os.environ.get("TFKAFKA_JSON_EXAMPLES", "150")), deadline=None)
+@SETTINGS
 @given(st.lists(st.one_of(rows(), st.just(RIGHT)), max_size=6), st.sampled_from(["bad", 0.5]))
 def test_chunks_and_single_records_agree(texts, missing):
     fills = "bad" if missing == "bad" else {"a": 0.5, "x.y": -1, "h": 0, "n": 3, "c": 1}
@@ -418,7 +423,7 @@ def test_chunks_and_single_records_agree(texts, missing):
         agrees(texts, decoder)
 
 
-@settings(max_examples=int(os.environ.get("TFKAFKA_JSON_EXAMPLES", "150")), deadline=None)
+@SETTINGS
 @given(st.lists(NUMBERS, min_size=1, max_size=30))
 def test_numbers_are_those_of_python(numbers):
     texts = [b'{"a":%b}' % number.encode() for number in numbers]
@@ -437,7 +442,7 @@ def test_numbers_are_those_of_python(numbers):
 def test_bytes_changed_at_random(capfd):
     random_ = random.Random(7)
     base = [RIGHT, json.dumps(json.loads(RIGHT)).encode(), RIGHT_ALL_THE_SAME[7]]
-    for _ in range(int(os.environ.get("TFKAFKA_JSON_EXAMPLES", "150"))):
+    for _ in range(EXAMPLES):
         texts = []
         for _ in range(random_.choice([1, 5, 100])):
             text = bytearray(random_.choice(base))
