@@ -136,6 +136,7 @@ class Field(_Typed):
 
     @property
     def spec(self) -> ArraySpec:
+        """The spec of one record."""
         return ArraySpec(tuple(self.shape), super().spec.dtype)
 
     @property
