@@ -341,6 +341,9 @@ class Admin:
 
     def _once(self, name: str, request: Callable[[], Future[object]]) -> None:
         """Send a request that must not be repeated. Raises KafkaException where it is refused."""
+        # A client that is new drops its requests to the addresses that it was given once it knows
+        # the brokers; what became of such a request is unknown.
+        self._metadata()
 
         def question(timeout_s: float) -> KafkaError | None:
             try:

@@ -182,7 +182,8 @@ class Cluster:
                 there is no resource.
             repeats: whether the query may be sent again.
         """
-        deadline = time.monotonic() + self._timeout_s
+        begun_s = time.monotonic()
+        deadline = begun_s + self._timeout_s
         try:
             while True:
                 try:
@@ -193,7 +194,8 @@ class Cluster:
                     reason = failure.args[0] if isinstance(failure, KafkaException) else None
                     self._refuse(reason, what, topic, passing, right)
                     if not repeats or time.monotonic() + _AGAIN_S > deadline:
-                        raise self._no_answer(what, reason) from failure
+                        waited_s = self._timeout_s if repeats else time.monotonic() - begun_s
+                        raise self._no_answer(what, reason, waited_s) from failure
                 time.sleep(_AGAIN_S)
                 self.client.poll(0)
                 self._connection.check()
@@ -274,13 +276,13 @@ class Cluster:
             words = with_right(reason, operation, resource or f"topic {topic}")
             raise self._error(f"{what}: {words}", topic=topic) from KafkaException(reason)
 
-    def _no_answer(self, what: str, reason: KafkaError | None) -> TfkafkaError:
+    def _no_answer(self, what: str, reason: KafkaError | None, waited_s: float) -> TfkafkaError:
         said = "no answer" if reason is None else reason.str()
         # The connection's last error says more than a time-out.
         is_vague = reason is None or reason.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
         return self._error(
             f"{what}: no answer from Kafka at {self.servers} for "
-            f"{self._timeout_s * 1000:.0f} ms "
+            f"{waited_s * 1000:.0f} ms "
             f"({self._connection.reason(said) if is_vague else said})"
         )
 

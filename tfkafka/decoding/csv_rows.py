@@ -71,7 +71,8 @@ class CsvColumn:
 
     def tidy(self, field: bytes) -> bytes | Wrong:
         """Return the number or the index of the class in a field as plain text."""
-        bare = field.strip()
+        # In the name of a class blanks count.
+        bare = field.strip() if self.index_of is None else field
         if not bare:
             return b"" if self.may_miss else Wrong(f"{self.title} is empty")
         if self.index_of is not None:
