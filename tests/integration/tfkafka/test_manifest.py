@@ -95,7 +95,15 @@ def test_a_manifest_says_what_was_read(kafka, servers, admin, rows):
     assert manifest["isolation_level"] == "read_committed"
     assert manifest["decoder"] == {
         "name": "tfkafka.decoding.csv.CsvDecoder",
-        "arguments": {"columns": 3, "label": "key", "finite": None},
+        "arguments": {
+            "columns": 3,
+            "label": "key",
+            "finite": None,
+            "sample_weight": None,
+            "select": None,
+            "features": "matrix",
+            "missing": "bad",
+        },
     }
     assert manifest["counts"] == {
         "read": 200,
