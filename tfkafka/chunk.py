@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import countOf
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -141,6 +142,24 @@ class Column:
             return None in self.entries.tolist()
         return bool(self.nulls.any())
 
+    def matrix(self, size: int) -> NDArray[np.uint8] | None:
+        """Return uint8 [n, size]: the bytes of each entry.
+
+        None where an entry is null, or has another size. No bytes object is made.
+        """
+        if self._layout is not None:
+            buffer, offsets, nulls = self._layout
+            if nulls.any() or (np.diff(offsets) != size).any():
+                return None
+            return buffer[offsets[0] : offsets[-1]].reshape(-1, size)
+        entries = self.entries.tolist()
+        try:
+            if countOf(map(len, entries), size) < len(entries):
+                return None
+        except TypeError:  # one is None
+            return None
+        return np.frombuffer(b"".join(entries), np.uint8).reshape(-1, size)
+
     @property
     def nbytes(self) -> int:
         """The memory of the column, in bytes, in the form it was made from."""
@@ -198,8 +217,10 @@ def _entries(
 
 
 def _layout(entries: NDArray[np.object_]) -> ArrowLayout:
-    nulls = np.fromiter((entry is None for entry in entries), np.bool_, len(entries))
-    filled = [entry or b"" for entry in entries]
+    nulls, filled = np.zeros(len(entries), np.bool_), entries.tolist()
+    if None in filled:
+        nulls = np.array([entry is None for entry in filled])
+        filled = [entry or b"" for entry in filled]
     offsets = np.zeros(len(entries) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, filled), np.int64, len(filled)), out=offsets[1:])
     return np.frombuffer(b"".join(filled), np.uint8), offsets, nulls

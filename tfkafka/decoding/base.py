@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -141,6 +141,19 @@ def map_arrays(
         else function(each)
         for each in arrays
     )
+
+
+def among_others(decoded: Decoded, rows: NDArray[np.int64], faults: Iterable[Fault]) -> Decoded:
+    """Return what was decoded of some records of a chunk as that of all of them.
+
+    Args:
+        decoded: what was decoded of some records.
+        rows: int64 [n], their indices in the chunk, ascending.
+        faults: the faults of the other records.
+    """
+    moved = [replace(fault, index=int(rows[fault.index])) for fault in decoded.faults]
+    ordered = sorted([*moved, *faults], key=lambda fault: fault.index)
+    return Decoded(decoded.arrays, rows[decoded.kept], tuple(ordered))
 
 
 def needs_headers(decoder: Decoder | None) -> bool:
