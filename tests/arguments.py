@@ -138,11 +138,14 @@ CALLS: dict[str, Call] = {
     ),
     "Column": Call(tfkafka.Column, {"column": 0}),
     "CsvDecoder": Call(tfkafka.CsvDecoder, {"columns": 2}),
+    "ExampleDecoder": Call(tfkafka.ExampleDecoder, {"fields": ["x"]}),
     "Field": Call(tfkafka.Field, {"name": "n"}),
     "FunctionDecoder": Call(tfkafka.FunctionDecoder, {"fn": len, "element_spec": ARRAY}),
     "Header": Call(tfkafka.Header, {"name": "n"}),
+    "ImageDecoder": Call(tfkafka.ImageDecoder, {"shape": [5, 6, 1]}),
     "JsonDecoder": Call(tfkafka.JsonDecoder, {"fields": ["n"]}),
     "Key": Call(tfkafka.Key, {}),
+    "TensorDecoder": Call(tfkafka.TensorDecoder, {"shape": [3]}),
     "KafkaDataset": Call(tfkafka.KafkaDataset, {**READER, "broker_timeout": 100}),
     "KafkaDataset.from_manifest": Call(
         tfkafka.KafkaDataset.from_manifest, {"manifest": MANIFEST, "servers": NOWHERE}
@@ -226,8 +229,11 @@ NO_CALLS = {
     "Progress": "what learn returns",
     "KafkaDataset.state": "needs a broker: tests/integration/tfkafka/test_arguments.py",
     "CsvDecoder.decode": "called by tfkafka",
+    "ExampleDecoder.decode": "called by tfkafka",
     "FunctionDecoder.decode": "called by tfkafka",
+    "ImageDecoder.decode": "called by tfkafka",
     "JsonDecoder.decode": "called by tfkafka",
+    "TensorDecoder.decode": "called by tfkafka",
     **{
         name: "what a decoder has or returns, checked when it is used"
         for name in (
@@ -354,6 +360,9 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "tf.Tensor": lambda value: isinstance(value, tf.Tensor),
     "Sequence[int]": lambda value: _are(value, _is_number),
     "Sequence[str]": lambda value: _are(value, _is_name),
+    "Sequence[str | Field]": lambda value: _are(
+        value, lambda each: _is_name(each) or isinstance(each, tfkafka.Field)
+    ),
     # What the entries are is seen while they are written.
     "Iterable[Text]": lambda value: (
         isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
@@ -370,6 +379,7 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "OnMissingOffsets": _is_one_of("error", "earliest"),
     "Policy": _is_one_of("error", "skip"),
     "Literal['key']": _is_one_of("key"),
+    "Field": lambda value: isinstance(value, tfkafka.Field),
     "DType": _is_one_of("float32", "float64", "int32", "int64"),
     "Literal['matrix', 'dict']": _is_one_of("matrix"),
     "Literal['bad', 'nan']": _is_one_of("bad", "nan"),

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
+    from tfkafka.decoding.example import ExampleDecoder
     from tfkafka.decoding.functions import FunctionDecoder
+    from tfkafka.decoding.image import ImageDecoder
     from tfkafka.decoding.json import JsonDecoder
     from tfkafka.decoding.sources import Column, Field, Header, Key
+    from tfkafka.decoding.tensor import TensorDecoder
 else:
     # Hidden from type checkers: with it, they would accept any name.
     def __getattr__(name: str) -> object:
@@ -42,17 +45,20 @@ _HOMES = {
     "CsvDecoder": "decoding.csv",
     "Decoded": "decoding.base",
     "Decoder": "decoding.base",
+    "ExampleDecoder": "decoding.example",
     "Fault": "decoding.base",
     "Field": "decoding.sources",
     "FunctionDecoder": "decoding.functions",
     "GroupPartition": "client.admin",
     "Header": "decoding.sources",
+    "ImageDecoder": "decoding.image",
     "JsonDecoder": "decoding.json",
     "KafkaDataset": "data.datasets",
     "KafkaGroupDataset": "data.groups",
     "KafkaMiniBatchDataset": "data.groups",
     "Key": "decoding.sources",
     "Metadata": "data.elements",
+    "TensorDecoder": "decoding.tensor",
     "format_group": "client.tables",
     "format_topic": "client.tables",
     "headers_of": "data.elements",
@@ -67,17 +73,20 @@ __all__ = [
     "CsvDecoder",
     "Decoded",
     "Decoder",
+    "ExampleDecoder",
     "Fault",
     "Field",
     "FunctionDecoder",
     "GroupPartition",
     "Header",
+    "ImageDecoder",
     "JsonDecoder",
     "KafkaDataset",
     "KafkaGroupDataset",
     "KafkaMiniBatchDataset",
     "Key",
     "Metadata",
+    "TensorDecoder",
     "format_group",
     "format_topic",
     "headers_of",

@@ -11,9 +11,12 @@ import tfkafka
 from tfkafka.chunk import OffsetRange, TopicPartition
 from tfkafka.decoding.base import ArraySpec
 from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.decoding.example import ExampleDecoder
 from tfkafka.decoding.functions import FunctionDecoder
+from tfkafka.decoding.image import ImageDecoder
 from tfkafka.decoding.json import JsonDecoder
 from tfkafka.decoding.sources import Field, Header, Key
+from tfkafka.decoding.tensor import TensorDecoder
 from tfkafka.errors import ManifestError, TopicError
 from tfkafka.reading.manifest import FORMAT, Manifest, describe_decoder, versions
 from tfkafka.reading.progress import Place
@@ -146,6 +149,21 @@ def test_a_function_cannot_be_made_again_but_is_known_by_its_name():
         manifest.decode(FunctionDecoder(np.zeros, spec))
     with pytest.raises(ManifestError, match="give the decoder as decode="):
         manifest.decode(None)
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [
+        TensorDecoder((2, 3), ">f8", Key(dtype="int32"), False),
+        ExampleDecoder(
+            ["x", Field("n", dtype="int64")], Field("y", classes=["a"]), missing={"x": 0}
+        ),
+        ImageDecoder([np.int64(5), 6, 1], Header("label")),
+    ],
+)
+def test_other_decoders_are_made_again(decode):
+    content = json.loads(json.dumps(describe_decoder(decode)))
+    assert Manifest(**{**vars(MANIFEST), "decoder": content}).decode(None) == decode
 
 
 @pytest.mark.parametrize(

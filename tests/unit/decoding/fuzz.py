@@ -1,0 +1,142 @@
+"""Decode damaged records for some seconds: `python -m tests.unit.decoding.fuzz KIND SECONDS SEED`.
+
+Prints the numbers of chunks, of decoded records and of bad ones. What an import of TensorFlow
+writes to stderr is not shown; what decoding writes is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from tests.unit.messages import chunk
+from tfkafka.decoding.base import Decoder
+from tfkafka.decoding.sources import Field
+
+RECORDS = 40
+
+
+@contextlib.contextmanager
+def hidden_stderr() -> Iterator[None]:
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with hidden_stderr():
+    import tensorflow as tf
+
+    from tfkafka.decoding.example import ExampleDecoder
+    from tfkafka.decoding.image import ImageDecoder
+    from tfkafka.decoding.tensor import TensorDecoder
+
+    # Its first use of a device writes there too.
+    tf.zeros(1).numpy()
+
+Judge = Callable[[bytes, np.ndarray], bool]
+
+
+def damaged(value: bytes, rng: random.Random) -> bytes:
+    """A value with some bytes replaced, removed, repeated or added."""
+    data = bytearray(value)
+    for _ in range(rng.choice([0, 1, 1, 1, 2, 5])):
+        place, length = rng.randrange(len(data) + 1), rng.choice([1, 1, 2, 4, 30])
+        match rng.randrange(5):
+            case 0:
+                data[place : place + length] = rng.randbytes(length)
+            case 1:
+                del data[place : place + length]
+            case 2:
+                data[place:place] = data[place : place + length]
+            case 3:
+                data[place:place] = rng.randbytes(length)
+            case 4:
+                del data[place:]
+    return bytes(data)
+
+
+def tensor() -> tuple[Decoder, list[bytes], Judge]:
+    values = [np.arange(6, dtype=">f4").tobytes()]
+    return (
+        TensorDecoder([2, 3], ">f4", finite=True),
+        values,
+        lambda value, array: array.astype(">f4").tobytes() == value,
+    )
+
+
+def example() -> tuple[Decoder, list[bytes], Judge]:
+    kinds = tf.train.Feature
+    features = {
+        "x": kinds(float_list=tf.train.FloatList(value=[1, 2, 3])),
+        "n": kinds(int64_list=tf.train.Int64List(value=[300, -5])),
+        "c": kinds(bytes_list=tf.train.BytesList(value=[b"dog"])),
+        "other": kinds(bytes_list=tf.train.BytesList(value=[b"x" * 20])),
+    }
+    value = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    fields = [
+        Field("x", shape=[3]),
+        Field("n", shape=[2], dtype="int64"),
+        Field("c", classes=["cat", "dog"]),
+    ]
+
+    def is_right(value: bytes, array: np.ndarray) -> bool:
+        try:
+            found = tf.train.Example.FromString(value).features.feature
+        except DecodeError:
+            # Damaged in a feature that nobody asked for.
+            return True
+        expected = [*found["x"].float_list.value, *found["n"].int64_list.value]
+        index = [b"cat", b"dog"].index(found["c"].bytes_list.value[0])
+        return np.array_equal(np.array([*expected, index], np.float32), array, equal_nan=True)
+
+    return ExampleDecoder(fields), [value], is_right
+
+
+def image(encode: Callable[..., tf.Tensor]) -> tuple[Decoder, list[bytes], Judge]:
+    pixels = np.random.default_rng(3).integers(0, 256, (9, 11, 3), np.uint8)
+    values = [encode(pixels).numpy(), encode(pixels[..., :1]).numpy()]
+
+    def is_right(value: bytes, array: np.ndarray) -> bool:
+        return (tf.io.decode_image(value, 3, expand_animations=False).numpy() == array).all()
+
+    return ImageDecoder([9, 11, 3]), values, is_right
+
+
+KINDS = {
+    "tensor": tensor,
+    "example": example,
+    "png": lambda: image(tf.io.encode_png),
+    "jpeg": lambda: image(tf.io.encode_jpeg),
+}
+
+
+def main(kind: str, seconds: str, seed: str) -> None:
+    rng, (decode, good, is_right) = random.Random(int(seed)), KINDS[kind]()
+    rounds = decoded = bad = 0
+    end = time.monotonic() + float(seconds)
+    while not rounds or time.monotonic() < end:
+        values = [damaged(rng.choice(good), rng) for _ in range(RECORDS)]
+        found = decode.decode(chunk(values))
+        assert sorted([*found.kept, *(fault.index for fault in found.faults)]) == [*range(RECORDS)]
+        for fault in found.faults:
+            assert fault.reason.isprintable() and len(fault.reason) < 200, fault
+        for index, array in zip(found.kept, found.arrays[0], strict=True):
+            assert is_right(values[index], array), values[index]
+        rounds, decoded, bad = rounds + 1, decoded + len(found.kept), bad + len(found.faults)
+    print(rounds, decoded, bad)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
