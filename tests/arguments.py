@@ -386,8 +386,6 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "Sequence[int | str]": _are_columns,
     **dict.fromkeys(("Mapping[str, float]", "Mapping[int, float]"), _are_fills),
     "Column": lambda value: isinstance(value, tfkafka.Column),
-    "Field": lambda value: isinstance(value, tfkafka.Field),
-    "Sequence[str | Field]": lambda value: _are(value, _is_name),
     "Key": lambda value: isinstance(value, tfkafka.Key),
     "Header": lambda value: isinstance(value, tfkafka.Header),
     "Decoder": lambda value: isinstance(value, tfkafka.CsvDecoder),
@@ -412,6 +410,8 @@ EXCEPTIONS: dict[tuple[str, str], Callable[[object], bool]] = {
     ("Field", "shape"): lambda value: isinstance(value, list) and not value,
     ("FunctionDecoder", "element_spec"): lambda value: isinstance(value, tf.Tensor),
     ("kafka.KafkaDataset", "group"): _is_one_of(""),
+    # One number for each record.
+    ("TensorDecoder", "shape"): lambda value: _is_empty(value) and not isinstance(value, Mapping),
     ("ExternalBroker", "bootstrap_servers"): lambda value: isinstance(value, str),
     ("kafka.KafkaDataset", "topics"): lambda value: _is_bytes(value) or _are(value, _is_bytes),
     ("kafka.KafkaOutputSequence", "topic"): _is_bytes,

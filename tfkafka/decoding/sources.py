@@ -152,5 +152,6 @@ def checked_shape(name: str, shape: object) -> tuple[int, ...]:
     """Return the shape of an array of fixed size."""
     what = "a shape: a list of numbers, each at least 1"
     # A dict and a set have no order.
-    arguments.instance(name, None if isinstance(shape, str | bytes) else shape, Sequence, what)
+    arguments.several(name, shape, what)
+    arguments.instance(name, shape, Sequence, what)
     return tuple(arguments.whole_number(name, each, 1, what=what) for each in shape)  # type: ignore[attr-defined]
