@@ -144,8 +144,11 @@ CALLS: dict[str, Call] = {
     "Header": Call(tfkafka.Header, {"name": "n"}),
     "ImageDecoder": Call(tfkafka.ImageDecoder, {"shape": [5, 6, 1]}),
     "JsonDecoder": Call(tfkafka.JsonDecoder, {"fields": ["n"]}),
+    "FunctionEncoder": Call(tfkafka.FunctionEncoder, {"encode": list, "decode": list}),
+    "JsonEncoder": Call(tfkafka.JsonEncoder, {}),
     "Key": Call(tfkafka.Key, {}),
     "TensorDecoder": Call(tfkafka.TensorDecoder, {"shape": [3]}),
+    "TensorEncoder": Call(tfkafka.TensorEncoder, {}),
     "KafkaDataset": Call(tfkafka.KafkaDataset, {**READER, "broker_timeout": 100}),
     "KafkaDataset.from_manifest": Call(
         tfkafka.KafkaDataset.from_manifest, {"manifest": MANIFEST, "servers": NOWHERE}
@@ -247,6 +250,19 @@ NO_CALLS = {
             "Fault.of",
         )
     },
+    **{
+        f"{name}.{method}": "called by tfkafka: tests/unit/decoding/test_encoders.py"
+        for name in (
+            "Encoder",
+            "FunctionEncoder",
+            "JsonEncoder",
+            "ProbabilityEncoder",
+            "TensorEncoder",
+        )
+        for method in ("encode", "decode", "check")
+    },
+    "Encoder": "a protocol",
+    "ProbabilityEncoder": "has no arguments",
     "CommitCallback.set_params": "called by Keras",
     **{
         f"CommitCallback.on_{event}": "called by Keras"
@@ -367,6 +383,8 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "Iterable[Text]": lambda value: (
         isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     ),
+    # Only with an encoder.
+    **dict.fromkeys(("Columns", "Frame", "ColumnEncoder", "Encoder"), lambda value: False),
     "Mapping[str, str]": _is_empty,
     "Mapping[str, object]": _is_empty,
     "config.Configuration": _is_configuration,
@@ -380,6 +398,8 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "Policy": _is_one_of("error", "skip"),
     "Literal['key']": _is_one_of("key"),
     "Field": lambda value: isinstance(value, tfkafka.Field),
+    "Mapping[str, DType]": _is_empty,
+    "Nan": _is_one_of("refuse", "null"),
     "DType": _is_one_of("float32", "float64", "int32", "int64"),
     "Literal['matrix', 'dict']": _is_one_of("matrix"),
     "Literal['bad', 'nan']": _is_one_of("bad", "nan"),
@@ -409,6 +429,8 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
 EXCEPTIONS: dict[tuple[str, str], Callable[[object], bool]] = {
     ("Field", "shape"): lambda value: isinstance(value, list) and not value,
     ("FunctionDecoder", "element_spec"): lambda value: isinstance(value, tf.Tensor),
+    # The shape of one number.
+    ("TensorEncoder", "shape"): lambda value: isinstance(value, list) and not value,
     ("kafka.KafkaDataset", "group"): _is_one_of(""),
     # One number for each record.
     ("TensorDecoder", "shape"): lambda value: _is_empty(value) and not isinstance(value, Mapping),

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
+    from tfkafka.decoding.encoders.base import Encoder
+    from tfkafka.decoding.encoders.function import FunctionEncoder
+    from tfkafka.decoding.encoders.json import JsonEncoder
+    from tfkafka.decoding.encoders.probability import ProbabilityEncoder
+    from tfkafka.decoding.encoders.tensor import TensorEncoder
     from tfkafka.decoding.example import ExampleDecoder
     from tfkafka.decoding.functions import FunctionDecoder
     from tfkafka.decoding.image import ImageDecoder
@@ -45,20 +50,25 @@ _HOMES = {
     "CsvDecoder": "decoding.csv",
     "Decoded": "decoding.base",
     "Decoder": "decoding.base",
+    "Encoder": "decoding.encoders.base",
     "ExampleDecoder": "decoding.example",
     "Fault": "decoding.base",
     "Field": "decoding.sources",
     "FunctionDecoder": "decoding.functions",
+    "FunctionEncoder": "decoding.encoders.function",
     "GroupPartition": "client.admin",
     "Header": "decoding.sources",
     "ImageDecoder": "decoding.image",
     "JsonDecoder": "decoding.json",
+    "JsonEncoder": "decoding.encoders.json",
     "KafkaDataset": "data.datasets",
     "KafkaGroupDataset": "data.groups",
     "KafkaMiniBatchDataset": "data.groups",
     "Key": "decoding.sources",
     "Metadata": "data.elements",
+    "ProbabilityEncoder": "decoding.encoders.probability",
     "TensorDecoder": "decoding.tensor",
+    "TensorEncoder": "decoding.encoders.tensor",
     "format_group": "client.tables",
     "format_topic": "client.tables",
     "headers_of": "data.elements",
@@ -73,20 +83,25 @@ __all__ = [
     "CsvDecoder",
     "Decoded",
     "Decoder",
+    "Encoder",
     "ExampleDecoder",
     "Fault",
     "Field",
     "FunctionDecoder",
+    "FunctionEncoder",
     "GroupPartition",
     "Header",
     "ImageDecoder",
     "JsonDecoder",
+    "JsonEncoder",
     "KafkaDataset",
     "KafkaGroupDataset",
     "KafkaMiniBatchDataset",
     "Key",
     "Metadata",
+    "ProbabilityEncoder",
     "TensorDecoder",
+    "TensorEncoder",
     "format_group",
     "format_topic",
     "headers_of",

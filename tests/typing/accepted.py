@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import keras
 import numpy as np
+import polars
 from numpy.typing import NDArray
 
 import tfkafka
@@ -15,9 +16,12 @@ from tfkafka import (
     Admin,
     CommitCallback,
     CsvDecoder,
+    Encoder,
+    JsonEncoder,
     KafkaDataset,
     KafkaGroupDataset,
     KafkaMiniBatchDataset,
+    TensorEncoder,
     format_group,
     format_topic,
     headers_of,
@@ -119,6 +123,11 @@ def writing_and_topics() -> int:
     print(format_group(rows), sum(row.lag or 0 for row in rows))
     written = write(SERVERS, "susy-train", ["1,2"], ["0.0"])
     written += write(SERVERS, "susy-train", (b"%d" % n for n in range(9)), configuration=["a=b"])
+    written += write(SERVERS, "susy-train", np.zeros((3, 2)), encoder=JsonEncoder(["a", "b"]))
+    columns = {"a": np.zeros(3), "b": np.ones(3)}
+    encoder: Encoder = TensorEncoder("float32", [2])
+    written += write(SERVERS, "susy-train", columns, ["x", "y", "z"], encoder=encoder)
+    written += write(SERVERS, "susy-train", polars.DataFrame(columns), encoder=JsonEncoder())
     return written + write(SERVERS, "susy-train", [None], [b"key"], partition=1, timeout_s=5)
 
 

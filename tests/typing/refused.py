@@ -82,7 +82,8 @@ def groups() -> None:
 
 def writing_and_topics() -> None:
     write("h:9092", "susy-train", [1, 2])  # type: ignore[list-item]
-    write("h:9092", "susy-train", ["1"], ["k"], 0)  # type: ignore[call-arg]
+    write("h:9092", "susy-train", np.zeros(3), encoder=DECODE)  # type: ignore[arg-type]
+    write("h:9092", "susy-train", ["1"], ["k"], 0)  # type: ignore[call-arg, arg-type]
     write(["h:9092"], "susy-train", ["1"])  # type: ignore[arg-type]
     CsvDecoder(18.0)  # type: ignore[arg-type]
     CsvDecoder(18, missing="skip")  # type: ignore[arg-type]

@@ -236,7 +236,7 @@ def _index(value: object) -> int | None:
         return None
     try:
         return operator.index(value)  # type: ignore[arg-type]  # a TypeError is the answer
-    except TypeError:
+    except (TypeError, AttributeError):  # the latter by a tensor of TensorFlow's
         return None
 
 

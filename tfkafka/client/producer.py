@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Protocol, TypedDict
 
 import confluent_kafka
@@ -17,6 +17,7 @@ from confluent_kafka.admin import ClusterMetadata
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.background import in_background
+from tfkafka._util.columns import ColumnEncoder, Columns, Frame, as_columns, encoded, parts, rows
 from tfkafka.chunk import Chunk, Position
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import Cluster
@@ -34,6 +35,14 @@ AGAIN_S = 0.05
 # The time-out of one question. Where nobody waits for its answer any more, the client tries to
 # connect, and to log in, until then.
 ASK_S = 10.0
+# How many rows of columns are encoded at a time.
+ENCODED_ROWS = 8192
+
+# What to do with numbers.
+_ADVICE = {
+    "values": ": for numbers give columns and encoder=, for example encoder=JsonEncoder()",
+    "keys": ": give numbers as text, for example [str(key) for key in keys]",
+}
 
 Text = bytes | str | None
 _PLAIN = frozenset({bytes, str, type(None)})
@@ -329,9 +338,10 @@ def dead_letters(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
 def write(
     servers: str,
     topic: str,
-    values: Iterable[Text],
+    values: Iterable[Text] | Columns | Frame,
     keys: Iterable[Text] | None = None,
     *,
+    encoder: ColumnEncoder | None = None,
     partition: int | None = None,
     configuration: config.Configuration = None,
     timeout_s: float = TIMEOUT_S,
@@ -341,8 +351,11 @@ def write(
     Args:
         servers: `HOST:PORT[,HOST:PORT]`.
         topic: the topic; it must exist, even where the broker would create it.
-        values: one for each record; None is a tombstone.
-        keys: as many as values, or None for records without keys.
+        values: one text or bytes for each record, None is a tombstone; or, with an encoder, columns
+            with one row for each record: an array [n, ...], a dict of arrays by name, or a
+            DataFrame of pandas or polars.
+        keys: as many as values, texts or bytes; or None for records without keys.
+        encoder: the `Encoder` that turns columns into values, for example `JsonEncoder()`.
         partition: the partition of all records; None: chosen by key, as Java clients do.
         configuration: librdkafka's settings.
         timeout_s: seconds that the acknowledgements may take once all records are in the queue.
@@ -353,28 +366,54 @@ def write(
         ConfigurationError: a setting is unknown or refused.
         TypeError: a value or a key is neither text nor bytes nor None; the message has its number.
             Records before it may have been written.
-        ValueError: keys and values differ in number.
+        ValueError: keys and values differ in number; or the encoder cannot write the columns.
 
     Example:
         tfkafka.write("localhost:9092", "clicks", ["1.5,2", "0.5,3"], keys=["a", "b"])
+        columns = {"x": np.array([1.5, 0.5]), "count": np.array([2, 3])}
+        tfkafka.write("localhost:9092", "clicks", columns, encoder=tfkafka.JsonEncoder())
     """
     arguments.text("servers", servers)
     arguments.text("topic", topic)
     several = "a list or another iterable of texts or bytes, one for each record"
-    arguments.several("values", values, several)
+    texts, count = _values(values, encoder, several)
     arguments.optional(arguments.several, "keys", keys, several)
     partition = arguments.optional(arguments.partition, "partition", partition)
     timeout_s = arguments.seconds("timeout_s", timeout_s)
-    if isinstance(values, Sized) and isinstance(keys, Sized) and len(values) != len(keys):
+    if count is not None and isinstance(keys, Sized) and count != len(keys):
         raise ValueError(
-            f"keys has {len(keys):,} entries, and values has {len(values):,}: "
-            f"give one key for each value"
+            f"keys has {len(keys):,} entries, and values has {count:,}: give one key for each value"
         )
-    pairs = zip(values, repeat(None)) if keys is None else _pairs(values, keys)
+    pairs = zip(texts, repeat(None)) if keys is None else _pairs(texts, keys)
     settings = config.parse(configuration)
     producer = Producer(config.Settings({"bootstrap.servers": servers}) | settings, timeout_s)
     producer.connect(topic)
     return producer.send(topic, _checked(pairs), partition)
+
+
+def _values(
+    values: Iterable[Text] | Columns | Frame, encoder: ColumnEncoder | None, several: str
+) -> tuple[Iterable[Text], int | None]:
+    """Return values, and their number where it is known.
+
+    Columns are encoded in parts, the first of them at once: what an encoder cannot write is refused
+    before anything is sent.
+    """
+    if encoder is None:
+        is_columns = isinstance(values, Mapping) or hasattr(values, "columns")
+        with_encoder = ", or columns with encoder=, for example encoder=JsonEncoder()"
+        arguments.several("values", None if is_columns else values, several + with_encoder)
+        return values, len(values) if isinstance(values, Sized) else None  # type: ignore[return-value]  # no columns
+    what = "an encoder, for example JsonEncoder(), or None"
+    is_class = isinstance(encoder, type)
+    arguments.instance("encoder", None if is_class else encoder, ColumnEncoder, what)
+    columns = as_columns("values", values)
+    several_parts = (
+        encoded(encoder, part, number * ENCODED_ROWS)
+        for number, part in enumerate(parts(columns, ENCODED_ROWS))
+    )
+    first = next(several_parts, [])
+    return chain(first, chain.from_iterable(several_parts)), rows(columns)
 
 
 def _checked(pairs: Iterable[tuple[Text, Text]]) -> Iterator[Record]:
@@ -395,7 +434,8 @@ def _refuse_types(number: int, value: object, key: object) -> None:
         if isinstance(entry, str):
             arguments.encodable(f"{name}[{number}]", entry)
         elif entry is not None:
-            arguments.instance(f"{name}[{number}]", entry, bytes, "text, bytes or None")
+            what = "text, bytes or None" + _ADVICE[name]
+            arguments.instance(f"{name}[{number}]", entry, bytes, what)
 
 
 def _pairs(values: Iterable[Text], keys: Iterable[Text]) -> Iterator[tuple[Text, Text]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas
+import polars
 import pytest
 
 from tests.integration.tfkafka.records import ints
-from tfkafka import KafkaDataset, write
+from tfkafka import FunctionEncoder, JsonEncoder, KafkaDataset, TensorEncoder, write
 from tfkafka.errors import ConfigurationError, WriteError
 
 
@@ -78,3 +81,72 @@ def test_a_frozen_broker_is_an_error_within_the_timeout(own_kafka):
             write(servers, "t", values(), timeout_s=2)
     finally:
         own_kafka.resume()
+
+
+COLUMNS = {
+    "x": np.array([0.1, 2.5, -3], np.float32),
+    "n": np.array([1, 2, 3]),
+    "label": np.array(["a", "b", "c"], object),
+}
+OBJECTS = [
+    b'{"x":0.1,"n":1,"label":"a"}',
+    b'{"x":2.5,"n":2,"label":"b"}',
+    b'{"x":-3.0,"n":3,"label":"c"}',
+]
+
+
+@pytest.mark.parametrize("table", [dict, pandas.DataFrame, polars.DataFrame])
+def test_columns_with_an_encoder(kafka, topic, table):
+    servers, keys = kafka.bootstrap_servers, COLUMNS["label"]
+    series = {
+        dict: keys,
+        pandas.DataFrame: pandas.Series(keys),
+        polars.DataFrame: polars.Series(keys),
+    }
+    written = write(servers, topic, table(COLUMNS), series[table], encoder=JsonEncoder())
+    found = [*KafkaDataset(topic, servers=servers).as_numpy_iterator()]
+    assert written == 3 and found == list(zip(OBJECTS, [b"a", b"b", b"c"], strict=True))
+
+
+def test_an_array_is_encoded_in_parts(kafka, topic):
+    servers, array = kafka.bootstrap_servers, np.arange(40_000, dtype=np.float32).reshape(-1, 2)
+    lengths = []
+
+    class Encoder(TensorEncoder):
+        def encode(self, columns):
+            lengths.append(len(columns))
+            return super().encode(columns)
+
+    assert write(servers, topic, array, encoder=Encoder("float32", (2,))) == 20_000
+    assert sum(lengths) == 20_000 and max(lengths) < 10_000
+    values = [value for value, _ in KafkaDataset(topic, servers=servers).as_numpy_iterator()]
+    assert b"".join(values) == array.tobytes()
+
+
+def test_columns_that_cannot_be_written(kafka, topic):
+    """Refused in one line before anything is sent, except for what is in a later part."""
+    servers, array = kafka.bootstrap_servers, np.zeros(20_000, np.float32)
+
+    def refused(error, match, values, keys=None, encoder=JsonEncoder()):  # noqa: B008
+        with pytest.raises(error, match=match) as caught:
+            write(servers, topic, values, keys, encoder=encoder)
+        assert len(str(caught.value).splitlines()) == 1
+
+    for values in (COLUMNS, pandas.DataFrame(COLUMNS), polars.DataFrame(COLUMNS)):
+        refused(TypeError, r"^values is .* or columns with encoder=", values, encoder=None)
+    refused(TypeError, r"^values\[0\] is .*0.0.*: for numbers give columns", array, encoder=None)
+    refused(TypeError, r"^values is \[\[1\]\], must be columns", [[1]])
+    refused(TypeError, r"^encoder is .*, must be an encoder", array, encoder=JsonEncoder)
+    refused(ValueError, r"^values is .*, must be columns", np.array(5))
+    refused(ValueError, r"numbers of rows: a: 1, b: 2$", {"a": np.zeros(1), "b": np.zeros(2)})
+    refused(ValueError, "there are none|must have different", {})
+    twice = pandas.DataFrame([[1, 2]], columns=["a", "a"])
+    refused(ValueError, r"columns \['a', 'a'\], must have different", twice)
+    refused(ValueError, r"TensorEncoder writes", COLUMNS, encoder=TensorEncoder())
+    refused(ValueError, "keys has 2 entries, and values has 20,000", array, ["a", "b"])
+    refused(TypeError, r"^keys\[0\] is .*5.*give numbers as text", array[:1], np.array([5]))
+    short = FunctionEncoder(lambda columns: [b"x"], np.array)
+    refused(ValueError, "returned 1 values for 8,192 rows", array, encoder=short)
+    assert not list(KafkaDataset(topic, servers=servers))
+    array[9_000] = np.nan
+    refused(ValueError, r"^record 9000 \(from 0\) is nan", array)

@@ -1,0 +1,1 @@
+"""Encoders: they turn columns into the values of records, and back."""

@@ -1,0 +1,59 @@
+"""One number a record, as decimal text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import polars
+from numpy.typing import NDArray
+
+from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
+from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
+from tfkafka.decoding.numbers import FLOAT32, parse_numbers
+from tfkafka.decoding.polars_threads import refuse_lost_threads
+
+
+@dataclass(frozen=True)
+class ProbabilityEncoder:
+    """One number a record, as the shortest decimal text that is parsed to the same float32.
+
+    It takes an array [n] or [n, 1] and gives float32 [n] back.
+
+    Example:
+        encoder = tfkafka.ProbabilityEncoder()
+        assert encoder.encode(np.array([0.1, 1.0], np.float32)) == [b"0.1", b"1.0"]
+    """
+
+    writes_probabilities: ClassVar[bool] = True
+
+    def encode(self, columns: Arrays) -> list[bytes]:
+        """Return one value for each row. Raises ValueError where a number is not finite."""
+        if isinstance(columns, Mapping) or columns.shape[1:] not in ((), (1,)):
+            raise _error(spec_of(columns))
+        refuse_lost_threads("ProbabilityEncoder")
+        with np.errstate(over="ignore"):
+            numbers: NDArray[Any] = np.asarray(columns, np.float32).reshape(-1)
+        refuse_not_finite(numbers)
+        return [text.encode() for text in polars.Series(numbers).cast(polars.String).to_list()]
+
+    def decode(self, values: Sequence[bytes | None]) -> Decoded:
+        """Return float32 [m], and the values that are not one number as faults."""
+        texts = np.array([*values, None], object)[:-1]
+        numbers, faults = parse_numbers(texts, FLOAT32, "prediction")
+        return Decoded.of((numbers,), len(texts), faults)
+
+    def check(self, spec: Spec) -> None:
+        """Raise ValueError where a record has more than one floating-point number."""
+        is_one = isinstance(spec, ArraySpec) and spec.shape in ((), (1,))
+        if not is_one or spec.dtype.kind != "f":  # type: ignore[union-attr]  # is_one says so
+            raise _error(spec)
+
+
+def _error(spec: Spec) -> ValueError:
+    return ValueError(
+        f"{described(spec)} is not one floating-point number a record, which ProbabilityEncoder "
+        f"writes: give another encoder, for example encoder=JsonEncoder()"
+    )
