@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from tfkafka.config import Configuration
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import PredictionsError
-from tfkafka.exactly_once.predictions import checked_predictions
+from tfkafka.exactly_once import checked_predictions
 
 # Keeps log loss finite where a probability is exactly 0 or 1, as Keras does.
 EPSILON = 1e-7

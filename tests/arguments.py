@@ -28,6 +28,7 @@ from tfkafka.exactly_once import (
     ExactlyOnceInference,
     InferenceJob,
     checked_predictions,
+    evaluate_predictions,
     keras_predict,
     read_predictions,
     wait_until_settled,
@@ -179,6 +180,16 @@ CALLS: dict[str, Call] = {
     "checked_predictions": Call(
         checked_predictions,
         {**READER, "predictions_topic": "p", "group_id": "g", "decode": DECODER},
+    ),
+    "evaluate_predictions": Call(
+        evaluate_predictions,
+        {
+            **READER,
+            "predictions_topic": "p",
+            "group_id": "g",
+            "decode": DECODER,
+            "metrics": [keras.metrics.MeanSquaredError()],
+        },
     ),
     "keras_predict": Call(keras_predict, {}),
     "read_predictions": Call(read_predictions, READER),
@@ -384,7 +395,9 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
         isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     ),
     # Only with an encoder.
-    **dict.fromkeys(("Columns", "Frame", "ColumnEncoder", "Encoder"), lambda value: False),
+    **dict.fromkeys(
+        ("Columns", "Frame", "ColumnEncoder", "Encoder", "Metrics"), lambda value: False
+    ),
     "Mapping[str, str]": _is_empty,
     "Mapping[str, object]": _is_empty,
     "config.Configuration": _is_configuration,

@@ -32,7 +32,7 @@ class Options:
     model's call.
 
     `hang`: the transaction whose offsets are never answered; `progress_s` and `transaction_s`
-    replace the worker's own deadlines.
+    replace the worker's own deadlines. `json`: the job of `json_job`, with its model.
     """
 
     servers: str
@@ -45,6 +45,7 @@ class Options:
     model_s: float = 0.0
     slow_call: int | None = None
     slow_s: float = 0.0
+    json: bool = False
     kill: tuple[str, int] | None = None
     freeze: tuple[str, int] | None = None
     hang: int = 0
@@ -108,6 +109,15 @@ def _model(options: Options):
     return predict
 
 
+def _job(options: Options) -> InferenceJob:
+    where = ([options.topic], options.predictions, options.group, options.worker)
+    if not options.json:
+        return InferenceJob(_model(options), CsvDecoder(2), *where)
+    from tests.faults.json_job import ENCODER, RowDecoder, make_predict
+
+    return InferenceJob(make_predict(), RowDecoder(), *where, encoder=ENCODER)
+
+
 def main() -> None:
     options = Options(**json.loads(sys.argv[1]))
     transactions.PROGRESS_S = options.progress_s
@@ -117,14 +127,7 @@ def main() -> None:
     MarkedProducer.hang = options.hang
     transactions.Producer = MarkedProducer
     worker = ExactlyOnceInference(
-        InferenceJob(
-            _model(options),
-            CsvDecoder(2),
-            [options.topic],
-            options.predictions,
-            options.group,
-            options.worker,
-        ),
+        _job(options),
         options.servers,
         transaction_records=options.records,
         transaction_wait=100,

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
+from tfkafka._util.columns import RowError, encoded, named
 from tfkafka.chunk import Chunk
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.producer import dead_letters
 from tfkafka.client.transactions import Outgoing
 from tfkafka.config import Limits
 from tfkafka.decoding.bad_records import Policy, check_policy, refuse, refuse_loop
-from tfkafka.decoding.base import Decoder, Fault, check_decoder, decode_checked, only_finite
+from tfkafka.decoding.base import (
+    Arrays,
+    Decoder,
+    Fault,
+    check_decoder,
+    decode_checked,
+    only_finite,
+)
+from tfkafka.decoding.encoders.base import Encoder, check_encoder, refuse_not_finite
+from tfkafka.decoding.encoders.probability import ProbabilityEncoder
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import predictions
-from tfkafka.exactly_once.predictions import Predict
+from tfkafka.exactly_once.specs import check_fit
+
+# From features, one array or several by their names, to predictions of the same kind.
+Predict = Callable[[NDArray[Any]], Arrays] | Callable[[Mapping[str, NDArray[Any]]], Arrays]
 
 
 @dataclass(frozen=True)
@@ -26,10 +40,11 @@ class InferenceJob:
     """What to predict, from which topics, and where the predictions go.
 
     Args:
-        predict: the model, float32 [n, columns] -> float32 [n]; `keras_predict` returns one for a
-            Keras model. It is called in a separate thread.
-        decode: the decoder of the records. A `CsvDecoder` that leaves `finite` open refuses values
-            that are not finite.
+        predict: the model, from the decoder's features, an array [n, ...] or a dict of them, to n
+            predictions of the same kind; `keras_predict` returns one for a Keras model. It is
+            called in a separate thread.
+        decode: the decoder of the records. One that leaves `finite` open refuses values that are
+            not finite.
         topics: the topic to read, or a list of topics.
         predictions_topic: the topic to write predictions to; not one of those that are read.
         group_id: the consumer group that reads; only printable ASCII characters.
@@ -40,6 +55,12 @@ class InferenceJob:
         on_bad_record: what to do with a record that `decode` refuses: "error", "skip", or
             "dead_letter", which writes it to `dead_letter_topic` once, in the same transaction.
         dead_letter_topic: the topic that bad records are written to.
+        encoder: what turns predictions into the values of records: one number as text by default;
+            `JsonEncoder()` writes any.
+
+    Raises:
+        ValueError: an argument is wrong; or the decoder, a model of `keras_predict` and the encoder
+            do not fit together.
 
     Example:
         from tfkafka.exactly_once import InferenceJob, keras_predict
@@ -62,10 +83,12 @@ class InferenceJob:
     model_id: str = "model"
     on_bad_record: Policy = "error"
     dead_letter_topic: str | None = None
+    encoder: Encoder = field(default_factory=ProbabilityEncoder)
 
     def __post_init__(self) -> None:
         arguments.function("predict", self.predict)
         check_decoder(self.decode)
+        check_encoder(self.encoder)
         topics = arguments.texts("topics", self.topics)
         object.__setattr__(self, "topics", topics)
         for name in ("predictions_topic", "model_id"):
@@ -80,6 +103,7 @@ class InferenceJob:
                 f"dead_letter_topic is {self.dead_letter_topic!r}, which is predictions_topic too: "
                 f"a reader of predictions cannot read bad records"
             )
+        check_fit(self.decode, self.predict, self.encoder)
 
     @property
     def transactional_id(self) -> str:
@@ -94,19 +118,19 @@ class InferenceJob:
 
 @dataclass(frozen=True)
 class Predicted:
-    """A batch of records, and the predictions for those that could be decoded."""
+    """A batch of records, and the values of the predictions for those that could be decoded."""
 
     job: InferenceJob
     chunk: Chunk
     kept: Chunk
-    probabilities: NDArray[np.float32]
+    values: Sequence[bytes]
     faults: Sequence[Fault]
 
     def outgoing(self) -> Outgoing:
         """Return the records to write in the batch's transaction."""
         job = self.job
         outgoing = {
-            job.predictions_topic: predictions.records(self.kept, self.probabilities, job.model_id)
+            job.predictions_topic: predictions.records(self.kept, self.values, job.model_id)
         }
         if job.dead_letter_topic is not None and self.faults:
             outgoing[job.dead_letter_topic] = dead_letters(self.chunk, self.faults)
@@ -114,7 +138,7 @@ class Predicted:
 
 
 def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
-    """Decode a batch and predict.
+    """Decode a batch, predict, and encode the predictions.
 
     Raises BadRecordError as the job's `on_bad_record` says, and PredictionsError where the model
     predicts a number that is not finite.
@@ -122,29 +146,36 @@ def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
     decoded = decode_checked(only_finite(job.decode), chunk)
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
-    rows = len(kept)
-    probabilities = np.zeros(0, np.float32)
-    if rows:
+    values: list[bytes] = []
+    if len(kept):
         model: Callable[..., object] = job.predict
-        probabilities = np.asarray(model(decoded.arrays[0]), np.float32)
-    if probabilities.shape != (rows,):
-        raise ValueError(
-            f"the model returned {probabilities.shape} for {rows:,} records, must be ({rows},)"
-        )
-    _refuse_not_finite(kept, probabilities)
-    return Predicted(job, chunk, kept, probabilities, decoded.faults)
+        values = _encoded(job.encoder, model(decoded.arrays[0]), kept)
+    return Predicted(job, chunk, kept, values, decoded.faults)
 
 
-def _refuse_not_finite(chunk: Chunk, probabilities: NDArray[np.float32]) -> None:
-    wrong = np.flatnonzero(~np.isfinite(probabilities))
-    if len(wrong):
-        where = chunk.position(int(wrong[0]))
+def _encoded(encoder: Encoder, returned: object, chunk: Chunk) -> list[bytes]:
+    """Return the values of the predictions that a model returned for the records of a chunk."""
+    columns: Arrays = (
+        {name: np.asarray(array) for name, array in returned.items()}
+        if isinstance(returned, Mapping)
+        else np.asarray(returned)
+    )
+    shapes = {name: array.shape for name, array in named(columns).items()}
+    what = f"the model returned {shapes.get('', shapes)} for {len(chunk):,} records"
+    if not shapes or any(shape[:1] != (len(chunk),) for shape in shapes.values()):
+        raise ValueError(f"{what}, must return one row for each: ({len(chunk)}, ...)")
+    try:
+        refuse_not_finite(columns, getattr(encoder, "allows_nan", False))
+        return encoded(encoder, columns)
+    except RowError as error:
+        where = chunk.position(error.index)
         raise PredictionsError(
-            f"{where}: the model predicts {probabilities[wrong[0]]}, one of {len(wrong):,} "
-            f"predictions that are not finite among {len(probabilities):,}: none of these is "
-            f"written; start again with a model that predicts finite numbers",
+            f"{where}: the model predicts {error.what}: none of its batch is written; start again "
+            f"with a model whose predictions can be written",
             **where._asdict(),
-        )
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
 
 
 def refuse_missing_topics(

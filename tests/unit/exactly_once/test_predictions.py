@@ -1,4 +1,4 @@
-"""What a Keras model must be like, and what is no prediction."""
+"""What a Keras model, a decoder and an encoder must be like to fit, and what is no prediction."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.unit.messages import chunk
+from tfkafka import ArraySpec, Decoded, JsonEncoder, ProbabilityEncoder, TensorEncoder
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError, PredictionsError
 from tfkafka.exactly_once import InferenceJob, keras_predict
@@ -32,27 +33,82 @@ class Subclassed(keras.Model):
         return rows
 
 
+def job_of(model, encoder, decode=CsvDecoder(2)):  # noqa: B008
+    return InferenceJob(keras_predict(model), decode, ["t"], "out", "group", encoder=encoder)
+
+
+class Dicts:
+    """A decoder of features by name, each with a shape of one record."""
+
+    def __init__(self, **shapes):
+        spec = {name: ArraySpec(shape, np.dtype(np.float32)) for name, shape in shapes.items()}
+        self.element_spec = (spec,)
+
+    def decode(self, chunk):
+        numbers = np.array([[float(value)] for value in chunk.values.entries], np.float32)
+        arrays = {
+            name: np.ones((len(chunk), *spec.shape), np.float32)
+            * numbers.reshape(-1, *(1 for _ in spec.shape))
+            for name, spec in self.element_spec[0].items()
+        }
+        return Decoded((arrays,), np.arange(len(chunk)))
+
+
+def twice() -> keras.Model:
+    """A model of two outputs of one layer, and so of one name."""
+    layer = keras.layers.Dense(1)
+    return model_of(lambda x: [layer(x), layer(x + 1)])
+
+
+PROBABILITY, JSON = ProbabilityEncoder(), JsonEncoder()
+LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
+TWO = model_of(lambda x, y: x + y, 2)
+
+
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda: model_of(keras.layers.Dense(2, "softmax")), r"float32 \(None, 2\)"),
-        (lambda: model_of(keras.layers.Dense(3)), r"float32 \(None, 3\)"),
-        (lambda: model_of(keras.layers.Reshape((2, 1))), r"float32 \(None, 2, 1\)"),
-        (lambda: model_of(keras.layers.Reshape((1, 1, 2))), r"float32 \(None, 1, 1, 2\)"),
-        (lambda: model_of(lambda x: [x[:, :1], x[:, 1:]]), r"2 in a list \(float32 \(None, 1\), "),
-        (lambda: model_of(lambda x: {"a": x[:, :1], "b": x[:, 1:]}), "2 in a dict"),
-        (lambda: model_of(lambda x: {"a": x[:, :1]}), r"1 in a dict \(float32 \(None, 1\)\)"),
-        (lambda: model_of(lambda x: keras.ops.cast(x[:, :1], "int32")), "int32"),
-        (lambda: model_of(lambda x: x[:, :1] > 0), "bool"),
         (lambda: model_of(lambda x: keras.ops.sum(x)), r"float32 \(\)"),
-        (lambda: model_of(lambda x, y: (x + y)[:, 0], 2), "has 2 inputs"),
-        (Subclassed, "unknown number of inputs"),
-        (lambda: compiled(keras.losses.BinaryCrossentropy(from_logits=True)), "from_logits=True"),
+        (twice, "2 outputs without different names"),
+        (lambda: model_of(lambda x: {"a": {"b": x}}), "an output of the model is dict"),
+        (
+            lambda: keras.Model(
+                [[a := keras.Input((2,)), b := keras.Input((2,))], keras.Input((1,))], a + b
+            ),
+            "nested",
+        ),
     ],
 )
-def test_a_model_whose_output_cannot_be_written_whole_is_refused(make, named):
-    with pytest.raises(ValueError, match=rf"^keras_predict: .*{named}.*: (add|give) "):
+def test_a_model_without_one_row_a_record_or_without_names_is_refused(make, named):
+    with pytest.raises(ValueError, match=rf"^keras_predict: .*{named}.*: give ") as caught:
         keras_predict(make())
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder", "decode", "named"),
+    [
+        (model_of(keras.layers.Dense(2, "softmax")), PROBABILITY, 2, r"float32 \[n, 2\]"),
+        (model_of(keras.layers.Reshape((2, 1))), PROBABILITY, 2, r"float32 \[n, 2, 1\]"),
+        (model_of(lambda x: {"a": x[:, :1]}), PROBABILITY, 2, r"{a: float32 \[n\]}"),
+        (model_of(lambda x: keras.ops.cast(x[:, :1], "int32")), PROBABILITY, 2, r"int32 \[n\]"),
+        (model_of(lambda x: x[:, :1] > 0), PROBABILITY, 2, r"bool \[n\]"),
+        (model_of(lambda x: x), JsonEncoder(classes=["a", "b", "c"]), 2, r"float32 \[n, 2\]"),
+        (model_of(lambda x: x), TensorEncoder(), 2, r"float32 \[n, 2\]"),
+        (keras.Model(a := keras.Input((None, 2)), a), JSON, 2, r"do not fit .*any length, 2\]"),
+        (compiled(LOGITS), PROBABILITY, 2, "from_logits=True"),
+        (compiled(LOGITS), JsonEncoder(classes=["a", "b"]), 2, "from_logits=True"),
+        (model_of(lambda x: x), JSON, 3, r"^decode: .*float32 \[n, 3\] do not fit .*\[n, 2\]"),
+        (TWO, JSON, 2, "^decode: the features are one array, .* has the inputs input_0, input_1:"),
+        (TWO, JSON, Dicts(input_0=(2,), other=(2,)), "^decode: .*: input_1 are missing"),
+        (TWO, JSON, Dicts(input_0=(2,), input_1=(3,)), r"^decode: .*\[n, 3\] .* input_1 "),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_first_record(model, encoder, decode, named):
+    decode = CsvDecoder(decode) if isinstance(decode, int) else decode
+    with pytest.raises(ValueError, match=named) as caught:
+        job_of(model, encoder, decode)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -60,24 +116,118 @@ def test_a_model_whose_output_cannot_be_written_whole_is_refused(make, named):
     [
         lambda: model_of(lambda x: x[:, :1]),
         lambda: model_of(lambda x: x[:, 0]),
+        lambda: model_of(lambda x: [x[:, 0]]),
         lambda: keras.Model([rows := keras.Input((2,))], rows[:, 0]),
+        lambda: keras.Model({"x": (rows := keras.Input((2,), name="x"))}, rows[:, 0]),
         lambda: model_of(lambda x: keras.ops.cast(x[:, :1], "float16")),
+        lambda: model_of(lambda x: keras.ops.cast(x[:, :1], "bfloat16")),
     ],
 )
-def test_one_number_for_each_record_is_right(make):
+def test_one_number_for_each_record(make):
     predicted = keras_predict(make())(ROWS)
     assert predicted.shape == (3,) and predicted.tolist() == [1, 3, 5]
+    (value, *_) = job_values(job_of(make(), PROBABILITY))
+    assert value == b"1.0"
 
 
-def test_losses_of_logits_after_a_sigmoid_are_right():
+def job_values(job, values=(b"1,2", b"3,4", b"5,6")):
+    return predict(job, chunk(list(values))).values
+
+
+def test_vectors_and_named_outputs():
+    model = model_of(keras.layers.Dense(3, "softmax"))
+    assert np.array_equal(
+        JSON.decode(job_values(job_of(model, JSON))).arrays[0], keras_predict(model)(ROWS)
+    )
+    assert np.allclose(keras_predict(model)(ROWS), model.predict(ROWS, verbose=0), atol=1e-6)
+    inputs = keras.Input((2,))
+    names = {"first": inputs[:, :1], "both": inputs}
+    for outputs in (
+        names,
+        [keras.layers.Identity(name=name)(output) for name, output in names.items()],
+    ):
+        job = job_of(keras.Model(inputs, outputs), JSON)
+        assert job_values(job)[0] == b'{"first":1.0,"both":[1.0,2.0]}'
+
+
+def test_named_inputs_of_ranks_that_keras_takes():
+    a, b = keras.Input((1,), name="a"), keras.Input((2,), name="b")
+    for inputs in ([a, b], {"a": a, "b": b}):
+        predict_ = keras_predict(keras.Model(inputs, a + b))
+        assert {name: spec.shape for name, spec in predict_.input_spec.items()} == {
+            "a": (1,),
+            "b": (2,),
+        }
+        for decode in (Dicts(b=(2,), a=()), Dicts(a=(1,), b=(2,), more=()), Dicts(a=(), b=(2, 1))):
+            job = InferenceJob(predict_, decode, ["t"], "out", "group", encoder=JSON)
+            assert job_values(job, [b"1", b"2"])[1] == b'{"prediction":[4.0,4.0]}'
+    one = keras.Model(inner := keras.Input((1,), name="x"), inner * 2)
+    assert job_values(job_of(one, PROBABILITY, Dicts(x=())), [b"1"]) == [b"2.0"]
+
+
+def test_a_subclass_whose_inputs_are_known_from_the_first_batch_on():
+    predict_ = keras_predict(Subclassed())
+    assert predict_.input_spec is predict_.output_spec is None
+    assert predict_(ROWS).tolist() == ROWS.tolist()
+    assert predict_(ROWS[:1]).tolist() == ROWS[:1].tolist()
+    job = job_of(Subclassed(), PROBABILITY)
+    with pytest.raises(ValueError, match=r"^the model returned \(3, 2\) for 3 records: float32"):
+        job_values(job)
+
+
+def test_texts_of_a_model():
+    lookup = keras.layers.StringLookup(vocabulary=["a", "é"], invert=True)
+    model = model_of(lambda x: lookup(keras.ops.cast(x[:, :1], "int64")))
+    assert keras_predict(model)(np.array([[1, 0], [2, 0]])).tolist() == ["a", "é"]
+    assert job_values(job_of(model, JSON), [b"2,0"]) == [b'{"prediction":"\xc3\xa9"}']
+
+
+def test_losses_of_logits_after_a_sigmoid_or_a_softmax_are_right():
     """As in the tutorial: Keras computes the loss from the sigmoid's input, and warns."""
-    model = compiled(keras.losses.BinaryCrossentropy(from_logits=True), "sigmoid")
-    assert keras_predict(model)(ROWS).shape == (3,)
+    job_of(compiled(LOGITS, "sigmoid"), PROBABILITY)
+    model = model_of(keras.layers.Dense(3, "softmax"))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    job_of(model, JsonEncoder(classes=["a", "b", "c"]))
+    # Numbers that need not be probabilities.
+    job_of(compiled(LOGITS), JSON)
 
 
 def test_losses_of_probabilities_are_right():
     for loss in ("binary_crossentropy", keras.losses.BinaryCrossentropy(), "mse"):
-        assert keras_predict(compiled(loss))(ROWS).shape == (3,)
+        job_of(compiled(loss), PROBABILITY)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [np.zeros(2), np.zeros((2, 3)), np.float32(1), {"a": np.zeros(3), "b": np.zeros(2)}, {}],
+)
+def test_another_number_of_rows_is_refused(returned):
+    job = InferenceJob(lambda rows: returned, CsvDecoder(2), ["t"], "out", "group", encoder=JSON)
+    with pytest.raises(ValueError, match=r"^the model returned .* for 3 records, must return one"):
+        job_values(job)
+
+
+def test_plain_functions_may_return_any_numbers():
+    for returned in ([0.5, 1, 2], np.array([1, 2, 3]), np.array([True] * 3), np.zeros((3, 1))):
+        job = InferenceJob(lambda rows, r=returned: r, CsvDecoder(2), ["t"], "out", "group")
+        assert len(job_values(job)) == 3
+
+
+def test_nan_is_a_prediction_where_the_encoder_allows_it():
+    def job(value, nan):
+        return InferenceJob(
+            lambda rows: {"a": np.zeros(3), "b": np.array([[0, 0], [0, value], [0, 0]])},
+            CsvDecoder(2),
+            ["t"],
+            "out",
+            "group",
+            encoder=JsonEncoder(nan=nan),
+        )
+
+    assert job_values(job(np.nan, "null"))[1] == b'{"a":0.0,"b":[0.0,null]}'
+    for value, nan in ((np.nan, "refuse"), (np.inf, "null")):
+        with pytest.raises(PredictionsError, match=r"offset 1: the model predicts .* in 'b', one"):
+            job_values(job(value, nan))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])

@@ -152,6 +152,8 @@ class JsonEncoder:
             if not isinstance(found, dict):
                 raise ValueError(f'field "{PROBABILITIES}" is not an object')
         if names is None:
+            if not found:
+                raise ValueError("has no fields")
             return found
         for name in names:
             if name not in found:
