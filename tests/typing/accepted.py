@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -35,7 +36,9 @@ from tfkafka.exactly_once import (
     ExactlyOnceInference,
     InferenceJob,
     checked_predictions,
+    evaluate_predictions,
     keras_predict,
+    read_predictions,
 )
 from tfkafka.online import Progress, Stream, learn
 from tfkafka.testing import wait_for
@@ -151,6 +154,20 @@ def exactly_once(model: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.fl
         return rows[:, 0]
 
     InferenceJob(of_numpy, decode, ["susy-test"], "predictions", "inference")
+
+    def of_dict(rows: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        return {"mass": rows["x"], "charge": rows["y"]}
+
+    encoder = JsonEncoder(nan="null", dtype={"charge": "float64"})
+    InferenceJob(of_dict, decode, "susy-test", "predictions", "inference", encoder=encoder)
+    where = (SERVERS, "susy-test", "predictions", "inference", decode)
+    results: dict[str, float] = evaluate_predictions(
+        *where, encoder=encoder, metrics={"mass": [keras.metrics.MeanSquaredError()]}
+    )
+    _labels, of_arrays = checked_predictions(*where, encoder=encoder)
+    print(results, of_arrays["mass"].mean())
+    for offsets, numbers in read_predictions(SERVERS, "predictions").values():
+        print(offsets.max(), numbers.mean())
     return checked_predictions(SERVERS, "susy-test", "predictions", "inference", decode)
 
 

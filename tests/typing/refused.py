@@ -101,6 +101,7 @@ def exactly_once() -> None:
     InferenceJob(of_text, DECODE, ["t"], "p", "g")  # type: ignore[arg-type]
     InferenceJob(of_numpy, DECODE, ["t"], "p")  # type: ignore[call-arg]
     InferenceJob(of_numpy, DECODE, ["t"], "p", "g", on_bad_record="drop")  # type: ignore[arg-type]
+    InferenceJob(of_numpy, DECODE, ["t"], "p", "g", encoder=DECODE)  # type: ignore[arg-type]
     job = InferenceJob(of_numpy, DECODE, ["t"], "p", "g")
     ExactlyOnceInference(job, "h:9092", 1000)  # type: ignore[call-arg]
     ExactlyOnceInference("job")  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from tfkafka import write
 ROOT = Path(__file__).parents[3]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "reading-kafka.md"
 DECODERS = ROOT / "docs" / "decoders.md"
+PREDICTIONS = ROOT / "docs" / "predictions.md"
 RECORDS = 1000
 GROUPS = ["my-group", "evaluation", "training", "training-on-some", "own-loop", "susy-inference"]
 # The one warning of the guide that no example of it shows.
@@ -98,6 +99,27 @@ def test_the_examples_of_decoders(kafka, make_topic):
     topics = set(re.findall(r'"(events-[a-z]+)"', "".join(blocks)))
     names = {topic: make_topic() for topic in topics}
     isolated.run(run_examples, blocks, names, {"servers": kafka.bootstrap_servers})
+
+
+def run_predictions(servers: str, names: dict[str, str]) -> tuple[int, int]:
+    """Run the examples about predictions; return how many were made, and how many rows written."""
+    scope = {"servers": servers}
+    run_examples(examples(PREDICTIONS), names, scope)
+    return scope["counts"].used, scope["count"]
+
+
+def test_the_examples_of_predictions(kafka, admin, make_topic, group):
+    names = {
+        name: make_topic() for name in ("events", "event-classes", "events-json", "events-raw")
+    }
+    admin.delete_topic(names["event-classes"])
+    classes = ["electron", "muon", "tau"]
+    values = [f"{number / RECORDS},1,2,3" for number in range(RECORDS)]
+    keys = [classes[number % 3] for number in range(RECORDS)]
+    write(kafka.bootstrap_servers, names["events"], values, keys)
+    names["classification"] = f"{group}-classification"
+    shown = isolated.run(run_predictions, kafka.bootstrap_servers, names)
+    assert shown == (RECORDS, 1000)
 
 
 def test_the_guides_test_on_a_broker_of_its_own(tmp_path):
