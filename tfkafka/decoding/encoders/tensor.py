@@ -43,14 +43,14 @@ class TensorEncoder:
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Return an array [m, *shape], and the values of another length as faults."""
-        faults = {}
+        faults, length = {}, self._bytes
         for index, value in enumerate(values):
             if value is None:
                 faults[index] = Fault.of(index, "is null")
-            elif len(value) != self._bytes:
-                kind = f"has {len(value)} bytes instead of {self._bytes}"
+            elif len(value) != length:
+                kind = f"has {len(value)} bytes instead of {length}"
                 faults[index] = Fault.of(index, kind)
-        missing = bytes(self._bytes)
+        missing = bytes(length)
         whole = b"".join(missing if i in faults else v or b"" for i, v in enumerate(values))
         array = np.frombuffer(whole, self._little).reshape(len(values), *self.shape)
         return Decoded.of((array.astype(self.dtype),), len(values), faults)
