@@ -38,7 +38,7 @@ class Encoder(Protocol):
                     raise ValueError("TextEncoder writes one number a record")
 
 
-        tfkafka.write("localhost:9092", "clicks", np.array([0.5, 1.25]), encoder=TextEncoder())
+        tfkafka.write("localhost:9092", "predictions", np.array([0.5, 1.25]), encoder=TextEncoder())
     """
 
     def encode(self, columns: Arrays) -> list[bytes]:
