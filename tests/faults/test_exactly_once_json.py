@@ -18,10 +18,10 @@ def what_was_predicted(stage: Stage) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Labels, predictions, what the model itself predicts, and what a metric says of it."""
     import keras
 
-    from tests.faults.json_job import ENCODER, RowDecoder, make_model
+    from tests.faults.json_job import DECODE, ENCODER, make_model
     from tfkafka.exactly_once import checked_predictions, evaluate_predictions
 
-    of_stage = (stage.servers, stage.topic, stage.predictions, stage.group, RowDecoder())
+    of_stage = (stage.servers, stage.topic, stage.predictions, stage.group, DECODE)
     labels, predictions = checked_predictions(*of_stage, encoder=ENCODER)
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     results = evaluate_predictions(*of_stage, encoder=ENCODER, metrics=[accuracy])

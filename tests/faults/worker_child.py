@@ -113,9 +113,9 @@ def _job(options: Options) -> InferenceJob:
     where = ([options.topic], options.predictions, options.group, options.worker)
     if not options.json:
         return InferenceJob(_model(options), CsvDecoder(2), *where)
-    from tests.faults.json_job import ENCODER, RowDecoder, make_predict
+    from tests.faults.json_job import DECODE, ENCODER, make_predict
 
-    return InferenceJob(make_predict(), RowDecoder(), *where, encoder=ENCODER)
+    return InferenceJob(make_predict(), DECODE, *where, encoder=ENCODER)
 
 
 def main() -> None:
