@@ -16,8 +16,8 @@ from tfkafka.decoding.csv_rows import CsvColumn, CsvRows, column_title
 from tfkafka.decoding.missing import checked_missing, on_missing
 from tfkafka.decoding.numbers import FLOAT32
 from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
-from tfkafka.decoding.sources import Column, Header, Key, Source
-from tfkafka.decoding.targets import check_source, outside, refuse_weight_alone, targets_of
+from tfkafka.decoding.sources import Column, Header, Key
+from tfkafka.decoding.targets import WithTargets
 
 LARGEST_COLUMNS = 2**31 - 1
 _LAYOUTS = ("matrix", "dict")
@@ -25,7 +25,7 @@ _EXAMPLE = "Column(0)"
 
 
 @dataclass(frozen=True)
-class CsvDecoder:
+class CsvDecoder(WithTargets):
     """A decoder for values of comma-separated fields, all of which or some of which are numbers.
 
     Fields may be in double quotes, numbers with blanks around them, and a line end may follow the
@@ -69,9 +69,8 @@ class CsvDecoder:
     def __post_init__(self) -> None:
         # As what a manifest can hold, also where it was one of NumPy's types.
         object.__setattr__(self, "columns", _checked_columns(self.columns))
-        for name in ("label", "sample_weight"):
-            check_source(f"CsvDecoder: {name}", getattr(self, name), (Column,), _EXAMPLE)
-        refuse_weight_alone("CsvDecoder", self.label, self.sample_weight)
+        self._check_targets((Column,), _EXAMPLE)
+        self._refuse_weight_alone()
         arguments.optional(arguments.flag, "CsvDecoder: finite", self.finite)
         arguments.choice("CsvDecoder: features", self.features, _LAYOUTS)
         if self.features == "dict" and self._names is None:
@@ -101,11 +100,6 @@ class CsvDecoder:
             features = {name: ArraySpec((), FLOAT32) for name in self._feature_names}
         return features, *(source.spec for source in self._targets.values())
 
-    @property
-    def needs_headers(self) -> bool:
-        """Whether a label or weight is in a header."""
-        return any(isinstance(source, Header) for source in self._targets.values())
-
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
         rows = chunk.values.entries
@@ -113,13 +107,11 @@ class CsvDecoder:
         if self.finite:
             faults = self._rows.not_finite(frame, rows) | faults
         arrays: tuple[Arrays, ...] = (self._features(frame),)
-        for what, source in self._targets.items():
-            if isinstance(source, Column):
-                array = self._rows.array(frame, self._target_numbers[what])
-            else:
-                array, others = outside(chunk, what, source, self.finite)
-                faults = others | faults
-            arrays += (array,)
+        targets, others = self._outside(chunk, self.finite)
+        for what in self._targets:
+            inside = self._target_numbers.get(what)
+            arrays += (targets[what] if inside is None else self._rows.array(frame, inside),)
+        faults = others | faults
         return Decoded.of(arrays, len(chunk), faults)
 
     def plan(self) -> DecoderPlan:
@@ -173,10 +165,6 @@ class CsvDecoder:
     def _numbers(self) -> dict[str, int]:
         """The numbers of the columns, by their names."""
         return {name: number for number, name in enumerate(self._names or ())}
-
-    @cached_property
-    def _targets(self) -> dict[str, Source]:
-        return targets_of(self.label, self.sample_weight)
 
     @cached_property
     def _target_numbers(self) -> dict[str, int]:

@@ -17,14 +17,14 @@ from tfkafka.decoding.example_columns import read
 from tfkafka.decoding.example_fields import Asked, column
 from tfkafka.decoding.missing import checked_missing, on_missing
 from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
-from tfkafka.decoding.sources import Field, Header, Key, Source
-from tfkafka.decoding.targets import check_source, outside, refuse_weight_alone, targets_of
+from tfkafka.decoding.sources import Field, Header, Key
+from tfkafka.decoding.targets import WithTargets
 
 _FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
-class ExampleDecoder:
+class ExampleDecoder(WithTargets):
     """A decoder for values that are a serialised `tf.train.Example`.
 
     A `Field` is read from the feature of its name: from a float_list, where its dtype is a float;
@@ -76,9 +76,8 @@ class ExampleDecoder:
                 f"least one"
             )
         object.__setattr__(self, "fields", fields)
-        for name in ("label", "sample_weight"):
-            check_source(f"ExampleDecoder: {name}", getattr(self, name), (Field,), "Field(name)")
-        refuse_weight_alone("ExampleDecoder", self.label, self.sample_weight)
+        self._check_targets((Field,), "Field(name)")
+        self._refuse_weight_alone()
         arguments.optional(arguments.flag, "ExampleDecoder: finite", self.finite)
         arguments.choice("ExampleDecoder: features", self.features, ("matrix", "dict"))
         missing = checked_missing("ExampleDecoder: missing", self.missing)
@@ -116,11 +115,6 @@ class ExampleDecoder:
             features = ArraySpec((sum(field.size for field in self._fields),), _FLOAT32)
         return features, *(source.spec for source in self._targets.values())
 
-    @property
-    def needs_headers(self) -> bool:
-        """Whether a label or weight is in a header."""
-        return any(isinstance(source, Header) for source in self._targets.values())
-
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
         asked = self._asked
@@ -135,14 +129,10 @@ class ExampleDecoder:
         count = len(self._fields)
         arrays: tuple[Arrays, ...] = (self._laid_out(columns[:count]),)
         inside = iter(columns[count:])
-        for what, source in self._targets.items():
-            if isinstance(source, Field):
-                array = next(inside)
-            else:
-                array, others = outside(chunk, what, source, self.finite)
-                faults = others | faults
-            arrays += (array,)
-        return Decoded.of(arrays, len(chunk), faults)
+        targets, others = self._outside(chunk, self.finite)
+        for what in self._targets:
+            arrays += (targets[what] if what in targets else next(inside),)
+        return Decoded.of(arrays, len(chunk), others | faults)
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data."""
@@ -170,10 +160,6 @@ class ExampleDecoder:
     @cached_property
     def _fields(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if isinstance(field, Field))
-
-    @property
-    def _targets(self) -> dict[str, Source]:
-        return targets_of(self.label, self.sample_weight)
 
     @cached_property
     def _asked(self) -> list[Asked]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -14,8 +13,8 @@ from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec, map_arrays
 from tfkafka.decoding.halving import halve
-from tfkafka.decoding.sources import Header, Key, Source
-from tfkafka.decoding.targets import check_source, outside, refuse_weight_alone, targets_of
+from tfkafka.decoding.sources import Header, Key
+from tfkafka.decoding.targets import WithTargets
 
 _PARTS = ("features", "label", "sample_weight")
 _SPEC = "an ArraySpec or a tf.TensorSpec, a dict of them, or a tuple (features, label, weight)"
@@ -24,7 +23,7 @@ _REASON_LENGTH = 200
 
 
 @dataclass(frozen=True)
-class FunctionDecoder:
+class FunctionDecoder(WithTargets):
     """A decoder that is a function from a list of values to arrays.
 
     The function gets many values at once, none of them null. Where it raises an exception, it is
@@ -64,8 +63,7 @@ class FunctionDecoder:
     def __post_init__(self) -> None:
         arguments.function("FunctionDecoder: fn", self.fn)
         returned = _checked_specs(self.element_spec)
-        for name in ("label", "sample_weight"):
-            check_source(f"FunctionDecoder: {name}", getattr(self, name))
+        self._check_targets()
         for name in _PARTS[1 : len(returned)]:
             if getattr(self, name) is not None:
                 raise ValueError(
@@ -73,14 +71,9 @@ class FunctionDecoder:
                     f"leave one of them out"
                 )
         if len(returned) == 1:
-            refuse_weight_alone("FunctionDecoder", self.label, self.sample_weight)
+            self._refuse_weight_alone()
         others = tuple(source.spec for source in self._targets.values())
         object.__setattr__(self, "element_spec", (*returned, *others))
-
-    @property
-    def needs_headers(self) -> bool:
-        """Whether a label or weight is in a header."""
-        return any(isinstance(source, Header) for source in self._targets.values())
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that fn cannot decode as faults."""
@@ -95,18 +88,13 @@ class FunctionDecoder:
         for number, error in reasons.items():
             faults[filled[number]] = _fault(filled[number], error)
         kept = np.array([index for index in filled if index not in faults], np.int64)
-        for what, source in self._targets.items():
-            array, others = outside(chunk, what, source, None)
-            faults = others | faults
-            arrays += (array[kept],)
+        targets, others = self._outside(chunk, None)
+        faults = others | faults
+        arrays += tuple(array[kept] for array in targets.values())
         is_right = np.array([index not in faults for index in kept.tolist()], np.bool_)
         found = map_arrays(lambda array: array[is_right], arrays)
         reported = tuple(faults[index] for index in sorted(faults))
         return Decoded(found, kept[is_right], reported)
-
-    @cached_property
-    def _targets(self) -> dict[str, Source]:
-        return targets_of(self.label, self.sample_weight)
 
     @property
     def _returned(self) -> tuple[Spec, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +14,8 @@ from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import ArraySpec, Decoded, Fault, among_others
 from tfkafka.decoding.image_files import JPEG, PNG, WrongImageError, check_jpeg, plain_png
-from tfkafka.decoding.sources import Header, Key, Source, checked_shape
-from tfkafka.decoding.targets import check_source, outside, refuse_weight_alone, targets_of
+from tfkafka.decoding.sources import Header, Key, checked_shape
+from tfkafka.decoding.targets import WithTargets
 
 _WITH_ALPHA = 4
 _CHANNELS = (1, 3, _WITH_ALPHA)
@@ -24,7 +24,7 @@ _LARGEST_SIDE = 2**16 - 1
 
 
 @dataclass(frozen=True)
-class ImageDecoder:
+class ImageDecoder(WithTargets):
     """A decoder for values that are PNG or JPEG files of one size.
 
     The pixels are those of `tf.io.decode_png` and `tf.io.decode_jpeg`, which also convert an image
@@ -59,9 +59,8 @@ class ImageDecoder:
                 f"channels): at most {_LARGEST_SIDE} pixels on a side, and 1, 3 or 4 channels"
             )
         object.__setattr__(self, "shape", shape)
-        for name in ("label", "sample_weight"):
-            check_source(f"ImageDecoder: {name}", getattr(self, name))
-        refuse_weight_alone("ImageDecoder", self.label, self.sample_weight)
+        self._check_targets()
+        self._refuse_weight_alone()
 
     @property
     def element_spec(self) -> tuple[ArraySpec, ...]:
@@ -70,11 +69,6 @@ class ImageDecoder:
             ArraySpec(tuple(self.shape), np.dtype(np.uint8)),
             *(source.spec for source in self._targets.values()),
         )
-
-    @property
-    def needs_headers(self) -> bool:
-        """Whether a label or weight is in a header."""
-        return any(isinstance(source, Header) for source in self._targets.values())
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
@@ -86,18 +80,10 @@ class ImageDecoder:
                 wrong.append(Fault.of(index, str(error)))
         right = np.delete(np.arange(len(chunk)), [fault.index for fault in wrong])
         features = np.array(images, np.uint8).reshape(-1, *self.shape)
-        arrays: tuple[NDArray[Any], ...] = (features,)
-        faults: dict[int, Fault] = {}
         rest = chunk.select(right) if wrong else chunk
-        for what, source in self._targets.items():
-            array, others = outside(rest, what, source, finite=True)
-            arrays += (array,)
-            faults = others | faults
-        return among_others(Decoded.of(arrays, len(rest), faults), right, wrong)
-
-    @property
-    def _targets(self) -> dict[str, Source]:
-        return targets_of(self.label, self.sample_weight)
+        targets, faults = self._outside(rest, finite=True)
+        decoded = Decoded.of((features, *targets.values()), len(rest), faults)
+        return among_others(decoded, right, wrong)
 
     def _image(self, value: bytes | None) -> NDArray[np.uint8]:
         """Return the pixels, [height, width, channels]. Raises WrongImageError."""

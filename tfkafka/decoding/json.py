@@ -19,15 +19,15 @@ from tfkafka.decoding.json_fields import JsonField, quoted, tree_of
 from tfkafka.decoding.missing import checked_missing, on_missing
 from tfkafka.decoding.numbers import FLOAT32
 from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
-from tfkafka.decoding.sources import Field, Header, Key, Source
-from tfkafka.decoding.targets import check_source, outside, refuse_weight_alone, targets_of
+from tfkafka.decoding.sources import Field, Header, Key
+from tfkafka.decoding.targets import WithTargets
 
 _LAYOUTS = ("matrix", "dict")
 _FIELDS = "a list of names or Field(name)"
 
 
 @dataclass(frozen=True)
-class JsonDecoder:
+class JsonDecoder(WithTargets):
     """A decoder for values that are JSON objects.
 
     A value is one object in UTF-8, as Python's `json.loads` takes it, without NaN and Infinity.
@@ -72,9 +72,8 @@ class JsonDecoder:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _checked_fields(self.fields))
-        for name in ("label", "sample_weight"):
-            check_source(f"JsonDecoder: {name}", getattr(self, name), (Field,), 'Field("label")')
-        refuse_weight_alone("JsonDecoder", self.label, self.sample_weight)
+        self._check_targets((Field,), 'Field("label")')
+        self._refuse_weight_alone()
         arguments.optional(arguments.flag, "JsonDecoder: finite", self.finite)
         arguments.choice("JsonDecoder: features", self.features, _LAYOUTS)
         missing = checked_missing("JsonDecoder: missing", self.missing)
@@ -93,11 +92,6 @@ class JsonDecoder:
             features = ArraySpec((sum(each.size for each in self._sources),), FLOAT32)
         return features, *(source.spec for source in self._targets.values())
 
-    @property
-    def needs_headers(self) -> bool:
-        """Whether a label or weight is in a header."""
-        return any(isinstance(source, Header) for source in self._targets.values())
-
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
         count = len(chunk)
@@ -109,11 +103,9 @@ class JsonDecoder:
         inside = [targets[what] for what, each in self._targets.items() if isinstance(each, Field)]
         sinks += [array.reshape(count, -1) if count else array for array in inside]
         faults = self._chunks.read(chunk.values.entries, sinks) if count else {}
-        for what, source in self._targets.items():
-            if not isinstance(source, Field):
-                targets[what], others = outside(chunk, what, source, self.finite)
-                faults = others | faults
-        return Decoded.of((features, *targets.values()), count, faults)
+        outside, others = self._outside(chunk, self.finite)
+        targets |= outside
+        return Decoded.of((features, *targets.values()), count, others | faults)
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data for another parser."""
@@ -177,10 +169,6 @@ class JsonDecoder:
     @property
     def _sources(self) -> Sequence[Field]:
         return [Field(each) if isinstance(each, str) else each for each in self.fields]
-
-    @cached_property
-    def _targets(self) -> dict[str, Source]:
-        return targets_of(self.label, self.sample_weight)
 
     @property
     def _inside(self) -> list[Field]:

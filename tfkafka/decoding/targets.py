@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +18,60 @@ from tfkafka.decoding.sources import Header, Key, Source
 KEY = "key"
 # "key" is Key().
 Given = Literal["key"] | Source | None
+TARGETS = ("label", "sample_weight")
 
 
-def check_source(
-    name: str, given: object, inside: tuple[type, ...] = (), example: str = ""
-) -> None:
+class WithTargets:
+    """A decoder's label and sample weight, as the user gave them: the base of all decoders."""
+
+    label: Given
+    sample_weight: Given
+
+    @property
+    def needs_headers(self) -> bool:
+        """Whether a label or weight is in a header."""
+        return any(isinstance(source, Header) for source in self._targets.values())
+
+    def _check_targets(self, inside: tuple[type, ...] = (), example: str = "") -> None:
+        """Check the two sources: see `_check_source`."""
+        for name in TARGETS:
+            _check_source(f"{type(self).__name__}: {name}", getattr(self, name), inside, example)
+
+    def _refuse_weight_alone(self) -> None:
+        """Raise ValueError where a weight has no label beside it: Keras has no place for it."""
+        if self.sample_weight is not None and self.label is None:
+            raise ValueError(
+                f"{type(self).__name__}: sample_weight is given and label is not: give label= too"
+            )
+
+    @cached_property
+    def _targets(self) -> dict[str, Source]:
+        """The sources of the label and of the weight, where there are any."""
+        given = {name: getattr(self, name) for name in TARGETS}
+        return {
+            name: Key() if isinstance(source, str) else source
+            for name, source in given.items()
+            if source is not None
+        }
+
+    def _outside(
+        self, chunk: Chunk, finite: bool | None
+    ) -> tuple[dict[str, NDArray[Any]], dict[int, Fault]]:
+        """Return what keys and headers have of the label and the weight, and the faults.
+
+        Args:
+            finite: whether a number that is not finite is a fault.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        faults: dict[int, Fault] = {}
+        for name, source in self._targets.items():
+            if isinstance(source, Key | Header):
+                arrays[name], others = outside(chunk, name, source, finite)
+                faults = others | faults
+        return arrays, faults
+
+
+def _check_source(name: str, given: object, inside: tuple[type, ...], example: str) -> None:
     """Check the source of a label or of a weight.
 
     Args:
@@ -35,22 +85,6 @@ def check_source(
         arguments.choice(name, given, (KEY,), kinds)
     elif given is not None:
         arguments.instance(name, given, (Key, Header, *inside), kinds)
-
-
-def targets_of(label: Given, sample_weight: Given) -> dict[str, Source]:
-    """Return the sources of the label and of the sample weight, where there are any."""
-    found = {"label": label, "sample_weight": sample_weight}
-    return {
-        what: Key() if isinstance(given, str) else given
-        for what, given in found.items()
-        if given is not None
-    }
-
-
-def refuse_weight_alone(decoder: str, label: Given, sample_weight: Given) -> None:
-    """Raise ValueError where there is a sample weight and no label: Keras has no place for it."""
-    if sample_weight is not None and label is None:
-        raise ValueError(f"{decoder}: sample_weight is given and label is not: give label= too")
 
 
 def outside(

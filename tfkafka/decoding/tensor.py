@@ -15,8 +15,8 @@ from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import ArraySpec, Decoded, Fault, among_others
 from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
-from tfkafka.decoding.sources import Header, Key, Source, checked_shape
-from tfkafka.decoding.targets import check_source, outside, refuse_weight_alone, targets_of
+from tfkafka.decoding.sources import Header, Key, checked_shape
+from tfkafka.decoding.targets import WithTargets
 
 # The largest value that Kafka's protocol can carry, in bytes.
 LARGEST_SIZE = 2**31 - 1
@@ -41,7 +41,7 @@ _DTYPES = _dtypes()
 
 
 @dataclass(frozen=True)
-class TensorDecoder:
+class TensorDecoder(WithTargets):
     """A decoder for values that are the bytes of an array, as NumPy's `tobytes()` writes them.
 
     Args:
@@ -79,9 +79,8 @@ class TensorDecoder:
                 f"TensorDecoder: shape is {arguments.shown(self.shape)}: {self._size:,} bytes, "
                 f"must be at most {LARGEST_SIZE:,}, the largest record of Kafka"
             )
-        for name in ("label", "sample_weight"):
-            check_source(f"TensorDecoder: {name}", getattr(self, name))
-        refuse_weight_alone("TensorDecoder", self.label, self.sample_weight)
+        self._check_targets()
+        self._refuse_weight_alone()
         arguments.optional(arguments.flag, "TensorDecoder: finite", self.finite)
 
     @property
@@ -92,11 +91,6 @@ class TensorDecoder:
             *(source.spec for source in self._targets.values()),
         )
 
-    @property
-    def needs_headers(self) -> bool:
-        """Whether a label or weight is in a header."""
-        return any(isinstance(source, Header) for source in self._targets.values())
-
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
         rows = chunk.values.matrix(self._size)
@@ -105,12 +99,8 @@ class TensorDecoder:
             right = np.delete(np.arange(len(chunk)), [fault.index for fault in wrong])
             return among_others(self.decode(chunk.select(right)), right, wrong)
         features, faults = self._features(rows)
-        arrays: tuple[NDArray[Any], ...] = (features,)
-        for what, source in self._targets.items():
-            array, others = outside(chunk, what, source, self.finite)
-            arrays += (array,)
-            faults = others | faults
-        return Decoded.of(arrays, len(chunk), faults)
+        targets, others = self._outside(chunk, self.finite)
+        return Decoded.of((features, *targets.values()), len(chunk), others | faults)
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data."""
@@ -123,10 +113,6 @@ class TensorDecoder:
             target_plan(targets.get("sample_weight")),
             self.finite,
         )
-
-    @property
-    def _targets(self) -> dict[str, Source]:
-        return targets_of(self.label, self.sample_weight)
 
     @property
     def _stored(self) -> np.dtype[Any]:
