@@ -21,7 +21,6 @@ from tfkafka.decoding.targets import WithTargets
 
 LARGEST_COLUMNS = 2**31 - 1
 _LAYOUTS = ("matrix", "dict")
-_EXAMPLE = "Column(0)"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class CsvDecoder(WithTargets):
     def __post_init__(self) -> None:
         # As what a manifest can hold, also where it was one of NumPy's types.
         object.__setattr__(self, "columns", _checked_columns(self.columns))
-        self._check_targets((Column,), _EXAMPLE)
+        self._check_targets(Column)
         self._refuse_weight_alone()
         arguments.optional(arguments.flag, "CsvDecoder: finite", self.finite)
         arguments.choice("CsvDecoder: features", self.features, _LAYOUTS)

@@ -76,7 +76,7 @@ class ExampleDecoder(WithTargets):
                 f"least one"
             )
         object.__setattr__(self, "fields", fields)
-        self._check_targets((Field,), "Field(name)")
+        self._check_targets(Field)
         self._refuse_weight_alone()
         arguments.optional(arguments.flag, "ExampleDecoder: finite", self.finite)
         arguments.choice("ExampleDecoder: features", self.features, ("matrix", "dict"))

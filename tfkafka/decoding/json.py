@@ -72,7 +72,7 @@ class JsonDecoder(WithTargets):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _checked_fields(self.fields))
-        self._check_targets((Field,), 'Field("label")')
+        self._check_targets(Field)
         self._refuse_weight_alone()
         arguments.optional(arguments.flag, "JsonDecoder: finite", self.finite)
         arguments.choice("JsonDecoder: features", self.features, _LAYOUTS)

@@ -67,7 +67,10 @@ def tree_of(paths: Sequence[tuple[str, ...]]) -> Tree:
         if isinstance(before, dict):
             raise ValueError(_both(path, paths[_any_field(before)]))
         if before != number:
-            raise ValueError(f"field {quoted('.'.join(path))} is given twice")
+            raise ValueError(
+                f"field {quoted('.'.join(path))} is given twice: as two features, or as a feature "
+                f"and the label"
+            )
     return tree
 
 

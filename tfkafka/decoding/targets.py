@@ -13,7 +13,7 @@ from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Fault
 from tfkafka.decoding.numbers import parse_numbers
-from tfkafka.decoding.sources import Header, Key, Source
+from tfkafka.decoding.sources import Column, Field, Header, Key, Source
 
 KEY = "key"
 # "key" is Key().
@@ -32,10 +32,10 @@ class WithTargets:
         """Whether a label or weight is in a header."""
         return any(isinstance(source, Header) for source in self._targets.values())
 
-    def _check_targets(self, inside: tuple[type, ...] = (), example: str = "") -> None:
+    def _check_targets(self, inside: type[Column | Field] | None = None) -> None:
         """Check the two sources: see `_check_source`."""
         for name in TARGETS:
-            _check_source(f"{type(self).__name__}: {name}", getattr(self, name), inside, example)
+            _check_source(f"{type(self).__name__}: {name}", getattr(self, name), inside)
 
     def _refuse_weight_alone(self) -> None:
         """Raise ValueError where a weight has no label beside it: Keras has no place for it."""
@@ -71,20 +71,25 @@ class WithTargets:
         return arrays, faults
 
 
-def _check_source(name: str, given: object, inside: tuple[type, ...], example: str) -> None:
+def _check_source(name: str, given: object, inside: type[Column | Field] | None) -> None:
     """Check the source of a label or of a weight.
 
     Args:
         name: the decoder's name and the argument's, for errors.
         given: `"key"`, a source, or None.
-        inside: the classes of sources that the decoder finds in the value.
-        example: a source of these classes, for errors.
+        inside: the class of the sources that the decoder finds in the value.
     """
-    kinds = f'"key", Key(), Header(name){example and ", " + example}, or None'
+    kinds: tuple[type, ...] = (Key, Header)
+    what = '"key", Key(), Header(name)'
+    if inside is not None:
+        kinds += (inside,)
+        what += (
+            f", {inside.__name__}({arguments.shown(given) if isinstance(given, str) else 'name'})"
+        )
     if isinstance(given, str):
-        arguments.choice(name, given, (KEY,), kinds)
+        arguments.choice(name, given, (KEY,), f"{what}, or None")
     elif given is not None:
-        arguments.instance(name, given, (Key, Header, *inside), kinds)
+        arguments.instance(name, given, kinds, f"{what}, or None")
 
 
 def outside(

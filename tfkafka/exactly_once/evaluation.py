@@ -28,6 +28,7 @@ from tfkafka.decoding.encoders.probability import ProbabilityEncoder
 from tfkafka.decoding.numbers import parse_rows
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once.predictions import COMMITTED, read_predictions, wait_until_settled
+from tfkafka.exactly_once.specs import refuse_other_classes
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.reading.settings import reader_settings
 
@@ -215,6 +216,7 @@ def _checked(
     check_decoder(decode)
     encoder = ProbabilityEncoder() if encoder is None else encoder
     check_encoder(encoder)
+    refuse_other_classes(decode, encoder)
     settings = reader_settings(arguments.text("servers", servers), configuration, COMMITTED)
     wait_until_settled(settings, predictions_topic)
     committed = Admin(servers, config.connection_settings(settings)).describe_group(group_id)
@@ -248,7 +250,22 @@ def _checked(
             f"group {group_id} has read no record of topic {topic} with a label", topic=topic
         )
     labels, *weights, of_model = checked
+    _refuse_no_indices(topic, labels, encoder)
     return _Checked(labels, of_model, weights[0] if weights else None)
+
+
+def _refuse_no_indices(topic: str, labels: Arrays, encoder: Encoder) -> None:
+    """Raise PredictionsError where labels are not indices of the classes that were predicted."""
+    classes = getattr(encoder, "classes", None)
+    if classes is None or isinstance(labels, Mapping):
+        return
+    wrong = labels[~np.isin(labels, np.arange(len(classes)))]
+    if len(wrong):
+        raise PredictionsError(
+            f"topic {topic}: {len(wrong):,} labels are no index of the {len(classes)} classes, "
+            f"the first of them {wrong[0]}: give decode a label with these classes",
+            topic=topic,
+        )
 
 
 def _inputs(
@@ -301,7 +318,7 @@ def _refuse(topic: str, partition: int, wrong: Mapping[str, NDArray[np.int64]], 
 
 def _by_array(metrics: Metrics) -> dict[str, list[Metric]]:
     """Return lists of metrics by the names of arrays; "": the predictions are one array."""
-    what = "a list of Keras' metrics, or a dict of such lists"
+    what = "a list of Keras' metric objects, or a dict of such lists"
     by_array = metrics if isinstance(metrics, Mapping) else {"": metrics}
     found = {}
     for name, some in by_array.items():
@@ -309,8 +326,8 @@ def _by_array(metrics: Metrics) -> dict[str, list[Metric]]:
         found[name] = list(some)
     every: list[object] = [metric for some in found.values() for metric in some]
     for metric in every or [None]:
-        is_class = isinstance(metric, type)
-        arguments.instance("metrics", None if is_class else metric, Metric, what)
+        if isinstance(metric, type) or not isinstance(metric, Metric):
+            raise TypeError(f"metrics has {arguments.shown(metric)}, must be {what}")
     return found
 
 

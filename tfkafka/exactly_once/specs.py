@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tfkafka._util import arguments
 from tfkafka.decoding.base import ArraySpec, Decoder, Spec
 from tfkafka.decoding.encoders.base import ANY_LENGTH, Encoder, described
 
@@ -16,6 +17,7 @@ def check_fit(decode: Decoder, predict: object, encoder: Encoder) -> None:
     Only a function that has `input_spec` and `output_spec` can be checked, as one of
     `keras_predict`.
     """
+    refuse_other_classes(decode, encoder)
     wanted: Spec | None = getattr(predict, "input_spec", None)
     output: Spec | None = getattr(predict, "output_spec", None)
     if wanted is not None and decode.element_spec:
@@ -32,6 +34,21 @@ def check_fit(decode: Decoder, predict: object, encoder: Encoder) -> None:
             f"predict: the loss of the model has from_logits=True, so its output is not a "
             f"probability, which {type(encoder).__name__} writes: add a sigmoid or a softmax as "
             f"the last layer"
+        )
+
+
+def refuse_other_classes(decode: Decoder, encoder: Encoder) -> None:
+    """Raise ValueError where the decoder's label and the encoder have different classes.
+
+    Both are the classes of the model's outputs, in their order.
+    """
+    label = getattr(getattr(decode, "label", None), "classes", None)
+    written = getattr(encoder, "classes", None)
+    if label and written and list(label) != list(written):
+        raise ValueError(
+            f"encoder: its classes are {arguments.shown(list(written))}, and those of the label of "
+            f"decode are {arguments.shown(list(label))}: give both the same names, in the order of "
+            f"the model's outputs"
         )
 
 

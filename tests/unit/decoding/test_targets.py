@@ -8,6 +8,7 @@ import pytest
 from tests.unit.messages import chunk, fill, message
 from tfkafka.decoding.base import ArraySpec, needs_headers
 from tfkafka.decoding.csv import CsvDecoder
+from tfkafka.decoding.json import JsonDecoder
 from tfkafka.decoding.sources import Header, Key
 
 
@@ -79,6 +80,7 @@ def test_the_last_header_of_a_name_counts():
     [
         (lambda: CsvDecoder(2, sample_weight=Key()), "label is not: give label= too"),
         (lambda: CsvDecoder(2, "value"), "label is 'value', must be \"key\", Key"),
+        (lambda: JsonDecoder(["a"], "rent"), r"must be \"key\", .*, Field\('rent'\), or None"),
         (lambda: Key(classes="signal"), "a list of different names"),
         (lambda: Key(classes=["a", "a"]), "a list of different names"),
         (lambda: Key(classes=[]), "at least one text"),

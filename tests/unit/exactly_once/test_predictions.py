@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from tests.unit.messages import chunk
-from tfkafka import ArraySpec, Decoded, JsonEncoder, ProbabilityEncoder, TensorEncoder
+from tfkafka import ArraySpec, Decoded, JsonEncoder, Key, ProbabilityEncoder, TensorEncoder
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError, PredictionsError
 from tfkafka.exactly_once import InferenceJob, keras_predict
+from tfkafka.exactly_once.evaluation import _refuse_no_indices
 from tfkafka.exactly_once.job import predict
 
 ROWS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
@@ -256,3 +257,26 @@ def test_values_that_are_not_finite_are_bad_records_unless_they_are_asked_for():
     skipped = predict(job(decode=CsvDecoder(2), on_bad_record="skip", **common), records)
     assert len(skipped.kept) == 1 and len(skipped.faults) == 1
     assert len(predict(job(decode=CsvDecoder(2, finite=False), **common), records).kept) == 2
+
+
+def test_an_encoder_with_other_classes_than_the_label_is_refused():
+    """Their names would be those of other outputs."""
+    label = Key(classes=["a", "b", "c"])
+    where = {"topics": "in", "predictions_topic": "out", "group_id": "g"}
+    for names in (["c", "b", "a"], ["a", "b"]):
+        with pytest.raises(
+            ValueError, match=r"^encoder: its classes are .* of the label of decode"
+        ):
+            InferenceJob(len, CsvDecoder(2, label), encoder=JsonEncoder(classes=names), **where)
+    right = JsonEncoder(classes=["a", "b", "c"])
+    InferenceJob(len, CsvDecoder(2, label), encoder=right, **where)
+    InferenceJob(len, CsvDecoder(2, "key"), encoder=right, **where)
+
+
+def test_labels_that_are_no_classes_are_refused():
+    encoder = JsonEncoder(classes=["a", "b", "c"])
+    _refuse_no_indices("t", np.array([0, 2, 1]), encoder)
+    _refuse_no_indices("t", np.array([7, 0.5], np.float32), ProbabilityEncoder())
+    for wrong in ([0, 3], [-1, 0], [0.5, 1]):
+        with pytest.raises(PredictionsError, match="1 labels are no index of the 3 classes"):
+            _refuse_no_indices("t", np.array(wrong), encoder)
