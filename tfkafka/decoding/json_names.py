@@ -67,14 +67,19 @@ class Names:
         is_suspect[np.searchsorted(ends, colons[before <= _SPACE] - _WORD)] = True
         after_names = colons[before == _QUOTE]
         words = _words(buffer, after_names)
-        if are_alike := _are_alike(after_names - _WORD, words, ends):
-            # The first record speaks for all.
-            each = len(words) // count
-            after_names, words = after_names[:each], words[:each]
+        are_alike = _are_alike(after_names - _WORD, words, ends)
+        each = len(words) // count if are_alike else len(words)
         for name, allowed in self._counts.items():
-            found = after_names[_end_with(b'"%b"' % name.encode(), buffer, after_names, words)]
-            times = np.bincount(np.searchsorted(ends, found - _WORD), minlength=count)
-            if are_alike:
+            quoted = b'"%b"' % name.encode()
+            # Where the records are alike, the first one speaks for all.
+            found = _end_with(quoted, buffer, after_names[:each], words[:each])
+            alike = _end_with(quoted[-_WORD:], buffer, after_names[:each], words[:each])
+            is_for_all = are_alike and len(found) == len(alike)
+            if are_alike and not is_for_all:
+                # Another name ends like this one: there, others may have this one again.
+                found = _end_with(quoted, buffer, after_names, words)
+            times = np.bincount(np.searchsorted(ends, after_names[found] - _WORD), minlength=count)
+            if is_for_all:
                 times[:] = times[0]
             is_suspect |= times > (np.where(has_null, 1, allowed) if allowed > 1 else 1)
         return is_suspect

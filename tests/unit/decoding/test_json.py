@@ -45,6 +45,16 @@ def reasons(decoded):
     return {fault.index: fault.reason for fault in decoded.faults}
 
 
+@pytest.mark.parametrize(
+    ("name", "other"), [("jet_momentum", "muon_momentum"), ("ongname", "Xongname")]
+)
+def test_a_name_again_where_other_records_have_one_that_ends_like_it(name, other):
+    first = b'{"%b":1,"%b":2}' % (name.encode(), other.encode())
+    second = b'{"%b":1,"%b":2}' % (name.encode(), name.encode())
+    decoded = decode([first, second, first], JsonDecoder([name]))
+    assert reasons(decoded) == {1: f'field "{name}" occurs more than once'}
+
+
 def test_fields_of_all_kinds():
     decoded = decode([RIGHT, RIGHT.replace(b'"s"', b'"1"')])
     features, label = decoded.arrays
