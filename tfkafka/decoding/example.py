@@ -64,8 +64,7 @@ class ExampleDecoder(WithTargets):
 
     def __post_init__(self) -> None:
         what = "a list of names and of Field(name)"
-        arguments.several("ExampleDecoder: fields", self.fields, what)
-        given = tuple(self.fields)
+        given = arguments.in_order("ExampleDecoder: fields", self.fields, what)
         for each in given:
             arguments.instance("ExampleDecoder: fields", each, (str, Field), what)
         fields = tuple(Field(each) if isinstance(each, str) else each for each in given)

@@ -196,8 +196,7 @@ class JsonDecoder(WithTargets):
 
 def _checked_fields(given: Any) -> tuple[str | Field, ...]:
     name = "JsonDecoder: fields"
-    arguments.several(name, given, _FIELDS)
-    fields: tuple[str | Field, ...] = tuple(given)
+    fields: tuple[str | Field, ...] = tuple(arguments.in_order(name, given, _FIELDS))
     if not fields:
         raise ValueError(f"{name} is empty, must be {_FIELDS}")
     for each in fields:

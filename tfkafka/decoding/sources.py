@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, get_args
@@ -37,13 +37,8 @@ class _Typed:
         arguments.choice(f"{self._what}: dtype", self.dtype, (*DTYPES, None))
         if self.classes is None:
             return
-        names = arguments.texts(f"{self._what}: classes", self.classes)
-        if isinstance(self.classes, str) or len(set(names)) < len(names):
-            raise ValueError(
-                f"{self._what}: classes is {arguments.shown(self.classes)}, must be a list of "
-                f"different names"
-            )
-        object.__setattr__(self, "classes", tuple(names))
+        names = checked_names(f"{self._what}: classes", self.classes)
+        object.__setattr__(self, "classes", names)
 
     @property
     def spec(self) -> ArraySpec:
@@ -146,6 +141,18 @@ class Field(_Typed):
 
 
 Source = Key | Header | Column | Field
+
+
+def checked_names(name: str, given: object, least: int = 1) -> tuple[str, ...]:
+    """Return different names, in their order."""
+    names = arguments.texts(name, given)
+    # The order of a set is another one in each process.
+    if isinstance(given, str | Set) or len(set(names)) < max(len(names), least):
+        raise ValueError(
+            f"{name} is {arguments.shown(given)}, must be a list of different names, at least "
+            f"{least}"
+        )
+    return tuple(names)
 
 
 def checked_shape(name: str, shape: object) -> tuple[int, ...]:

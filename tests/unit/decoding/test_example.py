@@ -228,6 +228,7 @@ def test_it_describes_itself():
     [
         ({"fields": "x"}, "ExampleDecoder: fields is 'x', must be a list of names"),
         ({"fields": []}, "must be different names, at least one"),
+        ({"fields": {"x", "y"}}, "must be a list of names"),
         ({"fields": ["x", Field("x", shape=[2])]}, "must be different names"),
         ({"fields": ["x", 5]}, "ExampleDecoder: fields is 5"),
         ({"fields": ["x"], "label": "value"}, "ExampleDecoder: label"),

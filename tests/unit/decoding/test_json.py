@@ -316,6 +316,7 @@ def test_numbers_beyond_the_type_are_infinite_or_faults(number):
     [
         (lambda: JsonDecoder([]), ValueError, "fields is empty"),
         (lambda: JsonDecoder("a"), TypeError, "must be a list of names or Field(name)"),
+        (lambda: JsonDecoder({"a", "b"}), TypeError, "must be a list of names or Field(name)"),
         (lambda: JsonDecoder(["a", 5]), TypeError, "must be a list of names or Field(name)"),
         (lambda: JsonDecoder(["a..b"]), ValueError, "a name between dots is empty"),
         (lambda: JsonDecoder(["a", "a"]), ValueError, 'fields: field "a" is given twice'),

@@ -84,6 +84,7 @@ def test_the_last_header_of_a_name_counts():
         (lambda: Key(classes="signal"), "a list of different names"),
         (lambda: Key(classes=["a", "a"]), "a list of different names"),
         (lambda: Key(classes=[]), "at least one text"),
+        (lambda: Key(classes={"a", "b"}), "a list of different names"),
         (lambda: Header(""), "Header: name"),
         (lambda: Key(dtype="int16"), "Key: dtype is 'int16', must be one of"),
     ],

@@ -17,7 +17,7 @@ from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
 from tfkafka.decoding.encoders.json_objects import parse_objects
 from tfkafka.decoding.polars_threads import refuse_lost_threads
-from tfkafka.decoding.sources import DTYPES, DType
+from tfkafka.decoding.sources import DTYPES, DType, checked_names
 
 PREDICTION, CLASS, PROBABILITIES = "prediction", "class", "probabilities"
 # The name of an array whose columns have names.
@@ -60,13 +60,8 @@ class JsonEncoder:
         for what, least in (("names", 1), ("classes", 2)):
             given = getattr(self, what)
             if given is not None:
-                names = arguments.texts(f"JsonEncoder: {what}", given)
-                if isinstance(given, str) or len(set(names)) < max(len(names), least):
-                    raise ValueError(
-                        f"JsonEncoder: {what} is {arguments.shown(given)}, must be a list of "
-                        f"different names, at least {least}"
-                    )
-                object.__setattr__(self, what, tuple(names))
+                names = checked_names(f"JsonEncoder: {what}", given, least)
+                object.__setattr__(self, what, names)
         if self.names is not None and self.classes is not None:
             raise ValueError(
                 f"JsonEncoder: names is {arguments.shown(self.names)}, and classes is given too: "
