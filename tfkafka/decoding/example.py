@@ -94,11 +94,13 @@ class ExampleDecoder(WithTargets):
             put, dtype = on_missing(self.missing, field.name), self._dtype(field)
             if put == "bad" or dtype.kind == "f":
                 continue
-            if put == "nan" or not put.is_integer():
+            limits = np.iinfo(dtype)
+            is_whole = put != "nan" and put.is_integer()
+            if not is_whole or not limits.min <= put <= limits.max:  # type: ignore[operator]
                 raise ValueError(
                     f"ExampleDecoder: missing is {arguments.shown(self.missing)}, and field "
-                    f"{field.name!r} is {dtype.name}: give a whole number for it, for example "
-                    f"missing={{{field.name!r}: -1}}"
+                    f"{field.name!r} is {dtype.name}: give a whole number of this type for it, for "
+                    f"example missing={{{field.name!r}: -1}}"
                 )
 
     @property

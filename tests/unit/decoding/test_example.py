@@ -238,6 +238,7 @@ def test_it_describes_itself():
         ({"fields": ["x"], "missing": {"y": 0}}, "missing has 'y', must have names of fields"),
         ({"fields": [N], "features": "dict", "missing": "nan"}, "'n' is int32: give a whole"),
         ({"fields": [N], "features": "dict", "missing": {"n": 0.5}}, "give a whole number"),
+        ({"fields": [N], "features": "dict", "missing": {"n": 2**40}}, "a whole number of this"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, line):
