@@ -356,6 +356,11 @@ def test_faults_at_every_place(encoder, right, wrong):
         assert [*faults(encoder, [right, b"\0" * 3, b"\0" * 5, right])] == [1, 2]
 
 
+def test_probabilities_are_no_whole_numbers():
+    with pytest.raises(ValueError, match=r"^JsonEncoder: dtype is 'int32', must be one of"):
+        JsonEncoder(classes=["a", "b"], dtype="int32")
+
+
 def test_functions():
     encoder = FunctionEncoder(
         lambda columns: [

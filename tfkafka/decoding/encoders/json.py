@@ -78,7 +78,10 @@ class JsonEncoder:
             for name, dtype in self.dtype.items():
                 arguments.choice(f"JsonEncoder: dtype of {name!r}", dtype, DTYPES)
         else:
-            arguments.choice("JsonEncoder: dtype", self.dtype, DTYPES)
+            # With classes, the numbers are probabilities.
+            floats = tuple(dtype for dtype in DTYPES if dtype.startswith("float"))
+            right = DTYPES if self.classes is None else floats
+            arguments.choice("JsonEncoder: dtype", self.dtype, right)
 
     @property
     def allows_nan(self) -> bool:
