@@ -86,7 +86,7 @@ class FunctionDecoder(WithTargets):
         }
         arrays, reasons = self._call([entries[index] for index in filled])
         for number, error in reasons.items():
-            faults[filled[number]] = _fault(filled[number], error)
+            faults[filled[number]] = fault_of(filled[number], error)
         kept = np.array([index for index in filled if index not in faults], np.int64)
         targets, others = self._outside(chunk, None)
         faults = others | faults
@@ -206,7 +206,8 @@ def _refuse(found: str, wanted: str) -> NoReturn:
     raise ValueError(f"FunctionDecoder: fn returned {found}, must return {wanted}")
 
 
-def _fault(index: int, error: Exception) -> Fault:
+def fault_of(index: int, error: Exception) -> Fault:
+    """Return a fault whose reason is what a function of the user's raised."""
     kind = f"raised {type(error).__name__}"
     return Fault(index, f"{kind}: {_line(error)}".removesuffix(": "), kind)
 

@@ -361,6 +361,18 @@ def test_probabilities_are_no_whole_numbers():
         JsonEncoder(classes=["a", "b"], dtype="int32")
 
 
+def test_what_a_function_raises_is_one_kind_of_fault_except_a_lack_of_memory():
+    def refuse(_values):
+        raise error
+
+    encoder, error = FunctionEncoder(list, refuse), ValueError("a" * 1000)
+    (fault,) = encoder.decode([b"x"]).faults
+    assert fault.kind == "raised ValueError" and len(fault.reason) < 300
+    error = MemoryError()
+    with pytest.raises(MemoryError):
+        encoder.decode([b"x"])
+
+
 def test_functions():
     encoder = FunctionEncoder(
         lambda columns: [
@@ -372,7 +384,9 @@ def test_functions():
     )
     columns = {"a": np.array([0.5, 1.5]), "b": np.array([1.0, 2.0])}
     assert same(back(encoder, columns), columns)
-    assert faults(encoder, [b"[1, 2]", b"[", b"[3, 4]", None])[1].startswith("JSONDecodeError: ")
+    assert faults(encoder, [b"[1, 2]", b"[", b"[3, 4]", None])[1].startswith(
+        "raised JSONDecodeError: "
+    )
     with pytest.raises(ValueError, match="decode returned 1 rows for 2 values"):
         FunctionEncoder(list, lambda values: np.zeros(1)).decode([b"1", b"2"])
 

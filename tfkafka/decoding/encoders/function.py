@@ -9,6 +9,7 @@ import numpy as np
 from tfkafka._util import arguments
 from tfkafka._util.columns import as_columns, joined, rows
 from tfkafka.decoding.base import Arrays, Decoded, Fault, Spec
+from tfkafka.decoding.functions import fault_of
 from tfkafka.decoding.halving import halve
 
 
@@ -47,19 +48,21 @@ class FunctionEncoder:
         places = [index for index, value in enumerate(values) if value is not None]
         wanted = [value for value in values if value is not None]
         parts: dict[int, Arrays] = {}
-        reasons: dict[int, str] = {}
+        errors: dict[int, Exception] = {}
 
         def parse(start: int, stop: int) -> bool:
             try:
                 part = self._decode(wanted[start:stop])
+            except MemoryError:
+                raise
             except Exception as error:
-                reasons[start] = " ".join(f"{type(error).__name__}: {error}".split())
+                errors[start] = error
                 return False
             parts[start] = self._checked(part, stop - start)
             return True
 
         for bad in halve(len(wanted), parse):
-            faults[places[bad]] = Fault.of(places[bad], reasons[bad])
+            faults[places[bad]] = fault_of(places[bad], errors[bad])
         found = joined([parts[start] for start in sorted(parts)] or [np.zeros(0)])
         kept = np.delete(np.arange(len(values)), sorted(faults))
         return Decoded((found,), kept, tuple(faults[index] for index in sorted(faults)))
