@@ -202,6 +202,8 @@ def _predicts_logits(model: keras.Model) -> bool:
     """
     import keras
 
-    last = getattr(model.layers[-1], "activation", None) if model.layers else None
-    is_probability = last in (keras.activations.sigmoid, keras.activations.softmax)
+    last = model.layers[-1] if model.layers else None
+    is_probability = isinstance(last, keras.layers.Softmax) or getattr(
+        last, "activation", None
+    ) in (keras.activations.sigmoid, keras.activations.softmax)
     return bool(getattr(getattr(model, "loss", None), "from_logits", False)) and not is_probability

@@ -189,6 +189,9 @@ def test_losses_of_logits_after_a_sigmoid_or_a_softmax_are_right():
     model = model_of(keras.layers.Dense(3, "softmax"))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     job_of(model, JsonEncoder(classes=["a", "b", "c"]))
+    model = model_of(keras.layers.Softmax())
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    job_of(model, JsonEncoder(classes=["a", "b"]))
     # Numbers that need not be probabilities.
     job_of(compiled(LOGITS), JSON)
 
