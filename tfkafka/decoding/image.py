@@ -72,14 +72,18 @@ class ImageDecoder(WithTargets):
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
-        images, wrong = [], []
+        # Images are large: they are put where they stay.
+        images = np.empty((len(chunk), *self.shape), np.uint8)
+        indices: list[int] = []
+        wrong = []
         for index, value in enumerate(chunk.values.entries):
             try:
-                images.append(self._image(value))
+                images[len(indices)] = self._image(value)
             except WrongImageError as error:
                 wrong.append(Fault.of(index, str(error)))
-        right = np.delete(np.arange(len(chunk)), [fault.index for fault in wrong])
-        features = np.array(images, np.uint8).reshape(-1, *self.shape)
+            else:
+                indices.append(index)
+        right, features = np.array(indices, np.int64), images[: len(indices)]
         rest = chunk.select(right) if wrong else chunk
         targets, faults = self._outside(rest, finite=True)
         decoded = Decoded.of((features, *targets.values()), len(rest), faults)
