@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tfkafka"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-# Keras is TensorFlow's own dependency.
-DISTRIBUTIONS = {"keras": "tensorflow"}
+# Keras and protobuf are TensorFlow's own dependencies.
+DISTRIBUTIONS = {"keras": "tensorflow", "google": "tensorflow"}
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -47,9 +47,9 @@ class ExampleDecoder(WithTargets):
     Example:
         floats = tf.train.Feature(float_list=tf.train.FloatList(value=[0.5, 1.5]))
         example = tf.train.Example(features=tf.train.Features(feature={"x": floats}))
-        tfkafka.write("localhost:9092", "new-topic", [example.SerializeToString()], ["1"])
+        tfkafka.write("localhost:9092", "examples", [example.SerializeToString()], ["1"])
         decode = tfkafka.ExampleDecoder([tfkafka.Field("x", shape=(2,))], label="key")
-        dataset = tfkafka.KafkaDataset("new-topic", servers="localhost:9092", decode=decode)
+        dataset = tfkafka.KafkaDataset("examples", servers="localhost:9092", decode=decode)
         for features, label in dataset:  # float32 [2], float32 []
             print(features, label)
     """

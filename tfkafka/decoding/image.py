@@ -39,10 +39,10 @@ class ImageDecoder(WithTargets):
 
     Example:
         image = tf.io.encode_png(tf.zeros((28, 28, 1), tf.uint8)).numpy()
-        tfkafka.write("localhost:9092", "new-topic", [image], ["cat"])
+        tfkafka.write("localhost:9092", "images", [image], ["cat"])
         label = tfkafka.Key(classes=["cat", "dog"])
         decode = tfkafka.ImageDecoder((28, 28, 1), label=label)
-        dataset = tfkafka.KafkaDataset("new-topic", servers="localhost:9092", decode=decode)
+        dataset = tfkafka.KafkaDataset("images", servers="localhost:9092", decode=decode)
         for image, label in dataset:  # uint8 [28, 28, 1], int64 []
             print(image.shape, label)
     """

@@ -56,9 +56,9 @@ class TensorDecoder(WithTargets):
 
     Example:
         image = np.zeros((28, 28), np.float32)
-        tfkafka.write("localhost:9092", "new-topic", [image.tobytes()])
+        tfkafka.write("localhost:9092", "arrays", [image.tobytes()])
         dataset = tfkafka.KafkaDataset(
-            "new-topic", servers="localhost:9092", decode=tfkafka.TensorDecoder((28, 28))
+            "arrays", servers="localhost:9092", decode=tfkafka.TensorDecoder((28, 28))
         )
         for image in dataset:  # float32 [28, 28]
             print(image.shape)

@@ -16,6 +16,7 @@ from tests.benchmarks.meter import Sample
 from tests.benchmarks.sides.models import Window, seeded_model
 from tests.benchmarks.worker import Round
 from tfkafka import CsvDecoder
+from tfkafka.chunk import TopicPartition
 from tfkafka.client import create
 from tfkafka.client.producer import RecordWriter
 from tfkafka.client.transactions import TransactionalProducer
@@ -39,13 +40,13 @@ class PlainProducer(TransactionalProducer):
     def connect(self) -> None:
         pass
 
-    def transact(self, records, positions, membership, confirm) -> None:
+    def transact(self, records, places, membership, confirm) -> None:
         writer = RecordWriter(self._producer)
         for topic, each in records.items():
             writer.put(topic, each)
         assert self._producer.flush(FLUSH_S) == 0
         confirm()
-        membership.commit_soon(positions)
+        membership.commit_soon({TopicPartition(p.topic, p.partition): p.offset for p in places})
 
 
 class CommittingReader(BatchReader):

@@ -119,7 +119,7 @@ def test_a_callback_is_for_the_group_dataset_itself(group):
 @pytest.mark.parametrize(
     ("values", "keys", "named"),
     [
-        (["a", 3], None, r"^values\[1\] is 3, must be text, bytes or None$"),
+        (["a", 3], None, r"^values\[1\] is 3, must be text, bytes or None: for numbers give"),
         (["a"], [3], r"^keys\[0\] is 3, must be text"),
         (["a", "\ud800"], None, r"^values\[1\] is '\\ud800', must be text that UTF-8"),
         (["a", ["b"]], None, r"^values\[1\] is \['b'\]"),

@@ -37,6 +37,7 @@ def run_examples(module: str, replaced: dict[str, str], folder: str) -> list[str
     """Run the examples of a module and return their names; what fails says which it was."""
     import keras
     import numpy as np
+    import tensorflow as tf
 
     import tfkafka
 
@@ -45,7 +46,7 @@ def run_examples(module: str, replaced: dict[str, str], folder: str) -> list[str
     model.compile("adam", "binary_crossentropy")
     scope = {
         **{"json": json, "keras": keras, "np": np, "Path": Path, "signal": signal},
-        **{"tfkafka": tfkafka, "model": model, "train": lambda _features, _label: None},
+        **{"tf": tf, "tfkafka": tfkafka, "model": model, "train": lambda _features, _label: None},
     }
     codes = codes_of(module)
     for name, code in codes.items():
@@ -59,6 +60,7 @@ def run_examples(module: str, replaced: dict[str, str], folder: str) -> list[str
 def test_each_example_runs(module, kafka, admin, make_topic, tmp_path):
     servers = kafka.bootstrap_servers
     names = ["susy-train", "susy-test", "clicks", "predictions", "new-topic"]
+    names += ["arrays", "examples", "images"]
     topics = {name: make_topic() for name in names}
     admin.delete_topic(topics["new-topic"])
     rows = [",".join([str(number / RECORDS)] * 18) for number in range(RECORDS)]
