@@ -128,6 +128,8 @@ def joined(columns: Sequence[Columns]) -> Columns:
     if len(kinds) > 1:
         first, second, *_ = kinds
         raise ValueError(f"columns differ: {first} and {second}")
+    if len(columns) == 1:
+        return columns[0]
     tables = [named(each) for each in columns]
     found = {name: np.concatenate([each[name] for each in tables]) for name in tables[0]}
     return found if isinstance(columns[0], Mapping) else found[""]

@@ -15,12 +15,11 @@ from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.csv_rows import CsvColumn, CsvRows, column_title
 from tfkafka.decoding.missing import checked_missing, on_missing
 from tfkafka.decoding.numbers import FLOAT32
-from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
+from tfkafka.decoding.plan import LAYOUTS, DecoderPlan, FieldPlan
 from tfkafka.decoding.sources import Column, Header, Key
 from tfkafka.decoding.targets import WithTargets
 
 LARGEST_COLUMNS = 2**31 - 1
-_LAYOUTS = ("matrix", "dict")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class CsvDecoder(WithTargets):
         self._check_targets(Column)
         self._refuse_weight_alone()
         arguments.optional(arguments.flag, "CsvDecoder: finite", self.finite)
-        arguments.choice("CsvDecoder: features", self.features, _LAYOUTS)
+        arguments.choice("CsvDecoder: features", self.features, LAYOUTS)
         if self.features == "dict" and self._names is None:
             raise ValueError(
                 'CsvDecoder: features is "dict", and the columns have no names: give a list of '
@@ -115,9 +114,6 @@ class CsvDecoder(WithTargets):
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data for another parser."""
-        targets = {
-            what: target_plan(each, self._names or ()) for what, each in self._targets.items()
-        }
         fields = [
             FieldPlan(
                 "value",
@@ -128,14 +124,9 @@ class CsvDecoder(WithTargets):
             )
             for number in self._feature_numbers
         ]
+        label, weight = self._target_plans(self._names or ())
         return DecoderPlan(
-            "csv",
-            tuple(fields),
-            self.features,
-            targets.get("label"),
-            targets.get("sample_weight"),
-            self.finite,
-            self._count,
+            "csv", tuple(fields), self.features, label, weight, self.finite, self._count
         )
 
     def _features(self, frame: polars.DataFrame) -> Arrays:

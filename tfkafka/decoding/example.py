@@ -15,12 +15,11 @@ from tfkafka.chunk import Chunk, Column
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec, among_others
 from tfkafka.decoding.example_columns import read
 from tfkafka.decoding.example_fields import Asked, column
-from tfkafka.decoding.missing import checked_missing, on_missing
-from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
+from tfkafka.decoding.missing import checked_missing, first_misfit, on_missing
+from tfkafka.decoding.numbers import FLOAT32
+from tfkafka.decoding.plan import LAYOUTS, DecoderPlan, field_plan
 from tfkafka.decoding.sources import Field, Header, Key
 from tfkafka.decoding.targets import WithTargets
-
-_FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class ExampleDecoder(WithTargets):
         self._check_targets(Field)
         self._refuse_weight_alone()
         arguments.optional(arguments.flag, "ExampleDecoder: finite", self.finite)
-        arguments.choice("ExampleDecoder: features", self.features, ("matrix", "dict"))
+        arguments.choice("ExampleDecoder: features", self.features, LAYOUTS)
         missing = checked_missing("ExampleDecoder: missing", self.missing)
         object.__setattr__(self, "missing", missing)
         self._check_missing(names)
@@ -90,18 +89,13 @@ class ExampleDecoder(WithTargets):
                 f"ExampleDecoder: missing has {arguments.shown(unknown[0])}, must have names of "
                 f"fields: {arguments.shown(names)}"
             )
-        for field in self._fields:
-            put, dtype = on_missing(self.missing, field.name), self._dtype(field)
-            if put == "bad" or dtype.kind == "f":
-                continue
-            limits = np.iinfo(dtype)
-            is_whole = put != "nan" and put.is_integer()
-            if not is_whole or not limits.min <= put <= limits.max:  # type: ignore[operator]
-                raise ValueError(
-                    f"ExampleDecoder: missing is {arguments.shown(self.missing)}, and field "
-                    f"{field.name!r} is {dtype.name}: give a whole number of this type for it, for "
-                    f"example missing={{{field.name!r}: -1}}"
-                )
+        dtypes = {field.name: self._dtype(field) for field in self._fields}
+        if (name := first_misfit(self.missing, dtypes)) is not None:
+            raise ValueError(
+                f"ExampleDecoder: missing is {arguments.shown(self.missing)}, and field {name!r} "
+                f"is {dtypes[name].name}: give a whole number of this type for it, for example "
+                f"missing={{{name!r}: -1}}"
+            )
 
     @property
     def element_spec(self) -> tuple[Spec, ...]:
@@ -113,7 +107,7 @@ class ExampleDecoder(WithTargets):
             field.name: ArraySpec(field.spec.shape, self._dtype(field)) for field in self._fields
         }
         if self.features == "matrix":
-            features = ArraySpec((sum(field.size for field in self._fields),), _FLOAT32)
+            features = ArraySpec((sum(field.size for field in self._fields),), FLOAT32)
         return features, *(source.spec for source in self._targets.values())
 
     def decode(self, chunk: Chunk) -> Decoded:
@@ -137,25 +131,13 @@ class ExampleDecoder(WithTargets):
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data."""
-        targets = self._targets
+        fields = [
+            field_plan(field, self._dtype(field).name, on_missing(self.missing, field.name))
+            for field in self._fields
+        ]
+        label, weight = self._target_plans()
         return DecoderPlan(
-            "tf.train.Example",
-            tuple(
-                FieldPlan(
-                    "value",
-                    field.name,
-                    self._dtype(field).name,
-                    field.spec.shape,
-                    field.name,
-                    None if field.classes is None else tuple(field.classes),
-                    on_missing(self.missing, field.name),
-                )
-                for field in self._fields
-            ),
-            self.features,
-            target_plan(targets.get("label")),
-            target_plan(targets.get("sample_weight")),
-            self.finite,
+            "tf.train.Example", tuple(fields), self.features, label, weight, self.finite
         )
 
     @cached_property
@@ -175,7 +157,7 @@ class ExampleDecoder(WithTargets):
         return asked
 
     def _dtype(self, field: Field) -> np.dtype[Any]:
-        return _FLOAT32 if self.features == "matrix" else field.spec.dtype
+        return FLOAT32 if self.features == "matrix" else field.spec.dtype
 
     def _decode_one_by_one(self, chunk: Chunk, is_read: NDArray[np.bool_]) -> Decoded:
         """Decode a chunk some of whose records could not be read in whole columns."""

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
+from tfkafka._util.columns import joined
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec, map_arrays
-from tfkafka.decoding.halving import halve
+from tfkafka.decoding.halving import call_in_parts
 from tfkafka.decoding.sources import Header, Key
 from tfkafka.decoding.targets import WithTargets
 
@@ -104,24 +105,9 @@ class FunctionDecoder(WithTargets):
 
     def _call(self, values: list[bytes]) -> tuple[tuple[Arrays, ...], dict[int, Exception]]:
         """Return the arrays of the values that fn can decode, and the exceptions for the others."""
-        parts: dict[int, tuple[Arrays, ...]] = {}
-        errors: dict[int, Exception] = {}
-
-        def decode(start: int, stop: int) -> bool:
-            try:
-                returned = self.fn(values[start:stop])
-            except MemoryError:
-                raise
-            except Exception as error:
-                errors[start] = error
-                return False
-            parts[start] = self._checked(returned, stop - start)
-            return True
-
-        bad = halve(len(values), decode)
-        pieces = [parts[start] for start in sorted(parts)] or [self._empty()]
-        joined = tuple(_concatenated(list(each)) for each in zip(*pieces, strict=True))
-        return joined, {index: errors[index] for index in bad}
+        parts, errors = call_in_parts(self.fn, values, self._checked)
+        pieces = zip(*(parts or [self._empty()]), strict=True)
+        return tuple(joined(list(each)) for each in pieces), errors
 
     def _checked(self, returned: Any, count: int) -> tuple[Arrays, ...]:
         """Return what fn returned for `count` values, as arrays."""
@@ -219,13 +205,6 @@ def _line(error: Exception) -> str:
     except Exception:
         return ""
     return line if len(line) <= _REASON_LENGTH else f"{line[:_REASON_LENGTH]}..."
-
-
-def _concatenated(parts: list[Arrays]) -> Arrays:
-    first = parts[0]
-    if isinstance(first, Mapping):
-        return {name: np.concatenate([part[name] for part in parts]) for name in first}
-    return np.concatenate(parts) if len(parts) > 1 else first  # type: ignore[arg-type]
 
 
 def _zeros(spec: ArraySpec) -> NDArray[Any]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+Part = TypeVar("Part")
 
 
 def halve(count: int, parse: Callable[[int, int], bool], smallest: int = 1) -> list[int]:
@@ -25,3 +29,35 @@ def halve(count: int, parse: Callable[[int, int], bool], smallest: int = 1) -> l
         middle = (start + stop) // 2
         pending += [(start, middle), (middle, stop)]
     return sorted(bad)
+
+
+def call_in_parts(
+    function: Callable[[list[Value]], Any],
+    values: list[Value],
+    checked: Callable[[Any, int], Part],
+) -> tuple[list[Part], dict[int, Exception]]:
+    """Call a function of the user's with all values, or with parts of them where it raises.
+
+    Return what it returned for the parts, in their order, and its exceptions, by the indices of the
+    values that it cannot take. MemoryError says nothing about a value, and is raised.
+
+    Args:
+        checked: called with what the function returned and the number of values; returns the part,
+            or raises what is the function's own fault.
+    """
+    parts: dict[int, Part] = {}
+    errors: dict[int, Exception] = {}
+
+    def call(start: int, stop: int) -> bool:
+        try:
+            returned = function(values[start:stop])
+        except MemoryError:
+            raise
+        except Exception as error:
+            errors[start] = error
+            return False
+        parts[start] = checked(returned, stop - start)
+        return True
+
+    bad = halve(len(values), call)
+    return [parts[start] for start in sorted(parts)], {index: errors[index] for index in bad}

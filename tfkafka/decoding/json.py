@@ -16,13 +16,12 @@ from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.json_chunks import JsonChunks
 from tfkafka.decoding.json_fields import JsonField, quoted, tree_of
-from tfkafka.decoding.missing import checked_missing, on_missing
+from tfkafka.decoding.missing import checked_missing, first_misfit, on_missing
 from tfkafka.decoding.numbers import FLOAT32
-from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
+from tfkafka.decoding.plan import LAYOUTS, DecoderPlan, field_plan
 from tfkafka.decoding.sources import Field, Header, Key
 from tfkafka.decoding.targets import WithTargets
 
-_LAYOUTS = ("matrix", "dict")
 _FIELDS = "a list of names or Field(name)"
 
 
@@ -75,7 +74,7 @@ class JsonDecoder(WithTargets):
         self._check_targets(Field)
         self._refuse_weight_alone()
         arguments.optional(arguments.flag, "JsonDecoder: finite", self.finite)
-        arguments.choice("JsonDecoder: features", self.features, _LAYOUTS)
+        arguments.choice("JsonDecoder: features", self.features, LAYOUTS)
         missing = checked_missing("JsonDecoder: missing", self.missing)
         object.__setattr__(self, "missing", missing)
         self._check_fills()
@@ -110,26 +109,11 @@ class JsonDecoder(WithTargets):
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data for another parser."""
         fields = [
-            FieldPlan(
-                "value",
-                each.name,
-                each.spec.dtype.name,
-                each.spec.shape,
-                each.name,
-                None if each.classes is None else tuple(each.classes),
-                on_missing(self.missing, each.name),
-            )
+            field_plan(each, each.spec.dtype.name, on_missing(self.missing, each.name))
             for each in self._sources
         ]
-        targets = {what: target_plan(each) for what, each in self._targets.items()}
-        return DecoderPlan(
-            "json",
-            tuple(fields),
-            self.features,
-            targets.get("label"),
-            targets.get("sample_weight"),
-            self.finite,
-        )
+        label, weight = self._target_plans()
+        return DecoderPlan("json", tuple(fields), self.features, label, weight, self.finite)
 
     def _empty(self, count: int) -> tuple[Arrays, list[NDArray[Any]]]:
         """Return the features' arrays, and for each field an array [n, size] that fills them."""
@@ -153,18 +137,12 @@ class JsonDecoder(WithTargets):
                         f"JsonDecoder: missing has {arguments.shown(name)}, "
                         f"which is none of the fields"
                     )
-        for each in self._sources:
-            fill = on_missing(self.missing, each.name)
-            dtype = each.spec.dtype
-            if fill == "bad" or dtype.kind == "f":
-                continue
-            limits = np.iinfo(dtype)
-            is_whole = isinstance(fill, float) and fill.is_integer()
-            if not is_whole or not limits.min <= fill <= limits.max:  # type: ignore[operator]
-                raise ValueError(
-                    f"JsonDecoder: missing is {fill!r} for field {quoted(each.name)}, must be a "
-                    f"whole number: the field is {dtype.name}"
-                )
+        dtypes = {each.name: each.spec.dtype for each in self._sources}
+        if (misfit := first_misfit(self.missing, dtypes)) is not None:
+            raise ValueError(
+                f"JsonDecoder: missing is {on_missing(self.missing, misfit)!r} for field "
+                f"{quoted(misfit)}, must be a whole number: the field is {dtypes[misfit].name}"
+            )
 
     @property
     def _sources(self) -> Sequence[Field]:

@@ -12,6 +12,8 @@ from tfkafka.decoding.sources import Column, Field, Header, Key, Source
 # "matrix": one array with one column for each field; "dict": one array for each field, by its
 # name; "array": one array, whose shape is that of the only field.
 Features = Literal["matrix", "dict", "array"]
+# What a decoder of several features takes as features=.
+LAYOUTS = ("matrix", "dict")
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,24 @@ class DecoderPlan:
     columns: int | None = None
 
 
-def target_plan(source: Source | None, columns: Sequence[str] = ()) -> FieldPlan | None:
-    """Return the plan of a label or of a sample weight; None where there is none.
+def field_plan(field: Field, dtype: str, put: OnMissing) -> FieldPlan:
+    """Return the plan of a feature that is a named field of the value.
+
+    Args:
+        dtype: NumPy's name of the type that it becomes.
+        put: what becomes of a missing value.
+    """
+    classes = None if field.classes is None else tuple(field.classes)
+    return FieldPlan("value", field.name, dtype, field.spec.shape, field.name, classes, put)
+
+
+def target_plan(source: Source, columns: Sequence[str]) -> FieldPlan:
+    """Return the plan of a label or of a sample weight.
 
     Args:
         source: where it is.
         columns: the names of a record's columns, for a `Column` that is given by its name.
     """
-    if source is None:
-        return None
     origin: Literal["value", "key", "header"] = "value"
     place: int | str | None = None
     match source:

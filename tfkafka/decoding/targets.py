@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Fault
 from tfkafka.decoding.numbers import parse_numbers
+from tfkafka.decoding.plan import FieldPlan, target_plan
 from tfkafka.decoding.sources import Column, Field, Header, Key, Source
 
 KEY = "key"
@@ -53,6 +54,18 @@ class WithTargets:
             for name, source in given.items()
             if source is not None
         }
+
+    def _target_plans(
+        self, columns: Sequence[str] = ()
+    ) -> tuple[FieldPlan | None, FieldPlan | None]:
+        """Return the plans of the label and of the weight; None where there is none.
+
+        Args:
+            columns: the names of a record's columns, if it has any.
+        """
+        plans = {name: target_plan(each, columns) for name, each in self._targets.items()}
+        label, weight = map(plans.get, TARGETS)
+        return label, weight
 
     def _outside(
         self, chunk: Chunk, finite: bool | None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import ArraySpec, Decoded, Fault, among_others
-from tfkafka.decoding.plan import DecoderPlan, FieldPlan, target_plan
+from tfkafka.decoding.plan import DecoderPlan, FieldPlan
 from tfkafka.decoding.sources import Header, Key, checked_shape
 from tfkafka.decoding.targets import WithTargets
 
@@ -104,15 +104,9 @@ class TensorDecoder(WithTargets):
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data."""
-        targets = self._targets
-        return DecoderPlan(
-            "tensor",
-            (FieldPlan("value", None, self._stored.str, tuple(self.shape)),),
-            "array",
-            target_plan(targets.get("label")),
-            target_plan(targets.get("sample_weight")),
-            self.finite,
-        )
+        field = FieldPlan("value", None, self._stored.str, tuple(self.shape))
+        label, weight = self._target_plans()
+        return DecoderPlan("tensor", (field,), "array", label, weight, self.finite)
 
     @property
     def _stored(self) -> np.dtype[Any]:

@@ -10,7 +10,7 @@ from tfkafka._util import arguments
 from tfkafka._util.columns import as_columns, joined, rows
 from tfkafka.decoding.base import Arrays, Decoded, Fault, Spec
 from tfkafka.decoding.functions import fault_of
-from tfkafka.decoding.halving import halve
+from tfkafka.decoding.halving import call_in_parts
 
 
 class FunctionEncoder:
@@ -47,23 +47,10 @@ class FunctionEncoder:
         faults = {i: Fault.of(i, "is null") for i, value in enumerate(values) if value is None}
         places = [index for index, value in enumerate(values) if value is not None]
         wanted = [value for value in values if value is not None]
-        parts: dict[int, Arrays] = {}
-        errors: dict[int, Exception] = {}
-
-        def parse(start: int, stop: int) -> bool:
-            try:
-                part = self._decode(wanted[start:stop])
-            except MemoryError:
-                raise
-            except Exception as error:
-                errors[start] = error
-                return False
-            parts[start] = self._checked(part, stop - start)
-            return True
-
-        for bad in halve(len(wanted), parse):
-            faults[places[bad]] = fault_of(places[bad], errors[bad])
-        found = joined([parts[start] for start in sorted(parts)] or [np.zeros(0)])
+        parts, errors = call_in_parts(self._decode, wanted, self._checked)
+        for bad, error in errors.items():
+            faults[places[bad]] = fault_of(places[bad], error)
+        found = joined(parts or [np.zeros(0)])
         kept = np.delete(np.arange(len(values)), sorted(faults))
         return Decoded((found,), kept, tuple(faults[index] for index in sorted(faults)))
 
