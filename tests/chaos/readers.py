@@ -94,7 +94,7 @@ def read_bounded(place: Place) -> None:
 
 
 def _stream(place: Place, **more: Any) -> Any:
-    """A group dataset that never ends, and commits what it is told to."""
+    """A group dataset that never ends, and commits on request."""
     import tfkafka
 
     return tfkafka.KafkaGroupDataset(

@@ -23,7 +23,7 @@ from tfkafka.decoding.frames import TYPES, Rows, Schema, read_rows
 from tfkafka.decoding.halving import halve
 from tfkafka.decoding.polars_threads import refuse_lost_threads
 
-# So many rows are looked at one by one if any of them is odd.
+# So many rows are read one by one if any of them is odd.
 _ODD = 64
 _LINE_ENDS = b"\r\n"
 _IS_TEXT = re.compile(rb'[",\r\n]')

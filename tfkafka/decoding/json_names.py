@@ -1,7 +1,7 @@
 """Names that may occur more than once in an object of JSON, found in whole chunks.
 
 polars takes the first of them and says nothing. Nothing is decided here: records that are surely
-right are told from those that have to be looked at one by one.
+right are separated from those that have to be read one by one.
 """
 
 from __future__ import annotations

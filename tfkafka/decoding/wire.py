@@ -24,7 +24,7 @@ NOWHERE = -1
 _PADDING = np.zeros(16, np.uint8)
 # A length has at most 5 bytes, a number at most 10.
 _LENGTH_BITS, _LONGEST_NUMBER = 35, 10
-# How many names that nobody asked for are told apart in one place of the messages of a column.
+# How many names that nobody asked for are distinguished in one place of the messages of a column.
 _OTHER_NAMES = 16
 
 

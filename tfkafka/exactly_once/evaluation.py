@@ -240,11 +240,7 @@ def _checked(
         if values is not None:
             targets += some
             predictions.append(values)
-    checked = [joined(each) for each in (*zip(*targets, strict=True), predictions) if each]
-    if len(decode.element_spec) == 1 and checked:
-        # The keys, of which some may be no numbers.
-        is_known = np.isfinite(np.asarray(checked[0]))
-        checked = [take(each, is_known) for each in checked]
+    checked = _labelled(targets, predictions, are_keys=len(decode.element_spec) == 1)
     if not checked or not rows(checked[0]):
         raise PredictionsError(
             f"group {group_id} has read no record of topic {topic} with a label", topic=topic
@@ -252,6 +248,22 @@ def _checked(
     labels, *weights, of_model = checked
     _refuse_no_indices(topic, labels, encoder)
     return _Checked(labels, of_model, weights[0] if weights else None)
+
+
+def _labelled(
+    targets: list[tuple[Arrays, ...]], predictions: list[Arrays], are_keys: bool
+) -> list[Arrays]:
+    """Return labels, sample weights if there are any, and predictions; [] where there is none.
+
+    Args:
+        targets, predictions: in parts.
+        are_keys: whether labels are keys, of which some may be no numbers: these are left out.
+    """
+    whole = [joined(each) for each in (*zip(*targets, strict=True), predictions) if each]
+    if not are_keys or not whole:
+        return whole
+    is_known = np.isfinite(np.asarray(whole[0]))
+    return [take(each, is_known) for each in whole]
 
 
 def _refuse_no_indices(topic: str, labels: Arrays, encoder: Encoder) -> None:

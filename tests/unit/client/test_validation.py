@@ -14,7 +14,7 @@ A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
 class FakeClient:
-    """Notes where it is told to seek; raises `error` for partition 0, where there is one."""
+    """Notes the offsets of `seek`; raises `error` for partition 0, where there is one."""
 
     def __init__(self):
         self.sought: list[tuple[int, int, int]] = []
