@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkafka import native
+
 NO_TIMESTAMP = -1
 # A bytes object without its content (sys.getsizeof(b"") in CPython), and the pointer to it.
 BYTES_OBJECT_SIZE = 33 + 8
@@ -88,10 +90,13 @@ class Column:
 
     It keeps the form it was made from, bytes objects or one buffer. The other form is made when it
     is first needed. Treat the returned arrays as read-only.
+
+    Attributes:
+        is_of_buffer: whether it was made from one buffer.
     """
 
     def __init__(self, made_of: NDArray[np.object_] | ArrowLayout):
-        self._is_of_buffer = isinstance(made_of, tuple)
+        self.is_of_buffer = isinstance(made_of, tuple)
         self._entries = None if isinstance(made_of, tuple) else made_of
         self._layout = made_of if isinstance(made_of, tuple) else None
 
@@ -163,7 +168,7 @@ class Column:
     @property
     def nbytes(self) -> int:
         """The memory of the column, in bytes, in the form it was made from."""
-        if not self._is_of_buffer:
+        if not self.is_of_buffer:
             return _content_size(self.entries.tolist()) + BYTES_OBJECT_SIZE * len(self)
         _, offsets, nulls = self._arrow
         return int(offsets[-1] - offsets[0]) + offsets.nbytes + nulls.nbytes
@@ -173,8 +178,8 @@ class Column:
 
     def __getitem__(self, index: slice) -> Column:
         """Return a slice of the entries: a view where the step is 1."""
-        if self._entries is not None:
-            return Column(self._entries[index])
+        if not self.is_of_buffer:
+            return Column(self.entries[index])
         buffer, offsets, nulls = self._arrow
         start, stop, step = index.indices(len(nulls))
         if step != 1:
@@ -184,7 +189,16 @@ class Column:
 
     def take(self, indices: NDArray[np.int64]) -> Column:
         """Return the entries at these indices, in the order given."""
-        return Column(self.entries[indices])
+        library = native.library()
+        if not self.is_of_buffer or library is None:
+            return Column(self.entries[indices])
+        buffer, offsets, nulls = self._arrow
+        starts, lengths = offsets[:-1][indices], np.diff(offsets)[indices]
+        bounds = _bounds(lengths)
+        taken = np.empty(bounds[-1], np.uint8)
+        pointers = [array.ctypes.data for array in (buffer, starts, lengths, taken)]
+        library.tk_gather(*pointers, len(indices))
+        return Column((taken, bounds, nulls[indices]))
 
     @property
     def _arrow(self) -> ArrowLayout:
@@ -202,7 +216,19 @@ def _content_size(entries: list[bytes | None]) -> int:
 
 def concat_columns(columns: Sequence[Column]) -> Column:
     """Return one column with the entries of several, one column after another."""
-    return Column(np.concatenate([column.entries for column in columns]))
+    if not all(column.is_of_buffer for column in columns):
+        return Column(np.concatenate([column.entries for column in columns]))
+    parts = [(c.buffer[c.offsets[0] : c.offsets[-1]], np.diff(c.offsets), c.nulls) for c in columns]
+    buffers, lengths, nulls = zip(*parts, strict=True)
+    bounds = _bounds(np.concatenate(lengths))
+    return Column((np.concatenate(buffers), bounds, np.concatenate(nulls)))
+
+
+def _bounds(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where entries of these lengths begin, and where the last one ends."""
+    bounds = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=bounds[1:])
+    return bounds
 
 
 def _entries(
@@ -221,8 +247,7 @@ def _layout(entries: NDArray[np.object_]) -> ArrowLayout:
     if None in filled:
         nulls = np.array([entry is None for entry in filled])
         filled = [entry or b"" for entry in filled]
-    offsets = np.zeros(len(entries) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, filled), np.int64, len(filled)), out=offsets[1:])
+    offsets = _bounds(np.fromiter(map(len, filled), np.int64, len(filled)))
     return np.frombuffer(b"".join(filled), np.uint8), offsets, nulls
 
 

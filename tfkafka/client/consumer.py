@@ -8,16 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import confluent_kafka
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_INVALID,
+    KafkaError,
+    KafkaException,
+    cimpl,
+)
 
-from tfkafka import config
+from tfkafka import config, native
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import deleted_topic, is_deleted, missing_topic
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
-from tfkafka.client.fill import Event, PythonFiller
+from tfkafka.client.fill import Event, Filler, PythonFiller
 from tfkafka.client.lineage import Committed, Lineage, Places
 from tfkafka.client.names import check_topic_name
+from tfkafka.client.native_fill import NativeFiller, with_plugin
 from tfkafka.client.validation import Validation
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
@@ -113,9 +121,8 @@ class Consumer:
         settings |= {**config.CONSUMER_FIXED, "error_cb": self._note}
         if on_commit is not None:
             settings["on_commit"] = lambda error, partitions: on_commit(*_answer(error, partitions))
-        self._consumer = create.make_client(confluent_kafka.Consumer, settings)
         self._lineage = lineage or Lineage()
-        self._filler = PythonFiller(self._consumer, metadata, alone, self._lineage)
+        self._consumer, self._filler = _make(settings, metadata, alone, self._lineage)
         self._validation = Validation(self._consumer, self._lineage)
         self.servers: str = str(settings["bootstrap.servers"])
         self._fatal: KafkaError | None = None
@@ -161,6 +168,7 @@ class Consumer:
         """Read only these partitions, from these offsets."""
         self._existing.update(source.topic for source in positions)
         with self._explained():
+            self._filler.expect(positions)
             self._consumer.assign(self._lineage.to_read(positions))
             self._validation.drop_all()
             self._validation.add(positions)
@@ -169,6 +177,7 @@ class Consumer:
         """Read these partitions too, from these offsets."""
         self._existing.update(source.topic for source in positions)
         with self._explained():
+            self._filler.expect(positions)
             self._consumer.incremental_assign(self._lineage.to_read(positions))
             self._validation.add(positions)
 
@@ -285,6 +294,7 @@ class Consumer:
     def close(self) -> None:
         """Leave the group, if there is one, and close the connections."""
         with self._explained():
+            self._filler.close()
             self._consumer.close()
 
     def go_on(self) -> None:
@@ -423,6 +433,18 @@ class Consumer:
 
     def _only_topic(self) -> str | None:
         return self._topics[0] if len(self._topics) == 1 else None
+
+
+def _make(
+    settings: dict[str, object], metadata: bool, alone: TopicPartition | None, lineage: Lineage
+) -> tuple[confluent_kafka.Consumer, Filler]:
+    """Return a client, and what takes its records."""
+    library = native.filler(cimpl.__file__)
+    if library is None:
+        consumer = create.make_client(confluent_kafka.Consumer, settings)
+        return consumer, PythonFiller(consumer, metadata, alone, lineage)
+    consumer = create.make_client(confluent_kafka.Consumer, with_plugin(settings))
+    return consumer, NativeFiller(consumer, library, metadata, lineage)
 
 
 def _is_answer(event: Event) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import confluent_kafka
 import numpy as np
@@ -59,6 +59,12 @@ class Filled:
 class Filler(Protocol):
     """Takes the records that a client has received, as columns."""
 
+    def expect(self, partitions: Iterable[TopicPartition]) -> None:
+        """Note partitions that are about to be assigned."""
+
+    def close(self) -> None:
+        """Take no more records. Must come before the client is closed."""
+
     def fill(self, timeout_s: float, at_most: int) -> Filled:
         """Wait at most `timeout_s` for a record, then take those that follow at once."""
 
@@ -88,6 +94,12 @@ class PythonFiller:
         self._sources: dict[tuple[str, int], int] = {}
         self._pieces: list[Chunk] = []
         self._events: list[Event] = []
+
+    def expect(self, partitions: Iterable[TopicPartition]) -> None:
+        """Do nothing: the client delivers the records of all partitions."""
+
+    def close(self) -> None:
+        """Do nothing: this filler holds nothing of the client."""
 
     def fill(self, timeout_s: float, at_most: int) -> Filled:
         """See `Filler.fill`."""
@@ -195,14 +207,16 @@ def _headers(messages: list[Message]) -> NDArray[np.object_]:
     except SystemError:
         # Of confluent-kafka 2.12, in place of a UnicodeDecodeError. A second call would return what
         # it has not filled.
-        _refuse_headers(messages[len(found)])
+        source = _source_of(messages[len(found)])
+        if source is not None:
+            refuse_header_name(source, _OFFSET(messages[len(found)]))
         raise
     return np.fromiter(found, object, len(found))
 
 
-def _refuse_headers(message: Message) -> None:
+def refuse_header_name(source: TopicPartition, offset: int) -> NoReturn:
     """Raise BadRecordError for a record whose headers cannot be read."""
-    where = Position(message.topic() or "", message.partition() or 0, message.offset() or 0)
+    where = Position(*source, offset)
     raise BadRecordError(
         f"{where}: the name of a header is not UTF-8, and Kafka's client for Python cannot read "
         f"it: read without headers, that is without metadata, dead letters and labels from headers",

@@ -57,6 +57,12 @@ class FakeFiller:
         self.filled: list[Filled] = []
         self.asked: list[int] = []
 
+    def expect(self, partitions) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
     def fill(self, _timeout_s: float, at_most: int) -> Filled:
         self.asked.append(at_most)
         return self.filled.pop(0) if self.filled else Filled(empty())

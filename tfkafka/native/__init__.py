@@ -1,0 +1,74 @@
+"""The native library: its functions, or why there are none.
+
+It is optional: whatever it does, Python does as well, slower, and with the same results.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+
+ABI = 1
+VARIABLE = "TFKAFKA_NATIVE"
+_REASON_BYTES = 512
+PATH = Path(__file__).with_name("libtfkafka_native.so")
+_P, _I32, _I64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+# The result and the arguments of each function of tfkafka_native.h.
+_FUNCTIONS: dict[str, tuple[object, list[object]]] = {
+    "tk_gather": (None, [_P, _P, _P, _P, _I64]),
+    "tk_find_librdkafka": (_I32, [ctypes.c_char_p, ctypes.c_char_p, _I32]),
+    "tk_take_new_client": (_P, []),
+    "tk_open": (_P, [_P]),
+    "tk_close": (None, [_P]),
+    "tk_forward": (_I32, [_P, ctypes.c_char_p, _I32]),
+    "tk_fill": (None, [_P, _P, _I32, _I32]),
+}
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the library; None where it is missing, cannot be loaded, or is not wanted."""
+    return _load()[0]
+
+
+@functools.cache
+def filler(librdkafka: str) -> ctypes.CDLL | None:
+    """Return the library where its filler is to be used; None otherwise.
+
+    Args:
+        librdkafka: the path of a library through which librdkafka's functions are found.
+    """
+    return _filler(librdkafka)[0]
+
+
+@functools.cache
+def _load() -> tuple[ctypes.CDLL | None, str]:
+    """Return the library, or why there is none."""
+    if os.environ.get(VARIABLE) == "0":
+        return None, f"{VARIABLE}=0"
+    try:
+        loaded = ctypes.CDLL(str(PATH))
+        if loaded.tk_abi() != ABI:
+            return None, f"{PATH} is of another version of tfkafka: build it again"
+        for name, (result, parameters) in _FUNCTIONS.items():
+            function = getattr(loaded, name)
+            function.restype, function.argtypes = result, parameters
+    except (OSError, AttributeError) as error:
+        return None, f"{PATH} cannot be loaded: {error}"
+    return loaded, ""
+
+
+@functools.cache
+def _filler(librdkafka: str) -> tuple[ctypes.CDLL | None, str]:
+    """Return the library after it has found librdkafka, or why it is not used for reading."""
+    loaded, why = _load()
+    if loaded is None:
+        return None, why
+    if os.environ.get(VARIABLE) != "1":
+        return None, f"{VARIABLE}=1 is not set"
+    reason = ctypes.create_string_buffer(_REASON_BYTES)
+    if loaded.tk_find_librdkafka(librdkafka.encode(), reason, _REASON_BYTES) < 0:
+        return None, reason.value.decode()
+    return loaded, ""

@@ -1,0 +1,299 @@
+// Drains partitions of a confluent_kafka.Consumer into columns, without Python's lock.
+//
+// confluent-kafka keeps the client: it configures, assigns, commits and calls back. Only records,
+// ends and errors of partitions come here, by a queue of our own that partitions forward to. The
+// consumer's own queue is never read: confluent-kafka aborts the process if one of its callbacks is
+// called by another thread's library than its own.
+
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "librdkafka.h"
+#include "tfkafka_native.h"
+
+namespace {
+
+struct Librdkafka {
+#define F(name, result, arguments) result(*name) arguments;
+  TK_LIBRDKAFKA(F)
+#undef F
+} kafka;
+bool found = false;
+
+thread_local rd_kafka_t* new_client = nullptr;
+
+int on_new(rd_kafka_t* client, const rd_kafka_conf_t*, void*, char*, size_t) {
+  new_client = client;
+  return 0;
+}
+
+bool has_plugins() {
+  char features[1024] = "";
+  size_t size = sizeof features;
+  rd_kafka_conf_t* conf = kafka.rd_kafka_conf_new();
+  int result = kafka.rd_kafka_conf_get(conf, "builtin.features", features, &size);
+  kafka.rd_kafka_conf_destroy(conf);
+  return result == 0 && strstr(features, "plugins") != nullptr;
+}
+
+// Few enough messages at a time that their memory is still in the processor's cache when it is
+// used again.
+constexpr int PIECE = 1024;
+
+struct Source {
+  char* topic;
+  int32_t partition;
+  int32_t epoch;
+};
+
+constexpr int32_t NO_EPOCH_YET = -2;
+
+struct Reader {
+  rd_kafka_t* client;
+  rd_kafka_queue_t* queue;
+  Source* sources = nullptr;
+  int32_t source_count = 0, source_capacity = 0;
+  // The source of the last message of this call: the next one is mostly of the same.
+  const rd_kafka_topic_t* last_topic = nullptr;
+  int32_t last_partition = -1, last_source = -1;
+  int taken = 0, at = 0;  // of `messages`
+  rd_kafka_message_t* messages[PIECE];
+};
+
+int32_t find_source(const Reader& reader, const char* topic, int32_t partition) {
+  for (int32_t i = 0; i < reader.source_count; i++)
+    if (reader.sources[i].partition == partition && !strcmp(reader.sources[i].topic, topic))
+      return i;
+  return -1;
+}
+
+int32_t add_source(Reader& reader, const char* topic, int32_t partition) {
+  if (reader.source_count == reader.source_capacity) {
+    int32_t capacity = reader.source_capacity ? 2 * reader.source_capacity : 16;
+    void* larger = realloc(reader.sources, capacity * sizeof(Source));
+    if (!larger) return -1;
+    reader.sources = static_cast<Source*>(larger);
+    reader.source_capacity = capacity;
+  }
+  char* name = strdup(topic);
+  if (!name) return -1;
+  reader.sources[reader.source_count] = {name, partition, NO_EPOCH_YET};
+  return reader.source_count++;
+}
+
+int32_t source_of(Reader& reader, const rd_kafka_message_t& message) {
+  if (!message.rkt) return -1;
+  if (message.rkt != reader.last_topic || message.partition != reader.last_partition) {
+    reader.last_source =
+        find_source(reader, kafka.rd_kafka_topic_name(message.rkt), message.partition);
+    reader.last_topic = message.rkt;
+    reader.last_partition = message.partition;
+  }
+  return reader.last_source;
+}
+
+// The bytes of a record's headers, as TkFill has them; written to `out` where that is not null.
+int64_t write_headers(const rd_kafka_message_t& message, uint8_t* out) {
+  rd_kafka_headers_t* headers;
+  if (kafka.rd_kafka_message_headers(&message, &headers)) return 0;
+  int64_t size = 0;
+  const char* name;
+  const void* value;
+  size_t value_size;
+  for (size_t i = 0; !kafka.rd_kafka_header_get_all(headers, i, &name, &value, &value_size); i++) {
+    const void* parts[] = {name, value};
+    const int32_t sizes[] = {static_cast<int32_t>(strlen(name)),
+                             value ? static_cast<int32_t>(value_size) : -1};
+    for (int part = 0; part < 2; part++) {
+      int32_t length = sizes[part] > 0 ? sizes[part] : 0;
+      if (out) {
+        memcpy(out + size, &sizes[part], sizeof(int32_t));
+        if (length) memcpy(out + size + sizeof(int32_t), parts[part], length);
+      }
+      size += sizeof(int32_t) + length;
+    }
+  }
+  return size;
+}
+
+// Fills the columns of one call.
+class Filling {
+ public:
+  Filling(Reader& reader, TkFill& fill) : reader_(reader), fill_(fill) {
+    reader_.last_topic = nullptr;
+    fill_.records = fill_.needed = 0;
+    fill_.epoch_count = fill_.event_count = 0;
+    fill_.value_offsets[0] = fill_.key_offsets[0] = 0;
+    if (fill_.headers) fill_.header_offsets[0] = 0;
+  }
+
+  int32_t run(int32_t timeout_ms, int32_t linger_ms) {
+    // A batch would be waited for until it is full.
+    int64_t wanted = 1;
+    int32_t wait_ms = timeout_ms;
+    while (fill_.records < fill_.capacity || reader_.at < reader_.taken) {
+      if (reader_.at == reader_.taken) {
+        reader_.at = 0;
+        reader_.taken = static_cast<int>(
+            kafka.rd_kafka_consume_batch_queue(reader_.queue, wait_ms, reader_.messages, wanted));
+        if (reader_.taken < 0) reader_.taken = 0;
+      }
+      int got = reader_.taken - reader_.at;
+      while (reader_.at < reader_.taken) {
+        int32_t end = put(*reader_.messages[reader_.at]);
+        if (end != TK_DRAINED) return end;
+        kafka.rd_kafka_message_destroy(reader_.messages[reader_.at++]);
+      }
+      if (got < wanted) break;
+      int64_t left = fill_.capacity - fill_.records;
+      wanted = left < PIECE ? left : PIECE;
+      wait_ms = linger_ms;
+    }
+    return TK_DRAINED;
+  }
+
+ private:
+  int32_t put(const rd_kafka_message_t& message) {
+    int32_t source = source_of(reader_, message);
+    if (message.err || source < 0) return put_event(message, source);
+    if (fill_.records == fill_.capacity) return TK_NOTES;
+    int64_t i = fill_.records;
+    int64_t values = fill_.value_offsets[i], keys = fill_.key_offsets[i], headers = 0;
+    int64_t length = static_cast<int64_t>(message.len);
+    int64_t key_length = static_cast<int64_t>(message.key_len);
+    if (values + length > fill_.values_capacity) return full(TK_VALUES, values + length);
+    if (keys + key_length > fill_.keys_capacity) return full(TK_KEYS, keys + key_length);
+    if (fill_.headers) {
+      headers = fill_.header_offsets[i] + write_headers(message, nullptr);
+      if (headers > fill_.headers_capacity) return full(TK_HEADERS, headers);
+    }
+    if (!note_epoch(message, source)) return TK_NOTES;
+    if (length) memcpy(fill_.values + values, message.payload, length);
+    if (key_length) memcpy(fill_.keys + keys, message.key, key_length);
+    fill_.value_offsets[i + 1] = values + length;
+    fill_.key_offsets[i + 1] = keys + key_length;
+    fill_.value_nulls[i] = !message.payload;
+    fill_.key_nulls[i] = !message.key;
+    fill_.sources[i] = source;
+    fill_.offsets[i] = message.offset;
+    if (fill_.headers) {
+      write_headers(message, fill_.headers + fill_.header_offsets[i]);
+      fill_.header_offsets[i + 1] = headers;
+    }
+    if (fill_.timestamps) {
+      int type = 0;  // not available
+      int64_t timestamp = kafka.rd_kafka_message_timestamp(&message, &type);
+      fill_.timestamps[i] = type ? timestamp : -1;
+    }
+    fill_.records++;
+    return TK_DRAINED;
+  }
+
+  int32_t full(TkEnd end, int64_t needed) {
+    fill_.needed = needed;
+    return end;
+  }
+
+  bool note_epoch(const rd_kafka_message_t& message, int32_t source) {
+    int32_t epoch = kafka.rd_kafka_message_leader_epoch(&message);
+    if (epoch == reader_.sources[source].epoch) return true;
+    if (fill_.epoch_count == TK_EPOCHS) return false;
+    fill_.epochs[fill_.epoch_count++] = {message.offset, source, epoch};
+    reader_.sources[source].epoch = epoch;
+    return true;
+  }
+
+  int32_t put_event(const rd_kafka_message_t& message, int32_t source) {
+    if (fill_.event_count == TK_EVENTS) return TK_NOTES;
+    TkEvent& event = fill_.events[fill_.event_count++];
+    event.offset = message.offset;
+    event.source = source;
+    event.code = message.err;
+    const char* reason = message.err ? kafka.rd_kafka_message_errstr(&message) : nullptr;
+    snprintf(event.reason, sizeof event.reason, "%s", reason ? reason : "");
+    return TK_DRAINED;
+  }
+
+  Reader& reader_;
+  TkFill& fill_;
+};
+
+}  // namespace
+
+// librdkafka's entry point of a plugin: it calls this for each client that names this library in
+// plugin.library.paths.
+TFKAFKA_EXPORT int conf_init(rd_kafka_conf_t* conf, void**, char* error, size_t size) {
+  if (!found) {
+    snprintf(error, size, "tk_find_librdkafka was not called");
+    return -1;
+  }
+  return kafka.rd_kafka_conf_interceptor_add_on_new(conf, "tfkafka", on_new, nullptr);
+}
+
+int32_t tk_find_librdkafka(const char* path, char* error, int32_t size) {
+  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    snprintf(error, size, "%s", dlerror());
+    return -1;
+  }
+#define F(name, result, arguments)                                              \
+  kafka.name = reinterpret_cast<result(*) arguments>(dlsym(library, #name));    \
+  if (!kafka.name) {                                                            \
+    snprintf(error, size, "librdkafka has no " #name);                          \
+    return -1;                                                                  \
+  }
+  TK_LIBRDKAFKA(F)
+#undef F
+  if (!has_plugins()) {
+    snprintf(error, size, "this librdkafka was built without plugins");
+    return -1;
+  }
+  found = true;
+  return kafka.rd_kafka_version();
+}
+
+void* tk_take_new_client() {
+  rd_kafka_t* client = new_client;
+  new_client = nullptr;
+  return client;
+}
+
+void* tk_open(void* client) {
+  auto* reader = new (std::nothrow) Reader;
+  if (!reader) return nullptr;
+  reader->client = static_cast<rd_kafka_t*>(client);
+  reader->queue = kafka.rd_kafka_queue_new(reader->client);
+  return reader;
+}
+
+void tk_close(void* handle) {
+  auto* reader = static_cast<Reader*>(handle);
+  while (reader->at < reader->taken)
+    kafka.rd_kafka_message_destroy(reader->messages[reader->at++]);
+  for (int32_t i = 0; i < reader->source_count; i++) free(reader->sources[i].topic);
+  free(reader->sources);
+  kafka.rd_kafka_queue_destroy(reader->queue);
+  delete reader;
+}
+
+int32_t tk_forward(void* handle, const char* topic, int32_t partition) {
+  auto& reader = *static_cast<Reader*>(handle);
+  int32_t index = find_source(reader, topic, partition);
+  if (index < 0) index = add_source(reader, topic, partition);
+  if (index < 0) return -1;
+  rd_kafka_queue_t* queue = kafka.rd_kafka_queue_get_partition(reader.client, topic, partition);
+  if (!queue) return -1;
+  // Again for a known partition: librdkafka may have forgotten it since.
+  kafka.rd_kafka_queue_forward(queue, reader.queue);
+  kafka.rd_kafka_queue_destroy(queue);
+  reader.sources[index].epoch = NO_EPOCH_YET;
+  return index;
+}
+
+void tk_fill(void* reader, TkFill* fill, int32_t timeout_ms, int32_t linger_ms) {
+  fill->end = Filling(*static_cast<Reader*>(reader), *fill).run(timeout_ms, linger_ms);
+}
