@@ -89,7 +89,8 @@ class NativeFiller:
                 missing -= filling.records
             if filling.end == DRAINED:
                 break
-            room, wait_s = filling.room_for_next(), 0
+            # The next record may need more of each than there was.
+            room, wait_s = Room(*map(max, room, filling.room_for_next())), 0
         return Filled(concat(pieces), events)
 
     def close(self) -> None:
@@ -148,6 +149,8 @@ class _Queue:
         self._library = library
         self._owner = Owner()
         self._lock = threading.Lock()
+        # A thread that fills again and again would hardly ever let another one have the lock.
+        self._is_closing = False
         client = library.tk_take_new_client()
         self._handle: int | None = library.tk_open(client)
         if self._handle is None:
@@ -165,6 +168,8 @@ class _Queue:
 
     def fill(self, filling: Filling, timeout_s: float) -> None:
         """Fill with what arrives; with nothing once this is closed."""
+        if self._is_closing:
+            return
         with self._lock:
             if self._handle is not None:
                 self._library.tk_fill(
@@ -178,6 +183,7 @@ class _Queue:
         """Destroy the queue; safe to call twice, and in a forked child."""
         if not self._owner.is_here():
             return
+        self._is_closing = True
         with self._lock:
             handle, self._handle = self._handle, None
             if handle is not None:

@@ -44,10 +44,19 @@ bool has_plugins() {
 // used again.
 constexpr int PIECE = 1024;
 
+// How often partitions are forwarded again until the first of their records is here.
+constexpr int32_t FORWARD_MS = 10;
+constexpr int PARTITION_END = -191;  // RD_KAFKA_RESP_ERR__PARTITION_EOF
+
 struct Source {
   char* topic;
   int32_t partition;
   int32_t epoch;
+  // Whether librdkafka may still forget the forward. It does when it stops fetching a partition,
+  // which it does at some time after the partition was assigned again (rd_kafka_toppar_fetch_stop
+  // in 2.16); what it fetches from then on would stay where nobody looks. A record or an end proves
+  // that the stop is over: those of before the assignment are never delivered.
+  bool is_starting;
 };
 
 constexpr int32_t NO_EPOCH_YET = -2;
@@ -81,8 +90,28 @@ int32_t add_source(Reader& reader, const char* topic, int32_t partition) {
   }
   char* name = strdup(topic);
   if (!name) return -1;
-  reader.sources[reader.source_count] = {name, partition, NO_EPOCH_YET};
+  reader.sources[reader.source_count] = {name, partition, NO_EPOCH_YET, true};
   return reader.source_count++;
+}
+
+bool forward(Reader& reader, const Source& source) {
+  rd_kafka_queue_t* queue =
+      kafka.rd_kafka_queue_get_partition(reader.client, source.topic, source.partition);
+  if (!queue) return false;
+  kafka.rd_kafka_queue_forward(queue, reader.queue);
+  kafka.rd_kafka_queue_destroy(queue);
+  return true;
+}
+
+// Forwards those that are starting again, and returns whether there are any.
+bool forward_starting(Reader& reader) {
+  bool any = false;
+  for (int32_t i = 0; i < reader.source_count; i++) {
+    if (!reader.sources[i].is_starting) continue;
+    forward(reader, reader.sources[i]);
+    any = true;
+  }
+  return any;
 }
 
 int32_t source_of(Reader& reader, const rd_kafka_message_t& message) {
@@ -132,16 +161,9 @@ class Filling {
   }
 
   int32_t run(int32_t timeout_ms, int32_t linger_ms) {
-    // A batch would be waited for until it is full.
+    if (reader_.at == reader_.taken) take_first(timeout_ms);
     int64_t wanted = 1;
-    int32_t wait_ms = timeout_ms;
     while (fill_.records < fill_.capacity || reader_.at < reader_.taken) {
-      if (reader_.at == reader_.taken) {
-        reader_.at = 0;
-        reader_.taken = static_cast<int>(
-            kafka.rd_kafka_consume_batch_queue(reader_.queue, wait_ms, reader_.messages, wanted));
-        if (reader_.taken < 0) reader_.taken = 0;
-      }
       int got = reader_.taken - reader_.at;
       while (reader_.at < reader_.taken) {
         int32_t end = put(*reader_.messages[reader_.at]);
@@ -151,14 +173,33 @@ class Filling {
       if (got < wanted) break;
       int64_t left = fill_.capacity - fill_.records;
       wanted = left < PIECE ? left : PIECE;
-      wait_ms = linger_ms;
+      take(wanted, linger_ms);
     }
     return TK_DRAINED;
   }
 
  private:
+  // Waits for one: librdkafka would wait until a batch is full.
+  void take_first(int32_t timeout_ms) {
+    do {
+      bool is_starting = forward_starting(reader_);
+      int32_t wait_ms = is_starting && timeout_ms > FORWARD_MS ? FORWARD_MS : timeout_ms;
+      take(1, wait_ms);
+      timeout_ms -= wait_ms;
+    } while (!reader_.taken && timeout_ms > 0);
+  }
+
+  void take(int64_t wanted, int32_t timeout_ms) {
+    ssize_t taken = kafka.rd_kafka_consume_batch_queue(reader_.queue, timeout_ms, reader_.messages,
+                                                       static_cast<size_t>(wanted));
+    reader_.at = 0;
+    reader_.taken = taken > 0 ? static_cast<int>(taken) : 0;
+  }
+
   int32_t put(const rd_kafka_message_t& message) {
     int32_t source = source_of(reader_, message);
+    if (source >= 0 && (!message.err || message.err == PARTITION_END))
+      reader_.sources[source].is_starting = false;
     if (message.err || source < 0) return put_event(message, source);
     if (fill_.records == fill_.capacity) return TK_NOTES;
     int64_t i = fill_.records;
@@ -284,13 +325,9 @@ int32_t tk_forward(void* handle, const char* topic, int32_t partition) {
   auto& reader = *static_cast<Reader*>(handle);
   int32_t index = find_source(reader, topic, partition);
   if (index < 0) index = add_source(reader, topic, partition);
-  if (index < 0) return -1;
-  rd_kafka_queue_t* queue = kafka.rd_kafka_queue_get_partition(reader.client, topic, partition);
-  if (!queue) return -1;
-  // Again for a known partition: librdkafka may have forgotten it since.
-  kafka.rd_kafka_queue_forward(queue, reader.queue);
-  kafka.rd_kafka_queue_destroy(queue);
+  if (index < 0 || !forward(reader, reader.sources[index])) return -1;
   reader.sources[index].epoch = NO_EPOCH_YET;
+  reader.sources[index].is_starting = true;
   return index;
 }
 
