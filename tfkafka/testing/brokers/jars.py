@@ -110,6 +110,11 @@ def fetch(lock: Lock, progress: bool = True) -> Path:
     return folder
 
 
+def classpath(lock: Lock) -> str:
+    """Return all jars of `lock`, as Java takes them; download missing ones."""
+    return f"{fetch(lock, progress=False)}/*"
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import subprocess
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,15 @@ from pathlib import Path
 
 from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError, TfkafkaError
-from tfkafka.testing.brokers import jars
+from tfkafka.testing.brokers import class_archive, jars
 from tfkafka.testing.brokers.base import live_brokers
 from tfkafka.testing.brokers.folder import BrokerFolder, State
 from tfkafka.testing.brokers.processes import (
     JavaProcess,
     ctrl_c_held_back,
     end_together,
-    java_environment,
-    java_executable,
     port_is_free,
+    run_java,
     start_java,
 )
 from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag
@@ -62,8 +60,9 @@ class Node:
     @property
     def java_flags(self) -> list[str]:
         heap = [f"-Xmx{self.heap_mb}M", f"-Xms{self.heap_mb}M"]
-        classpath = f"{jars.fetch(self.lock, progress=False)}/*"
-        return [*heap, *JVM, logging_flag(self.home.config, self.lock), "-cp", classpath]
+        logging = logging_flag(self.home.config, self.lock)
+        classes = [*class_archive.flags(self.lock), "-cp", jars.classpath(self.lock)]
+        return [*heap, *JVM, logging, *classes]
 
 
 def launch_on_free_ports(
@@ -90,19 +89,24 @@ def launch(nodes: Sequence[Node]) -> list[State]:
 
     Raises BrokerError where one does not come up; none of them runs then.
     """
-    launch = _Launch(nodes)
-    try:
-        # A Ctrl-C between a start and its record would leave a process that nobody ends.
-        with ctrl_c_held_back() as deliver_ctrl_c:
-            return launch.run(deliver_ctrl_c)
-    except BaseException:
-        launch.undo()
-        raise
+    with class_archive.recording(nodes[0].lock) as recording:
+        launch = _Launch(nodes, recording)
+        try:
+            # A Ctrl-C between a start and its record would leave a process that nobody ends.
+            with ctrl_c_held_back() as deliver_ctrl_c:
+                states = launch.run(deliver_ctrl_c)
+            if recording:
+                recording.make_archive()
+        except BaseException:
+            launch.undo()
+            raise
+    return states
 
 
 class _Launch:
-    def __init__(self, nodes: Sequence[Node]):
+    def __init__(self, nodes: Sequence[Node], recording: class_archive.Recording | None):
         self._nodes = nodes
+        self._recording = recording
         self._brokers: list[JavaProcess] = []
         self._zookeepers: list[JavaProcess] = []
 
@@ -143,9 +147,12 @@ class _Launch:
         self, node: Node, main: str, settings: str, started: list[JavaProcess]
     ) -> JavaProcess:
         self._deliver_ctrl_c()
-        arguments = [*node.java_flags, main, str(node.home.config / settings)]
+        arguments = [*self._flags(node, main), main, str(node.home.config / settings)]
         started.append(start_java(arguments, node.home.log, node.die_with_parent))
         return started[-1]
+
+    def _flags(self, node: Node, main: str) -> list[str]:
+        return [*(self._recording.flags(main) if self._recording else []), *node.java_flags]
 
     def _wait(self, node: Node, answers: Callable[[], bool], what: str) -> None:
         def up() -> bool:
@@ -169,7 +176,7 @@ class _Launch:
         for node, its_id in zip(nodes, found, strict=True):
             if its_id is None:
                 self._deliver_ctrl_c()
-                _format(node, cluster_id)
+                _format(node, self._flags(node, STORAGE_MAIN), cluster_id)
 
 
 def _is_registered(node: Node) -> bool:
@@ -182,29 +189,17 @@ def _forget_dead_broker(node: Node, zookeeper: str) -> None:
 
     Until then (18 s) a broker with the same id is refused with NodeExistsException.
     """
-    for path in ("/brokers/ids/0", "/controller"):
-        arguments = [*node.java_flags, ZOOKEEPER_SHELL, "-server", zookeeper, "delete", path]
-        _run_java(arguments)
+    commands = "delete /brokers/ids/0\ndelete /controller\n"
+    run_java([*node.java_flags, ZOOKEEPER_SHELL, "-server", zookeeper], commands)
 
 
-def _format(node: Node, cluster_id: str) -> None:
+def _format(node: Node, flags: list[str], cluster_id: str) -> None:
     settings = str(node.home.config / "server.properties")
-    done = _run_java([*node.java_flags, STORAGE_MAIN, "format", "-t", cluster_id, "-c", settings])
+    done = run_java([*flags, STORAGE_MAIN, "format", "-t", cluster_id, "-c", settings])
     if done.returncode:
         with node.home.log.open("a") as log:
             log.write(done.stdout + done.stderr)
         raise BrokerError(f"Kafka could not format {node.home.data}:\n{node.home.log_tail()}")
-
-
-def _run_java(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    command = [java_executable(), *arguments]
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env=java_environment(),
-    )
 
 
 def _cluster_id(home: BrokerFolder) -> str | None:

@@ -133,6 +133,17 @@ def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> Jav
     return JavaProcess(process.pid, psutil.Process(process.pid).create_time())
 
 
+def run_java(arguments: list[str], commands: str = "") -> subprocess.CompletedProcess[str]:
+    """Run Java to its end, with `commands` as its input, and return what it printed."""
+    return subprocess.run(
+        [java_executable(), *arguments],
+        input=commands,
+        capture_output=True,
+        text=True,
+        env=java_environment(),
+    )
+
+
 @contextlib.contextmanager
 def ctrl_c_held_back() -> Iterator[Callable[[], None]]:
     """Hold back Ctrl-C until the block calls the yielded function, or ends.
