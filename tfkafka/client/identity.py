@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tfkafka.client.cluster import Cluster, TopicDescription, deleted_topic
-from tfkafka.errors import TopicError
+from tfkafka.errors import OffsetError, TopicError
 
 # The least time between two queries. One takes 1 ms of CPU (Kafka 3.9), and is for all records that
 # were fetched before it.
@@ -165,3 +166,16 @@ class TopicGuard:
                 f"{found}, was {self._known.cluster}): begin again to read its topic",
                 topic=topic,
             )
+
+
+@contextmanager
+def topics_before_offsets(guard: TopicGuard) -> Iterator[None]:
+    """Raise what `guard` says of its topics instead of an OffsetError, where they are not the same.
+
+    An offset that a topic does not have says nothing about the earlier topic of the same name.
+    """
+    try:
+        yield
+    except OffsetError:
+        guard.confirm()
+        raise

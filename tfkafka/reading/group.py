@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,7 +13,7 @@ from tfkafka import config
 from tfkafka.chunk import Chunk, Positions, TopicPartition
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.consumer import Consumer, Polled
-from tfkafka.client.identity import Identities, TopicGuard
+from tfkafka.client.identity import Identities, TopicGuard, topics_before_offsets
 from tfkafka.client.lineage import Committed, Lineage
 from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import CommitError, ReadError
@@ -132,8 +132,9 @@ class GroupConsumer:
         They count as read only after `advance`.
         """
         self._lost_in_poll = set()
-        polled = self.consumer.poll(timeout_s, at_most)
-        begun_again = self._continue_after(polled)
+        with topics_before_offsets(self.guard):
+            polled = self.consumer.poll(timeout_s, at_most)
+            begun_again = self._continue_after(polled)
         chunk = polled.chunk.without(begun_again) if begun_again else polled.chunk
         ends = {source: o for source, o in polled.ends.items() if source not in begun_again}
         if dropped := set(self._lost_in_poll):
@@ -269,13 +270,15 @@ class GroupConsumer:
             epoch = found.leader_epoch if found and is_committed else ends.epochs[source]
             self.lineage.begin(source, start.offset, epoch)
 
-    def _ends(self, partitions: Iterable[TopicPartition], offsets: Positions) -> Ends:
+    def _ends(self, partitions: Collection[TopicPartition], offsets: Positions) -> Ends:
         first = _of_each_topic(self._cluster.first_offsets, partitions)
         found = _of_each_topic(self._cluster.ends, partitions)
         readable = {source: end.offset for source, end in found.items()}
         epochs = {source: end.leader_epoch for source, end in found.items()}
         beyond = [source for source, end in readable.items() if offsets.get(source, 0) > end]
         written = readable | _of_each_topic(self._cluster.high_watermarks, beyond)
+        # Else these may be the ends of a topic that was created again meanwhile.
+        self.guard.confirm({source.topic for source in partitions})
         return Ends(first, readable, written, epochs)
 
     def _on_revoke(self, partitions: list[TopicPartition]) -> None:

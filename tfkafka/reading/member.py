@@ -220,9 +220,9 @@ class GroupMember:
             self._committer.give_up(self._answers, self._buffer.error)
             self._answers = []
         try:
-            # Partitions are revoked here. Where reading has failed the broker may be away: records
-            # that cannot be committed are then delivered again.
-            with contextlib.suppress(CommitError, ReadError):
+            # Partitions are revoked here. Where reading has failed the broker may be away, or the
+            # topic another one: records that cannot be committed are then delivered again.
+            with contextlib.suppress(CommitError, ReadError, TopicError):
                 self._group.consumer.close()
         finally:
             self._group.guard.close()

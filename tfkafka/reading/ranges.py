@@ -20,7 +20,7 @@ from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
 from tfkafka.client.cluster import Cluster, TopicDescription
 from tfkafka.client.consumer import Consumer, Polled
-from tfkafka.client.identity import Check, TopicGuard
+from tfkafka.client.identity import Check, TopicGuard, topics_before_offsets
 from tfkafka.client.lineage import Lineage
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, ReadError
@@ -173,7 +173,8 @@ def read(
             lineage.begin(each.source, each.start, epochs.get(each.source))
     reading = _Reading(chosen.identity, ranges, left, settings, limits, waits, metadata, lineage)
     try:
-        yield from _confirmed(reading, _limited(reading, max_records))
+        with topics_before_offsets(reading.guard):
+            yield from _confirmed(reading, _limited(reading, max_records))
     finally:
         reading.close()
 
@@ -202,6 +203,8 @@ def _confirmed(reading: _Reading, chunks: Iterator[Chunk]) -> Generator[Chunk, N
             # The caller's time does not count as silence of the broker.
             reading.go_on()
         reading.hurries = bool(held)
+    if reading.is_unasked:
+        held.append((empty(), reading.ask()))
     while held:
         yield _take(held)
 
@@ -247,7 +250,9 @@ class _Reading:
         lineage: what is known of the records before it.
 
     Attributes:
+        guard: asks whether the topic is the same.
         hurries: whether a chunk waits for its confirmation, so that the caller cannot wait long.
+        is_unasked: whether more was read, or an end reached, since the last `ask`.
     """
 
     def __init__(
@@ -265,14 +270,15 @@ class _Reading:
         self._limits = limits
         self._topic = identity.topic
         self._cluster = Cluster(settings, limits.broker_timeout, was_reached=True)
-        self._guard = TopicGuard(self._cluster)
-        self._guard.expect(**asdict(identity))
+        self.guard: TopicGuard = TopicGuard(self._cluster)
+        self.guard.expect(**asdict(identity))
         self._waits = waits
         self._left = {each.source: each for each in left if len(each)}
         self._ends: dict[TopicPartition, int] = {}
         self._merge = Merge(ranges, {each.source: each.start for each in left})
         self._paused: set[TopicPartition] = set()
-        self.hurries = False
+        self.hurries: bool = False
+        self.is_unasked: bool = False
         self._consumer = Consumer(
             config.RANGES_DEFAULTS | dict(settings),
             _with_small_chunks(limits, len(ranges)),
@@ -289,12 +295,13 @@ class _Reading:
         return not self._left and not len(self._merge)
 
     def close(self) -> None:
-        self._guard.close()
+        self.guard.close()
         self._consumer.close()
 
     def ask(self) -> Check:
         """Return the check that is due after records were fetched."""
-        return self._guard.ask([self._topic])
+        self.is_unasked = False
+        return self.guard.ask([self._topic])
 
     def go_on(self) -> None:
         self._progress_s = time.monotonic()
@@ -313,6 +320,7 @@ class _Reading:
             self._continue_at(source, offset)
         self._refuse_replaced(polled)
         reached = polled.chunk.next_offsets | polled.ends
+        self.is_unasked |= bool(reached)
         self._ends |= polled.ends
         self._merge.add(_inside(polled.chunk, self._left, reached), reached)
         done = [s for s, offset in reached.items() if s in self._left and self._is_read(s, offset)]
@@ -373,7 +381,7 @@ class _Reading:
 
     def _continue_at(self, source: TopicPartition, offset: int) -> None:
         """Fetch an offset again that a new leader did not have yet. Raises where it is gone."""
-        self._guard.confirm()
+        self.guard.confirm()
         place = (source.topic, [source.partition])
         first = self._cluster.first_offsets(*place)[source.partition]
         end = self._cluster.end_offsets(*place)[source.partition]

@@ -139,6 +139,30 @@ def again(admin: Admin, servers: str, topic: str, records: list[str] = NEW) -> N
     write(servers, topic, records)
 
 
+@pytest.mark.parametrize("kind", ["bounded", "group"])
+def test_created_again_while_the_buffer_is_full(servers, topic, group, admin, kind, monkeypatch):
+    """The new one has fewer records than the position: that is no offset that is gone."""
+    in_threads: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", in_threads.append)
+    write(servers, topic, ["1" * 1000] * 3000)
+    small = {"prefetch_bytes": 1 << 16}
+    dataset: KafkaDataset | KafkaGroupDataset
+    if kind == "bounded":
+        dataset = KafkaDataset(topic, servers=servers, **small)
+    else:
+        dataset = KafkaGroupDataset(topic, group, servers, -1, EARLIEST, **small)
+    iterator = iter(dataset)
+    next(iterator)
+    again(admin, servers, topic, NEW[:10])
+    with pytest.raises(tf.errors.OpError):
+        list(iterator)
+    with pytest.raises(TopicError, match=CREATED_AGAIN.format(topic)):
+        raise dataset.error
+    if isinstance(dataset, KafkaGroupDataset):
+        dataset.close()
+    assert not in_threads, "an exception ended a thread"
+
+
 @pytest.mark.parametrize("when", ["reading", "ended"])
 def test_what_was_read_of_the_earlier_topic_is_not_committed_for_the_new_one(
     servers, topic, group, admin, when

@@ -10,8 +10,8 @@ import pytest
 
 from tfkafka.client import identity
 from tfkafka.client.cluster import TopicDescription, missing_topic
-from tfkafka.client.identity import Identities, TopicGuard
-from tfkafka.errors import ReadError, TopicError
+from tfkafka.client.identity import Identities, TopicGuard, topics_before_offsets
+from tfkafka.errors import OffsetError, ReadError, TopicError
 
 DEADLINE_S = 30
 
@@ -135,6 +135,24 @@ def test_a_check_begins_after_it_was_asked_for(make):
 def test_without_a_topic_there_is_nothing_to_ask(make):
     guard, cluster = make(t="1")
     assert guard.ask([]).done() and not cluster.described
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "text"),
+    [
+        ("1", OffsetError, "offset 7 is gone"),
+        ("2", TopicError, "was deleted and created again"),
+        (None, ReadError, "topic t no longer exists"),
+    ],
+)
+def test_an_offset_is_gone_only_where_the_topic_is_the_same(make, found, kind, text):
+    guard, cluster = make(t="1")
+    guard.learn("t")
+    cluster.ids = {} if found is None else {"t": found}
+    with pytest.raises(kind, match=text), topics_before_offsets(guard):
+        raise OffsetError("offset 7 is gone", topic="t")
+    with pytest.raises(ReadError, match="no answer"), topics_before_offsets(guard):
+        raise ReadError("no answer")
 
 
 def test_closing_ends_the_thread_and_cancels_what_was_asked(make):

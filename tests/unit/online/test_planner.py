@@ -11,7 +11,7 @@ import pytest
 from tfkafka.chunk import OffsetRange
 from tfkafka.client.cluster import End, TopicDescription
 from tfkafka.config import FOREVER
-from tfkafka.errors import OffsetError
+from tfkafka.errors import OffsetError, TopicError
 from tfkafka.online import planner
 from tfkafka.online.planner import TopicEnds, next_plan, share
 from tfkafka.reading.ranges import Identity
@@ -148,11 +148,11 @@ class SlowCluster:
         self.timeout_ms = timeout_ms
 
     def describe(self, _topic: str) -> TopicDescription:
-        SlowCluster.asked += 1
         assert self.timeout_ms == 60_000 and self.may_answer.wait(60)
         return TopicDescription("id", [0])
 
     def ends(self, _topic: str, partitions: list[int]) -> dict[int, End]:
+        SlowCluster.asked += 1
         return dict.fromkeys(partitions, End(7))
 
 
@@ -165,3 +165,26 @@ def test_an_answer_that_comes_late_counts(monkeypatch):
     SlowCluster.may_answer.set()
     assert ends.ends() == {0: End(7)}
     assert SlowCluster.asked == 1
+
+
+class NewCluster:
+    """Its topic is created again while the ends are asked."""
+
+    servers = "h:1"
+
+    def __init__(self, *_arguments):
+        self.topic_id = "id"
+
+    def describe(self, _topic: str) -> TopicDescription:
+        return TopicDescription(self.topic_id, [0])
+
+    def ends(self, _topic: str, partitions: list[int]) -> dict[int, End]:
+        self.topic_id = "id-2"
+        return dict.fromkeys(partitions, End(7))
+
+
+def test_the_ends_of_a_topic_that_is_created_again_meanwhile_say_nothing(monkeypatch):
+    monkeypatch.setattr(planner, "Cluster", NewCluster)
+    ends = TopicEnds({}, Identity("t", "cluster", "id"), 60_000)
+    with pytest.raises(TopicError, match="was deleted and created again"):
+        plan(ends, {0: 50})

@@ -379,6 +379,23 @@ def test_records_of_another_topic_are_not_given(consumer, monkeypatch):
         places_read(ONE)
 
 
+@pytest.mark.parametrize(
+    ("polls", "epoch"),
+    [
+        ([([], TRUNCATED)], None),
+        ([([(0, 4)], {})], 2),
+        ([([], {0: 0})], None),
+        ([([], {0: 6})], None),
+    ],
+    ids=["other records before", "a later leader", "nothing comes", "the end comes, and no record"],
+)
+def test_the_offsets_of_another_topic_say_nothing(consumer, monkeypatch, polls, epoch):
+    monkeypatch.setattr(FakeGuard, "error", TopicError("created again"))
+    consumer.polls = polls
+    with pytest.raises(TopicError, match="created again"):
+        places_read([OffsetRange("t", 0, 2, 6, epoch)])
+
+
 def test_an_offset_that_is_gone_is_an_error(consumer):
     consumer.polls = [([], MISSING)]
     with pytest.raises(OffsetError, match=r"offset 2 comes next, but all before 10 .*: 8 records"):
