@@ -32,6 +32,8 @@ RESTART_S = 1.5
 _FIRST_LATE_S = 0.7
 _LATE_S = 1.5
 _PROBE_AGAIN_S = 0.5
+# From then on it counts where brokers say that they are. To look takes another half a second.
+_TOLD_S = 1.0
 # Whoever has not waited for this long begins to wait again.
 _PAUSE_S = 3.0
 _LOOK_S = 0.05
@@ -41,7 +43,7 @@ _ADVERTISED = (
 )
 
 # What librdkafka adds to a message: "sasl_ssl://host:9092/1: ", and "(after 3ms in state UP)".
-_PLACE = re.compile(r"^(?:\w+://)?(?P<address>[^\s/]+:\d+)/\w+: ")
+_PLACE = re.compile(r"^(?:\w+://)?(?P<address>[^\s/]+:\d+)/(?P<broker>\w+): ")
 _TIMES = re.compile(r" \(after \d+ ?ms(?:[^()]|\(s\))*\)")
 
 _CREDENTIALS = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
@@ -79,6 +81,7 @@ class Connection:
         """Note an error of the client: its `error_cb`."""
         with self._lock:
             self._error = error
+            self._advertised.note(error)
             if error.code() in codes.REFUSED and self._refusal is None:
                 self._refusal, self._refused_s = error, time.monotonic()
 
@@ -216,6 +219,19 @@ class _Advertised:
         self.is_reached: bool = is_reached
         self._since_s: float | None = None
         self._round: _Round | None = None
+        # A listener with SASL says it to its users alone: librdkafka's errors name the addresses.
+        self._is_hidden = False
+        self._failed: dict[Address, None] = {}
+        self._unreached: list[Address] = []
+
+    def note(self, error: KafkaError) -> None:
+        """Note an error of the client, which may be about a broker where it says that it is."""
+        place = _PLACE.match(error.str())
+        if place is not None and place["broker"].isdecimal():
+            self._failed.update(dict.fromkeys(parse_addresses(place["address"])))
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            # Those that it has not tried yet do not count as down.
+            self._unreached = list(self._failed)
 
     def check(self, now: float, seen: _Round | None) -> None:
         """Raise NoConnection where none of the brokers is where it says.
@@ -233,17 +249,20 @@ class _Advertised:
             if self._round.is_done():
                 self._judge(self._round)
                 self._round = None
-        elif seen is not None and seen.began_s > self._since_s + RESTART_S and seen.has_listener():
+        elif seen is not None and seen.began_s > self._since_s + _TOLD_S and seen.has_listener():
             brokers = seen.brokers()
+            self._is_hidden = not brokers
+            brokers = brokers or self._unreached
             if set(brokers) - set(self._given):
                 self._round = _Round(brokers, self._settings)
             else:
-                self.is_reached = True  # or a listener with SASL, which tells nothing here
+                self.is_reached = not self._is_hidden
 
     def is_late(self, now: float) -> bool:
         """Return whether the brokers should have been reached by now."""
-        since_s = self._since_s
-        return not self.is_reached and since_s is not None and now > since_s + RESTART_S
+        if self.is_reached or self._since_s is None or now < self._since_s + _TOLD_S:
+            return False
+        return not self._is_hidden or bool(self._unreached)
 
     def _judge(self, seen: _Round) -> None:
         problems = seen.problems()

@@ -347,6 +347,29 @@ def test_brokers_that_are_not_where_they_say(kafka, topic, group, learner, small
     print(f"{name}: {failure.seconds:.2f} s")
 
 
+def test_brokers_with_passwords_that_are_not_where_they_say(kafka_factory, learner, small_servers):
+    """Only a client that has logged in is told where the brokers are."""
+    security = Security(mechanisms=(SCRAM,), tls=None, users={"me": PASSWORD})
+    broker, wrong = (
+        kafka_factory("3.9.2", progress=False, security=security),
+        small_servers["nobody"],
+    )
+    for topic in ("t", "t-out"):
+        Admin(broker.bootstrap_servers).create_topic(topic)
+    proxy = Proxy(broker.secured_servers)
+    proxy.advertise(int(wrong.rpartition(":")[2]))
+    target = Target(proxy.bootstrap_servers, dict(broker.client_configuration("me", SCRAM)))
+    words = rf"advertises its brokers at {wrong} \(connection refused\): correct advertised\.list"
+    clients = {**CLIENTS, "learn": (learner, ReadError)}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        failures = list(pool.map(lambda each: attempt(each[0], target), clients.values()))
+    proxy.close()
+    broker.stop()
+    print({name: round(each.seconds, 2) for name, each in zip(clients, failures, strict=True)})
+    for (_, kind), failure in zip(clients.values(), failures, strict=True):
+        check(failure, kind, words, proxy.bootstrap_servers)
+
+
 BAD_ADDRESSES = {"127.0.0.1": "no port", "http://127.0.0.1:1": "HOST:PORT alone"}
 
 
