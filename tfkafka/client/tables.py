@@ -6,6 +6,7 @@ These are `kafka-topics --describe` and `kafka-consumer-groups --describe`.
 from __future__ import annotations
 
 from tfkafka._util import arguments
+from tfkafka._util.text import printable
 from tfkafka.client.admin import GroupPartition, Topic
 
 
@@ -66,18 +67,12 @@ def format_group(rows: list[GroupPartition]) -> str:
             row.host,
             row.client_id,
         )
-        table.append(tuple("-" if cell is None else _printable(cell) for cell in cells))
+        table.append(tuple("-" if cell is None else printable(str(cell)) for cell in cells))
     widths = [max(len(line[column]) for line in table) for column in range(len(GROUP_COLUMNS))]
     return "\n".join(
         " ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in table
     )
-
-
-def _printable(cell: object) -> str:
-    """Return a cell's text; a line break or another control character in a name is escaped."""
-    text = str(cell)
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _join(brokers: tuple[int, ...]) -> str:

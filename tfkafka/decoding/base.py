@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
+from tfkafka._util.text import printable
 from tfkafka.chunk import Chunk
 
 # How many bytes of a wrong value a reason has.
@@ -48,7 +49,7 @@ class Fault:
 
     Attributes:
         index: the index.
-        reason: the reason, with the value that is wrong.
+        reason: the reason, with the value that is wrong; what cannot be printed is escaped.
         kind: the reason without that value: faults of one kind are counted together; "": `reason`.
 
     Example:
@@ -58,6 +59,12 @@ class Fault:
     index: int
     reason: str
     kind: str = ""
+
+    def __post_init__(self) -> None:
+        # They become lines, and headers of dead letters: Kafka's client ends those at a null byte,
+        # and refuses what UTF-8 cannot encode.
+        object.__setattr__(self, "reason", printable(str(self.reason)))
+        object.__setattr__(self, "kind", printable(str(self.kind)))
 
     @classmethod
     def of(cls, index: int, kind: str, value: bytes = b"") -> Fault:

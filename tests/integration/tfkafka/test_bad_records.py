@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from kafka import KafkaProducer
 
-from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
+from tfkafka import (
+    ArraySpec,
+    CsvDecoder,
+    FunctionDecoder,
+    KafkaDataset,
+    headers_of,
+    write,
+)
 from tfkafka.decoding.bad_records import Counts
 from tfkafka.errors import BadRecordError
 
@@ -129,3 +137,25 @@ def test_a_header_whose_name_is_not_utf8_is_refused_in_one_line(kafka, topic, ma
 def test_wrong_arguments_are_refused(kafka, topic, arguments):
     with pytest.raises(ValueError, match="on_bad_record"):
         KafkaDataset(topic, servers=kafka.bootstrap_servers, decode=DECODE, **arguments)
+
+
+def test_the_reason_of_a_dead_letter_is_whole(servers, topic, make_topic):
+    """Kafka's client ends a header at a null byte, and refuses a lone surrogate."""
+    dead_letter_topic = make_topic()
+
+    def refuse(values: list[bytes]) -> None:
+        raise ValueError(f"null \0, surrogate \udc80, escape \x1b: {len(values)} values")
+
+    write(servers, topic, ["1"])
+    dataset = KafkaDataset(
+        topic,
+        servers=servers,
+        decode=FunctionDecoder(refuse, ArraySpec((), np.dtype(np.float32))),
+        on_bad_record="dead_letter",
+        dead_letter_topic=dead_letter_topic,
+    )
+    assert not list(dataset)
+    [(_, _, where)] = KafkaDataset(dead_letter_topic, servers=servers, metadata=True)
+    reason = dict(headers_of(where.headers.numpy()))["tfkafka.reason"].decode()
+    said = r"null \x00, surrogate \udc80, escape \x1b: 1 values"
+    assert reason == f"raised ValueError: {said}"
