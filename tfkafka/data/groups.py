@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 
@@ -246,8 +246,18 @@ class _GroupDataset(ChunkedDataset):
         self._membership.stop()
 
     def close(self) -> None:
-        """Leave the group now; records that are not committed are delivered again."""
+        """Leave the group now; records that are not committed are delivered again.
+
+        A `with` block calls it at its end, also where `fit` or its like raised: TensorFlow's
+        iterator would keep the membership until Python's garbage collector finds it.
+        """
         self._membership.leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
 
 
 class KafkaGroupDataset(_GroupDataset):

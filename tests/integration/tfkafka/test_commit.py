@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -182,3 +184,26 @@ def test_wrong_use_is_refused(kafka, filled, group, model):
     with pytest.raises(ValueError, match="batch_size"):
         model.fit(dataset.batch(10), callbacks=[commits], verbose=0)
     dataset.close()
+
+
+@pytest.mark.parametrize("loop", ["fit", "evaluate", "predict"])
+def test_a_with_block_leaves_the_group_where_keras_raises(kafka, filled, group, admin, model, loop):
+    """The exception's traceback, and cycles in Keras, keep the iterator."""
+
+    class Fails(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise ArithmeticError("the callback")
+
+        on_test_batch_end = on_predict_batch_end = on_train_batch_end
+
+    stream = KafkaGroupDataset(
+        filled, group, kafka.bootstrap_servers, -1, SETTINGS, decode=DECODE, batch_size=10
+    )
+    gc.disable()
+    try:
+        with pytest.raises(ArithmeticError, match="the callback"), stream as entered:
+            assert entered is stream
+            getattr(model, loop)(stream, callbacks=[Fails()], verbose=0)
+        assert not admin.has_members(group)
+    finally:
+        gc.enable()
