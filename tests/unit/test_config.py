@@ -63,6 +63,19 @@ def test_a_name_that_no_request_can_hold_is_refused(name):
     create.make_client(Consumer, {**GROUP, name: "n" * 32_767}).close()
 
 
+@pytest.mark.parametrize("value", [" ", "\n\t", " a"])
+@pytest.mark.parametrize("name", ["group.id", "client.id", "sasl.username", "sasl.password"])
+def test_a_blank_that_the_client_would_leave_out_is_refused(name, value):
+    """It would be the name of another group; an empty one ends the process."""
+    with pytest.raises(ConfigurationError, match=rf"^{name} begins with a blank, and Kafka's cl"):
+        create.make_client(Consumer, {**GROUP, name: value})
+
+
+def test_blanks_where_they_mean_nothing_are_left_to_the_client():
+    settings = {"group.id": "a b ", "session.timeout.ms": " 6000", "client.id": "é,\\"}
+    create.make_client(Consumer, settings).close()
+
+
 def test_the_nearest_names_need_no_folder_for_temporary_files(monkeypatch):
     """A container may have none that can be written to."""
 

@@ -28,6 +28,11 @@ Client = TypeVar("Client")
 # Settings that a client sends as they are.
 _SENT_NAMES = {"client.id", "client.rack", "group.id", "group.instance.id", "transactional.id"}
 
+# Settings of which every character counts.
+_EXACT = _SENT_NAMES | {"sasl.username", "sasl.password", "ssl.key.password"}
+# What C takes for blanks.
+_BLANKS = " \t\n\v\f\r"
+
 _UNKNOWN = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
 _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
 
@@ -48,6 +53,7 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
         # confluent-kafka 2.16 aborts the process.
         raise ConfigurationError("group.id is empty: give the consumer group a name")
     _refuse_long_names(settings)
+    _refuse_first_blanks(settings)
     try:
         client: Client = _of_one_process(kind)(dict(settings))
     except KafkaException as error:
@@ -68,6 +74,20 @@ def _refuse_long_names(settings: Mapping[str, object]) -> None:
         if length > arguments.LONGEST_TEXT:
             raise ConfigurationError(
                 f"{name} has {length:,} bytes: Kafka takes at most {arguments.LONGEST_TEXT:,}"
+            )
+
+
+def _refuse_first_blanks(settings: Mapping[str, object]) -> None:
+    """Raise ConfigurationError for text that begins with blanks, which librdkafka 2.16 leaves out.
+
+    The name of a group would be that of another one. If it is blank, the process ends.
+    """
+    for name in _EXACT & settings.keys():
+        value = str(settings[name])
+        if value != value.lstrip(_BLANKS):
+            raise ConfigurationError(
+                f"{name} begins with a blank, and Kafka's client would leave that out: begin it "
+                f"with another character"
             )
 
 
