@@ -7,6 +7,7 @@ writes to stderr is not shown; what decoding writes is.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import sys
@@ -40,6 +41,7 @@ with hidden_stderr():
 
     from tfkafka.decoding.example import ExampleDecoder
     from tfkafka.decoding.image import ImageDecoder
+    from tfkafka.decoding.json import JsonDecoder
     from tfkafka.decoding.tensor import TensorDecoder
 
     # Its first use of a device writes there too.
@@ -104,6 +106,27 @@ def example() -> tuple[Decoder, list[bytes], Judge]:
     return ExampleDecoder(fields), [value], is_right
 
 
+def objects() -> tuple[Decoder, list[bytes], Judge]:
+    value = (
+        b'{"a": 1.5, "x": {"y": -2e3}, "h": [[1, 2], [3, 4]], "n": 7, "c": "dog", "z": "\\u00e4"}'
+    )
+    values = [value, value.replace(b" ", b""), json.dumps(json.loads(value), indent=1).encode()]
+    classes = ["cat", "dog"]
+    fields = [
+        *("a", "x.y", Field("h", shape=[2, 2])),
+        *(Field("n", dtype="int32"), Field("c", classes=classes)),
+    ]
+
+    def is_right(value: bytes, array: np.ndarray) -> bool:
+        found = json.loads(value.decode(), parse_int=float)
+        numbers = [found["a"], found["x"]["y"], *np.ravel(found["h"]), found["n"]]
+        with np.errstate(over="ignore"):
+            expected = np.array([*numbers, classes.index(found["c"])]).astype(np.float32)
+        return np.array_equal(expected, array)
+
+    return JsonDecoder(fields), values, is_right
+
+
 def image(encode: Callable[..., tf.Tensor]) -> tuple[Decoder, list[bytes], Judge]:
     pixels = np.random.default_rng(3).integers(0, 256, (9, 11, 3), np.uint8)
     values = [encode(pixels).numpy(), encode(pixels[..., :1]).numpy()]
@@ -117,6 +140,7 @@ def image(encode: Callable[..., tf.Tensor]) -> tuple[Decoder, list[bytes], Judge
 KINDS = {
     "tensor": tensor,
     "example": example,
+    "json": objects,
     "png": lambda: image(tf.io.encode_png),
     "jpeg": lambda: image(tf.io.encode_jpeg),
 }

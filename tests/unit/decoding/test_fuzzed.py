@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 SECONDS, SEED = 1, 15
 
 
-@pytest.mark.parametrize("kind", ["tensor", "example", "png", "jpeg"])
+@pytest.mark.parametrize("kind", ["tensor", "example", "json", "png", "jpeg"])
 def test_damaged_records(kind):
     pytest.importorskip("tensorflow")
     done = subprocess.run(
