@@ -240,7 +240,13 @@ class CsvDecoder(WithTargets):
             # JSON makes text of the numbers of columns.
             if isinstance(key, str) and self._names is None and key.isdecimal():
                 key = int(key)
-            fills[self._checked_feature(name, key)] = value
+            feature = self._checked_feature(name, key)
+            if feature in fills:
+                raise ValueError(
+                    f"{name} is {arguments.shown(given)}, must have each column once: column "
+                    f"{feature!r} is there twice"
+                )
+            fills[feature] = value
         features = self.select if self.select is not None else fills
         for key in fills:
             if key not in features:

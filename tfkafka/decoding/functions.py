@@ -23,6 +23,25 @@ _SPEC = "an ArraySpec or a tf.TensorSpec, a dict of them, or a tuple (features, 
 _REASON_LENGTH = 200
 
 
+class _Specs(tuple[Spec, ...]):
+    """The specs of all arrays; given as a decoder's `element_spec` again, they mean the same.
+
+    `dataclasses.replace` does so.
+
+    Attributes:
+        returned: how many of them, from the first one on, are those of what fn returns.
+    """
+
+    returned: int
+
+    @classmethod
+    def of(cls, returned: tuple[Spec, ...], others: tuple[Spec, ...]) -> _Specs:
+        """Return the specs of what fn returns, and the others."""
+        specs = cls((*returned, *others))
+        specs.returned = len(returned)
+        return specs
+
+
 @dataclass(frozen=True)
 class FunctionDecoder(WithTargets):
     """A decoder that is a function from a list of values to arrays.
@@ -63,7 +82,8 @@ class FunctionDecoder(WithTargets):
 
     def __post_init__(self) -> None:
         arguments.function("FunctionDecoder: fn", self.fn)
-        returned = _checked_specs(self.element_spec)
+        given = self.element_spec
+        returned = _checked_specs(given[: given.returned] if isinstance(given, _Specs) else given)
         self._check_targets()
         for name in _PARTS[1 : len(returned)]:
             if getattr(self, name) is not None:
@@ -74,7 +94,7 @@ class FunctionDecoder(WithTargets):
         if len(returned) == 1:
             self._refuse_weight_alone()
         others = tuple(source.spec for source in self._targets.values())
-        object.__setattr__(self, "element_spec", (*returned, *others))
+        object.__setattr__(self, "element_spec", _Specs.of(returned, others))
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that fn cannot decode as faults."""
@@ -100,8 +120,8 @@ class FunctionDecoder(WithTargets):
     @property
     def _returned(self) -> tuple[Spec, ...]:
         """The specs of what fn returns."""
-        specs: tuple[Spec, ...] = self.element_spec
-        return specs[: len(specs) - len(self._targets)]
+        specs: _Specs = self.element_spec
+        return specs[: specs.returned]
 
     def _call(self, values: list[bytes]) -> tuple[tuple[Arrays, ...], dict[int, Exception]]:
         """Return the arrays of the values that fn can decode, and the exceptions for the others."""

@@ -75,6 +75,7 @@ class JsonEncoder:
             )
         if isinstance(self.dtype, Mapping):
             arguments.mapping("JsonEncoder: dtype", self.dtype)
+            object.__setattr__(self, "dtype", dict(self.dtype))
             for name, dtype in self.dtype.items():
                 arguments.choice(f"JsonEncoder: dtype of {name!r}", dtype, DTYPES)
         else:
