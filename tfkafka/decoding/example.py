@@ -10,20 +10,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkafka._util import arguments
 from tfkafka.chunk import Chunk, Column
-from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec, among_others
+from tfkafka.decoding.base import Arrays, Decoded, Fault, among_others
 from tfkafka.decoding.example_columns import read
 from tfkafka.decoding.example_fields import Asked, column
-from tfkafka.decoding.missing import checked_missing, first_misfit, on_missing
-from tfkafka.decoding.numbers import FLOAT32
-from tfkafka.decoding.plan import LAYOUTS, DecoderPlan, field_plan
+from tfkafka.decoding.fields import WithFields
+from tfkafka.decoding.missing import on_missing
+from tfkafka.decoding.plan import DecoderPlan
 from tfkafka.decoding.sources import Field, Header, Key
-from tfkafka.decoding.targets import WithTargets
 
 
 @dataclass(frozen=True)
-class ExampleDecoder(WithTargets):
+class ExampleDecoder(WithFields):
     """A decoder for values that are a serialised `tf.train.Example`.
 
     A `Field` is read from the feature of its name: from a float_list, where its dtype is a float;
@@ -62,53 +60,7 @@ class ExampleDecoder(WithTargets):
     missing: Literal["bad", "nan"] | Mapping[str, float] = "bad"
 
     def __post_init__(self) -> None:
-        what = "a list of names and of Field(name)"
-        given = arguments.in_order("ExampleDecoder: fields", self.fields, what)
-        for each in given:
-            arguments.instance("ExampleDecoder: fields", each, (str, Field), what)
-        fields = tuple(Field(each) if isinstance(each, str) else each for each in given)
-        names = [field.name for field in fields]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(
-                f"ExampleDecoder: fields is {arguments.shown(names)}, must be different names, at "
-                f"least one"
-            )
-        object.__setattr__(self, "fields", fields)
-        self._check_targets(Field)
-        self._refuse_weight_alone()
-        arguments.optional(arguments.flag, "ExampleDecoder: finite", self.finite)
-        arguments.choice("ExampleDecoder: features", self.features, LAYOUTS)
-        missing = checked_missing("ExampleDecoder: missing", self.missing)
-        object.__setattr__(self, "missing", missing)
-        self._check_missing(names)
-
-    def _check_missing(self, names: Sequence[str]) -> None:
-        unknown = [] if isinstance(self.missing, str) else [*self.missing.keys() - set(names)]
-        if unknown:
-            raise ValueError(
-                f"ExampleDecoder: missing has {arguments.shown(unknown[0])}, must have names of "
-                f"fields: {arguments.shown(names)}"
-            )
-        dtypes = {field.name: self._dtype(field) for field in self._fields}
-        if (name := first_misfit(self.missing, dtypes)) is not None:
-            raise ValueError(
-                f"ExampleDecoder: missing is {arguments.shown(self.missing)}, and field {name!r} "
-                f"is {dtypes[name].name}: give a whole number of this type for it, for example "
-                f"missing={{{name!r}: -1}}"
-            )
-
-    @property
-    def element_spec(self) -> tuple[Spec, ...]:
-        """float32 [m], or a dict of arrays; and the label and the sample weight, if there are any.
-
-        m is the number of all values of a record.
-        """
-        features: Spec = {
-            field.name: ArraySpec(field.spec.shape, self._dtype(field)) for field in self._fields
-        }
-        if self.features == "matrix":
-            features = ArraySpec((sum(field.size for field in self._fields),), FLOAT32)
-        return features, *(source.spec for source in self._targets.values())
+        self._check_fields()
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
@@ -121,7 +73,7 @@ class ExampleDecoder(WithTargets):
             column(each, feature, self.finite, faults)
             for each, feature in zip(asked, features, strict=True)
         ]
-        count = len(self._fields)
+        count = len(self._features)
         arrays: tuple[Arrays, ...] = (self._laid_out(columns[:count]),)
         inside = iter(columns[count:])
         targets, others = self._outside(chunk, self.finite)
@@ -131,33 +83,18 @@ class ExampleDecoder(WithTargets):
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data."""
-        fields = [
-            field_plan(field, self._dtype(field).name, on_missing(self.missing, field.name))
-            for field in self._fields
-        ]
-        label, weight = self._target_plans()
-        return DecoderPlan(
-            "tf.train.Example", tuple(fields), self.features, label, weight, self.finite
-        )
-
-    @cached_property
-    def _fields(self) -> tuple[Field, ...]:
-        return tuple(field for field in self.fields if isinstance(field, Field))
+        return self._plan("tf.train.Example")
 
     @cached_property
     def _asked(self) -> list[Asked]:
         """What is read from values: the features, and then the label and the weight."""
         asked = [
             Asked(field, self._dtype(field), on_missing(self.missing, field.name))
-            for field in self._fields
+            for field in self._features
         ]
-        for what, source in self._targets.items():
-            if isinstance(source, Field):
-                asked.append(Asked(source, source.spec.dtype, "bad", f"{what}: "))
+        for what, source in self._inside.items():
+            asked.append(Asked(source, source.spec.dtype, "bad", f"{what}: "))
         return asked
-
-    def _dtype(self, field: Field) -> np.dtype[Any]:
-        return FLOAT32 if self.features == "matrix" else field.spec.dtype
 
     def _decode_one_by_one(self, chunk: Chunk, is_read: NDArray[np.bool_]) -> Decoded:
         """Decode a chunk some of whose records could not be read in whole columns."""
@@ -177,10 +114,10 @@ class ExampleDecoder(WithTargets):
     def _laid_out(self, columns: Sequence[NDArray[Any]]) -> Arrays:
         """Return the features as `features` says."""
         if self.features == "dict":
-            names = [field.name for field in self._fields]
+            names = [field.name for field in self._features]
             return dict(zip(names, columns, strict=True))
         vectors = [
             column.reshape(-1, field.size)
-            for field, column in zip(self._fields, columns, strict=True)
+            for field, column in zip(self._features, columns, strict=True)
         ]
         return vectors[0] if len(vectors) == 1 else np.concatenate(vectors, axis=1)

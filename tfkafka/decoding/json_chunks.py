@@ -127,9 +127,9 @@ class JsonChunks:
             nulls = column.is_null().to_numpy().reshape(sink.shape)
         values, wrong = _values(field, column)
         values = values.reshape(sink.shape)
-        if nulls.any() and field.fill is not None:
-            values = np.where(nulls, np.array(field.fill, field.dtype), values)
         sink[:] = values
+        if nulls.any() and field.fill is not None:
+            sink[nulls] = field.fill
         wrong = wrong if wrong is np.False_ else wrong.reshape(sink.shape)
         if self.finite and field.dtype.kind == "f":
             wrong = ~np.isfinite(values)

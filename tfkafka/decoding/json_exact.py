@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka.decoding.base import QUOTED_LENGTH
-from tfkafka.decoding.json_fields import JsonField, Tree, quoted
+from tfkafka.decoding.json_fields import JsonField, Tree
+from tfkafka.decoding.sources import quoted
 
 BLANKS = b" \t\r\n"
 # Python refuses to make numbers of more than 4,300 digits. One with this many is beyond all types.
@@ -111,15 +112,21 @@ def _collect(
 
 def _array(field: JsonField, value: Any, finite: bool | None) -> NDArray[Any]:
     items = _flat(field, value, field.spec.shape)
-    if field.dtype.kind != "f":
-        return np.array([_item(field, item) for item in items], field.dtype)
-    doubles = np.array([_item(field, item) for item in items], np.float64)
+    is_missing = np.array([item is None for item in items])
+    if field.fill is None and is_missing.any():
+        _refuse(field, "has null in an array")
+    numbers = [0 if item is None else _item(field, item) for item in items]
     with np.errstate(over="ignore"):
-        array = doubles.astype(field.dtype)
-    if finite:
+        # Python's floats are float64.
+        array = np.array(numbers, np.float64 if field.dtype.kind == "f" else field.dtype)
+        array = array.astype(field.dtype)
+    if finite and field.dtype.kind == "f":
         for item, number in zip(items, array, strict=True):
-            if item is not None and not np.isfinite(number):
+            if not np.isfinite(number):
                 _refuse(field, f"is not finite as {field.dtype.name}", item)
+    array = array.astype(field.into)
+    if field.fill is not None:
+        array[is_missing] = field.fill
     return array
 
 
@@ -136,10 +143,6 @@ def _flat(field: JsonField, value: Any, shape: tuple[int, ...]) -> list[Any]:
 
 def _item(field: JsonField, value: Any) -> float:
     """Return a number or the index of a class."""
-    if value is None:
-        if field.fill is None:
-            _refuse(field, "has null in an array")
-        return field.fill
     if field.index_of is not None:
         if not isinstance(value, str):
             _refuse(field, f"is {_kind(value)}, not the name of a class", value)

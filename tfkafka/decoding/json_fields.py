@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -10,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tfkafka.decoding.base import ArraySpec
-from tfkafka.decoding.sources import Field
+from tfkafka.decoding.sources import Field, quoted
 
 # The names that are read of an object: each has the number of a field, or is an object itself.
 Tree: TypeAlias = "dict[str, int | Tree]"
@@ -24,6 +23,7 @@ class JsonField:
         title: what it is, for reasons.
         path: the names of the objects around it, and its own.
         spec: the array that it becomes.
+        into: the type of the array that this one is put into.
         index_of: the index of each class, by its name; None: the field is no class.
         fill: what a missing value and null become; None: the record is bad.
     """
@@ -31,21 +31,34 @@ class JsonField:
     title: str
     path: tuple[str, ...]
     spec: ArraySpec
+    into: np.dtype[Any]
     index_of: Mapping[str, int] | None = None
     fill: float | None = None
 
     @classmethod
-    def of(cls, source: Field, prefix: str = "", fill: float | None = None) -> JsonField:
+    def of(
+        cls,
+        source: Field,
+        into: np.dtype[Any],
+        prefix: str = "",
+        fill: float | None = None,
+    ) -> JsonField:
         """Return the field that a source describes.
 
         Args:
+            into: see the class.
             prefix: what its title begins with: "label: " for a label.
+            fill: see the class.
         """
+        spec = source.spec
+        if spec.dtype.kind == into.kind == "f":
+            # Rounded once, and only what this type holds is finite.
+            spec = ArraySpec(spec.shape, into)
         index_of = None
         if source.classes is not None:
             index_of = {name: index for index, name in enumerate(source.classes)}
         title = f"{prefix}field {quoted(source.name)}"
-        return cls(title, tuple(source.name.split(".")), source.spec, index_of, fill)
+        return cls(title, tuple(source.name.split(".")), spec, into, index_of, fill)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -54,7 +67,7 @@ class JsonField:
 
 
 def tree_of(paths: Sequence[tuple[str, ...]]) -> Tree:
-    """Return the tree of all paths. Raises ValueError where two of them do not go together."""
+    """Return the tree of paths that differ. Raises ValueError where two do not go together."""
     tree: Tree = {}
     for number, path in enumerate(paths):
         objects = tree
@@ -66,17 +79,7 @@ def tree_of(paths: Sequence[tuple[str, ...]]) -> Tree:
         before = objects.setdefault(path[-1], number)
         if isinstance(before, dict):
             raise ValueError(_both(path, paths[_any_field(before)]))
-        if before != number:
-            raise ValueError(
-                f"field {quoted('.'.join(path))} is given twice: as two features, or as a feature "
-                f"and the label"
-            )
     return tree
-
-
-def quoted(name: str) -> str:
-    """Return a name in double quotes, on one line."""
-    return json.dumps(name, ensure_ascii=not name.isprintable())
 
 
 def _any_field(tree: Tree) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -141,6 +142,11 @@ class Field(_Typed):
 
 
 Source = Key | Header | Column | Field
+
+
+def quoted(name: str) -> str:
+    """Return the name of a field in double quotes, on one line."""
+    return json.dumps(name, ensure_ascii=not name.isprintable())
 
 
 def checked_names(name: str, given: object, least: int = 1) -> tuple[str, ...]:

@@ -314,28 +314,10 @@ def test_numbers_beyond_the_type_are_infinite_or_faults(number):
 @pytest.mark.parametrize(
     ("make", "error", "line"),
     [
-        (lambda: JsonDecoder([]), ValueError, "fields is empty"),
-        (lambda: JsonDecoder("a"), TypeError, "must be a list of names or Field(name)"),
-        (lambda: JsonDecoder({"a", "b"}), TypeError, "must be a list of names or Field(name)"),
-        (lambda: JsonDecoder(["a", 5]), TypeError, "must be a list of names or Field(name)"),
         (lambda: JsonDecoder(["a..b"]), ValueError, "a name between dots is empty"),
-        (lambda: JsonDecoder(["a", "a"]), ValueError, 'fields: field "a" is given twice'),
-        (lambda: JsonDecoder(["a"], Field("a")), ValueError, 'field "a" is given twice'),
         (lambda: JsonDecoder(["a", "a.b"]), ValueError, 'field "a" is given as a value'),
         (lambda: JsonDecoder(["a.b.c", "a"]), ValueError, 'the field "a.b.c"'),
-        (lambda: JsonDecoder(["a"], missing={"b": 1}), ValueError, "none of the fields"),
-        (
-            lambda: JsonDecoder([Field("a", dtype="int64")], missing="nan"),
-            ValueError,
-            "must be a whole number: the field is int64",
-        ),
-        (
-            lambda: JsonDecoder([Field("a", dtype="int32")], missing={"a": 2.0**31}),
-            ValueError,
-            "must be a whole number: the field is int32",
-        ),
         (lambda: JsonDecoder(["a"], sample_weight=Key()), ValueError, "label is not"),
-        (lambda: JsonDecoder(["a"], features="list"), ValueError, "'matrix', 'dict'"),
     ],
 )
 def test_wrong_arguments_are_refused(make, error, line):
