@@ -12,10 +12,7 @@ from tfkafka._util import arguments
 
 Columns: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
 
-_WHAT = (
-    "columns: a NumPy array [n, ...], a dict of arrays, or a DataFrame of pandas or polars; "
-    "without an encoder, a list of texts or bytes"
-)
+_WHAT = "columns: a NumPy array [n, ...], a dict of arrays, or a DataFrame of pandas or polars"
 
 
 @runtime_checkable
@@ -83,10 +80,26 @@ def as_columns(name: str, given: object) -> Columns:
         return _arrays(name, list(given.columns), given)
     if not hasattr(given, "__array__") or isinstance(given, np.generic):
         raise TypeError(f"{name} is {arguments.shown(given)}, must be {_WHAT}")
-    array = np.asarray(given)
+    array = as_array(name, given)
     if not array.ndim:
         raise ValueError(f"{name} is {arguments.shown(given)}, must be {_WHAT}")
     return array
+
+
+def as_array(name: str, given: object) -> NDArray[Any]:
+    """Return an array. Raises ValueError where something of it would be lost.
+
+    Args:
+        name: what it is, for errors.
+        given: an array, or lists of one shape.
+    """
+    if isinstance(given, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, must have all its values: call its filled()")
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError, OverflowError):
+        what = "an array, or lists that have one shape"
+        raise ValueError(f"{name} is {arguments.shown(given)}, must be {what}") from None
 
 
 def encoded(encoder: ColumnEncoder, columns: Columns, before: int = 0) -> list[bytes]:
@@ -156,7 +169,9 @@ def _arrays(name: str, names: Sequence[object], table: Any) -> dict[str, NDArray
     if len(set(texts)) < len(texts) or not texts:
         raise ValueError(f"{name} has the columns {arguments.shown(texts)}, must have different")
     found = {
-        arguments.text(f"a column of {name}", text): np.asarray(table[each])
+        arguments.text(f"a column of {name}", text): as_array(
+            f"column {text!r} of {name}", table[each]
+        )
         for text, each in zip(texts, names, strict=True)
     }
     rows(found)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
-from tfkafka._util.columns import RowError, encoded, named
+from tfkafka._util.columns import RowError, as_array, encoded, named
 from tfkafka.chunk import Chunk
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.producer import dead_letters
@@ -156,9 +155,9 @@ def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
 def _encoded(encoder: Encoder, returned: object, chunk: Chunk) -> list[bytes]:
     """Return the values of the predictions that a model returned for the records of a chunk."""
     columns: Arrays = (
-        {name: np.asarray(array) for name, array in returned.items()}
+        {name: as_array(f"the model's {name!r}", array) for name, array in returned.items()}
         if isinstance(returned, Mapping)
-        else np.asarray(returned)
+        else as_array("what the model returned", returned)
     )
     shapes = {name: array.shape for name, array in named(columns).items()}
     what = f"the model returned {shapes.get('', shapes)} for {len(chunk):,} records"

@@ -229,6 +229,69 @@ def test_what_cannot_be_written_whole_is_refused(encoder, spec):
     assert len(str(caught.value).splitlines()) == 1
 
 
+NO_NUMBERS = [
+    np.array([1j, 2]),
+    np.array(["2026-01-01", "2026-01-02"], "M8[D]"),
+    np.array([1, 2], "m8[s]"),
+    np.array([b"a", b"b"]),
+    np.array([(1, 2.0)] * 2, [("a", "i4"), ("b", "f4")]),
+]
+NO_COLUMNS = [[0.5, 1.0], 0.5, None, "0.5", np.float32(0.5), np.array(0.5), {0.5, 1.0}]
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [ProbabilityEncoder(), TensorEncoder(), TensorEncoder("int64"), JsonEncoder()],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_is_no_array_of_numbers_is_refused_in_one_line(encoder):
+    who = type(encoder).__name__
+    cases = [
+        (array, rf"{re.escape(array.dtype.name)} \[n\] is not .*{who}") for array in NO_NUMBERS
+    ]
+    cases += [(each, f"^{who}: columns is .*, must be columns: a NumPy") for each in NO_COLUMNS]
+    cases += [
+        (np.ma.array([0.5, 1], mask=[True, False]), f"^{who}: columns is a masked array, must"),
+        ({"": np.zeros(2)}, rf"^a column of {who}: columns is '', must be text that is not empty"),
+        ({"a": 5.0}, "^a is one value, must have one row a record"),
+        ({"a": np.ma.array([1.0, 2])}, f"^column 'a' of {who}: columns is a masked array"),
+        ({"a": [[1], [1, 2]]}, rf"^column 'a' of {who}: columns is \[\[1\], \[1, 2\]\], must be"),
+    ]
+    for columns, line in cases:
+        with pytest.raises((ValueError, TypeError), match=line) as caught:
+            encoder.encode(columns)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_objects_are_no_numbers():
+    for encoder in (ProbabilityEncoder(), TensorEncoder()):
+        with pytest.raises(ValueError, match=r"^object \[n\] is not"):
+            encoder.encode(np.array([0.5, None], object))
+
+
+@pytest.mark.parametrize("wrong", NO_NUMBERS)
+def test_the_column_that_json_cannot_hold_is_named(wrong):
+    columns = {"right": np.zeros(2), "wrong": wrong, "more": np.zeros(2)}
+    line = rf"^column 'wrong': {re.escape(wrong.dtype.name)} \[n\] is not what JsonEncoder writes: "
+    with pytest.raises(ValueError, match=line):
+        JsonEncoder().encode(columns)
+
+
+def test_names_that_would_not_be_read_back_are_refused():
+    array = np.zeros(2, np.float32)
+    with pytest.raises(ValueError, match="must be the array itself, or have another name"):
+        JsonEncoder().encode({"prediction": array})
+    with pytest.raises(ValueError, match="must be arrays that have names"):
+        JsonEncoder().check({"": SPEC, "a": SPEC})
+    for columns in ({"prediction": array, "more": array}, {"a": array}, {"class": array}):
+        assert same(back(JsonEncoder(), columns), columns)
+    assert faults(JsonEncoder(), [b'{"": 1}', b'{"a": 1, "": 1}']) == dict.fromkeys(
+        range(2), "has a field without a name"
+    )
+    # Others may write anything; with names, more fields do not matter.
+    assert JsonEncoder(["a"]).decode([b'{"a": 1, "": 1}']).arrays[0].tolist() == [[1]]
+
+
 def test_what_is_no_text_is_refused_by_number():
     for entry in (5, None, b"x", np.nan):
         with pytest.raises(ValueError, match=r"^record 1 \(from 0\) is .* in 'a', must be text"):

@@ -12,7 +12,7 @@ import polars
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
-from tfkafka._util.columns import RowError, rows
+from tfkafka._util.columns import RowError, as_columns, rows
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
 from tfkafka.decoding.encoders.json_objects import parse_objects
@@ -31,7 +31,7 @@ class JsonEncoder:
 
     | columns | a record |
     |---|---|
-    | a dict of arrays | `{"mass": 1.5, "charge": [0.5, 1.0]}` |
+    | a dict of arrays, not of "prediction" alone | `{"mass": 1.5, "charge": [0.5, 1.0]}` |
     | an array [n, len(names)] | `{"px": 0.5, "py": 1.0}` |
     | probabilities [n, len(classes)] | `{"class": "b", "probabilities": {"a": 0.25, "b": 0.75}}` |
     | another array | `{"prediction": 1.5}`, or a list of numbers |
@@ -96,6 +96,7 @@ class JsonEncoder:
 
     def encode(self, columns: Arrays) -> list[bytes]:
         """Return one value for each row. Raises ValueError where a number cannot be written."""
+        columns = as_columns("JsonEncoder: columns", columns)
         self.check(spec_of(columns))
         refuse_not_finite(columns, self.allows_nan)
         if not rows(columns):
@@ -116,9 +117,12 @@ class JsonEncoder:
 
     def check(self, spec: Spec) -> None:
         """Raise ValueError where JSON cannot hold the arrays, or the names do not fit them."""
-        arrays = list(spec.values()) if isinstance(spec, Mapping) else [spec]
-        if not arrays or not all(map(_is_writable, arrays)):
-            raise _error(spec, "arrays of numbers, booleans or texts, each of one shape")
+        if isinstance(spec, Mapping):
+            _check_names(spec)
+        for name, each in _arrays(spec).items():
+            if not _is_writable(each):
+                what = "numbers, booleans or texts of one shape that is not empty"
+                raise _error(each, what, name)
         count = len(self.names or self.classes or ())
         if count and isinstance(spec, Mapping):
             raise _error(spec, "one array where names= or classes= is given")
@@ -153,6 +157,8 @@ class JsonEncoder:
         if names is None:
             if not found:
                 raise ValueError("has no fields")
+            if _WHOLE in found:
+                raise ValueError("has a field without a name")
             return found
         for name in names:
             if name not in found:
@@ -212,5 +218,22 @@ def _refuse_no_texts(name: str, array: NDArray[Any]) -> None:
             arguments.encodable(f"{name}[{index}]", entry)
 
 
-def _error(spec: Spec, what: str) -> ValueError:
-    return ValueError(f"{described(spec)} is not what JsonEncoder writes: it must be {what}")
+def _arrays(spec: Spec) -> Mapping[str, ArraySpec]:
+    """Return the specs of arrays by their names; one alone has the name ""."""
+    return spec if isinstance(spec, Mapping) else {_WHOLE: spec}
+
+
+def _check_names(spec: Mapping[str, ArraySpec]) -> None:
+    """Raise ValueError where the names would not be read back."""
+    if not spec or _WHOLE in spec:
+        raise _error(spec, "arrays that have names, at least one")
+    if list(spec) == [PREDICTION]:
+        raise _error(
+            spec,
+            f"the array itself, or have another name: a single {PREDICTION!r} is read as an array",
+        )
+
+
+def _error(spec: Spec, what: str, name: str = "") -> ValueError:
+    title = f"column {name!r}: " if name else ""
+    return ValueError(f"{title}{described(spec)} is not what JsonEncoder writes: it must be {what}")

@@ -10,10 +10,14 @@ import numpy as np
 import polars
 from numpy.typing import NDArray
 
+from tfkafka._util.columns import as_columns
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
 from tfkafka.decoding.numbers import FLOAT32, parse_numbers
 from tfkafka.decoding.polars_threads import refuse_lost_threads
+
+# The shapes for one record that are one number.
+_ONE = ((), (1,))
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,11 @@ class ProbabilityEncoder:
 
     def encode(self, columns: Arrays) -> list[bytes]:
         """Return one value for each row. Raises ValueError where a number is not finite."""
-        if isinstance(columns, Mapping) or columns.shape[1:] not in ((), (1,)):
-            raise _error(spec_of(columns))
+        columns = as_columns("ProbabilityEncoder: columns", columns)
+        spec = spec_of(columns)
+        # Whole numbers are numbers too.
+        if isinstance(spec, Mapping) or spec.shape not in _ONE or spec.dtype.kind not in "fiub":
+            raise _error(spec)
         refuse_lost_threads("ProbabilityEncoder")
         with np.errstate(over="ignore"):
             numbers: NDArray[Any] = np.asarray(columns, np.float32).reshape(-1)
@@ -47,7 +54,7 @@ class ProbabilityEncoder:
 
     def check(self, spec: Spec) -> None:
         """Raise ValueError where a record has more than one floating-point number."""
-        is_one = isinstance(spec, ArraySpec) and spec.shape in ((), (1,))
+        is_one = isinstance(spec, ArraySpec) and spec.shape in _ONE
         if not is_one or spec.dtype.kind != "f":  # type: ignore[union-attr]  # is_one says so
             raise _error(spec)
 

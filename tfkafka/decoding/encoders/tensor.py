@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfkafka._util import arguments
+from tfkafka._util.columns import as_columns
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec
 from tfkafka.decoding.encoders.base import described, spec_of
 from tfkafka.decoding.sources import DTYPES, DType, checked_shape
@@ -36,6 +37,7 @@ class TensorEncoder:
 
     def encode(self, columns: Arrays) -> list[bytes]:
         """Return one value for each row."""
+        columns = as_columns("TensorEncoder: columns", columns)
         self.check(spec_of(columns))
         array = np.ascontiguousarray(columns, self._little)
         whole, length = array.tobytes(), self._bytes
