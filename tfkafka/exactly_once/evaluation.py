@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, overload, runtime_checkable
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.columns import joined, rows, take
 from tfkafka.chunk import Chunk, Position, TopicPartition
-from tfkafka.client.admin import Admin
+from tfkafka.client.admin import Admin, GroupPartition
 from tfkafka.config import Limits
 from tfkafka.decoding.base import (
     Arrays,
@@ -27,34 +27,14 @@ from tfkafka.decoding.encoders.base import Encoder, check_encoder, not_finite
 from tfkafka.decoding.encoders.probability import ProbabilityEncoder
 from tfkafka.decoding.numbers import parse_rows
 from tfkafka.errors import PredictionsError
+from tfkafka.exactly_once.metrics import Metrics, checked_metrics, measure
 from tfkafka.exactly_once.predictions import COMMITTED, read_predictions, wait_until_settled
 from tfkafka.exactly_once.specs import refuse_other_classes
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.reading.settings import reader_settings
 
 NAMED_RECORDS = 20
-# How many predictions a metric gets at a time.
-MEASURED_ROWS = 8192
 _NO_OFFSETS = np.zeros(0, np.int64)
-
-
-@runtime_checkable
-class Metric(Protocol):
-    """A metric of Keras."""
-
-    name: str
-
-    def reset_state(self) -> Any:
-        """Forget what was measured."""
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Take some labels and predictions into account."""
-
-    def result(self) -> Any:
-        """Return the number."""
-
-
-Metrics = Sequence[Metric] | Mapping[str, Sequence[Metric]]
 
 
 @overload
@@ -109,7 +89,7 @@ def checked_predictions(
 
     Raises:
         PredictionsError: predictions are missing, duplicate, without an input, or not finite; the
-            message names the first of them.
+            message names the first of them. Or the group has committed nothing of the topic.
 
     Example:
         from tfkafka.exactly_once import checked_predictions
@@ -159,6 +139,7 @@ def evaluate_predictions(
 
     Raises:
         PredictionsError: see `checked_predictions`.
+        TypeError: a metric does not take labels and predictions, as keras.metrics.Mean.
         ValueError: a metric and the predictions do not fit, or its result is not one number.
 
     Example:
@@ -174,19 +155,9 @@ def evaluate_predictions(
         )
         print(results["binary_accuracy"], results["auc"])
     """
-    by_array = _by_array(metrics)
+    by_array = checked_metrics(metrics)
     found = _checked(servers, topic, predictions_topic, group_id, decode, configuration, encoder)
-    results: dict[str, float] = {}
-    for name, some in by_array.items():
-        labels = _named("labels", found.labels, name, is_optional=True)
-        predictions = _named("predictions", found.predictions, name)
-        weights = found.weights
-        if weights is not None:
-            weights = _named("sample weights", weights, name, is_optional=True)
-        for metric in some:
-            key = f"{name}_{metric.name}" if name else metric.name
-            results[key] = _measure(metric, labels, predictions, weights)
-    return results
+    return measure(by_array, found.labels, found.predictions, found.weights)
 
 
 @dataclass(frozen=True)
@@ -220,11 +191,7 @@ def _checked(
     settings = reader_settings(arguments.text("servers", servers), configuration, COMMITTED)
     wait_until_settled(settings, predictions_topic)
     committed = Admin(servers, config.connection_settings(settings)).describe_group(group_id)
-    ends = {
-        each.partition: each.committed
-        for each in committed
-        if each.topic == topic and each.committed is not None
-    }
+    ends = _ends(committed, topic, group_id)
     predicted = read_predictions(servers, predictions_topic, configuration, encoder=encoder)
     ends = {partition: 0 for name, partition in predicted if name == topic} | ends
     targets: list[tuple[Arrays, ...]] = []
@@ -248,6 +215,25 @@ def _checked(
     labels, *weights, of_model = checked
     _refuse_no_indices(topic, labels, encoder)
     return _Checked(labels, of_model, weights[0] if weights else None)
+
+
+def _ends(committed: Sequence[GroupPartition], topic: str, group_id: str) -> dict[int, int]:
+    """Return the committed offset of each partition. Raises PredictionsError where none is."""
+    ends = {(each.topic, each.partition): each.committed for each in committed}
+    found = {
+        partition: end
+        for (name, partition), end in ends.items()
+        if name == topic and end is not None
+    }
+    if not found:
+        others = sorted({name for (name, _), end in ends.items() if end is not None})
+        of_others = f"of {', '.join(others)} alone" if others else "at all"
+        raise PredictionsError(
+            f"group {group_id} has committed nothing of topic {topic}, {of_others}: give group_id= "
+            f"the name of the workers' group, which keeps its offsets while it is used",
+            topic=topic,
+        )
+    return found
 
 
 def _labelled(
@@ -326,53 +312,3 @@ def _refuse(topic: str, partition: int, wrong: Mapping[str, NDArray[np.int64]], 
                 partition=partition,
                 offset=int(offsets[0]),
             )
-
-
-def _by_array(metrics: Metrics) -> dict[str, list[Metric]]:
-    """Return lists of metrics by the names of arrays; "": the predictions are one array."""
-    what = "a list of Keras' metric objects, or a dict of such lists"
-    by_array = metrics if isinstance(metrics, Mapping) else {"": metrics}
-    found = {}
-    for name, some in by_array.items():
-        arguments.several("metrics", some, what)
-        found[name] = list(some)
-    every: list[object] = [metric for some in found.values() for metric in some]
-    for metric in every or [None]:
-        if isinstance(metric, type) or not isinstance(metric, Metric):
-            raise TypeError(f"metrics has {arguments.shown(metric)}, must be {what}")
-    return found
-
-
-def _named(what: str, arrays: Arrays, name: str, is_optional: bool = False) -> NDArray[Any]:
-    """Return the array of a name. Raises ValueError where there is none."""
-    if not isinstance(arrays, Mapping):
-        if name and not is_optional:
-            raise ValueError(f"metrics is a dict, and {what} are one array: give a list of metrics")
-        return arrays
-    if name not in arrays:
-        names = ", ".join(arrays)
-        wrong = f"has {name!r}" if name else "is a list"
-        raise ValueError(
-            f"metrics {wrong}, and {what} have the names {names}: give a dict of these"
-        )
-    return arrays[name]
-
-
-def _measure(
-    metric: Metric, labels: NDArray[Any], predictions: NDArray[Any], weights: NDArray[Any] | None
-) -> float:
-    """Return the result of a metric, in parts whose sizes do not matter."""
-    if predictions.shape[1:] in ((), (1,)):
-        # Keras takes the mean over the last axis, which must not be that of the records.
-        predictions, labels = (each.reshape(len(each), -1) for each in (predictions, labels))
-    metric.reset_state()
-    for start in range(0, len(labels), MEASURED_ROWS):
-        part = slice(start, start + MEASURED_ROWS)
-        some = None if weights is None else weights[part]
-        metric.update_state(labels[part], predictions[part], sample_weight=some)
-    result = np.asarray(metric.result())
-    if result.ndim or result.dtype.kind not in "fiu":
-        raise ValueError(
-            f"metrics: the result of {metric.name} is not one number: give it average=, for example"
-        )
-    return float(result)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
-from tfkafka._util.columns import named
+from tfkafka._util.columns import as_columns, named
 from tfkafka.decoding.base import Arrays, ArraySpec, Spec
-from tfkafka.decoding.encoders.base import ANY_LENGTH
+from tfkafka.decoding.encoders.base import ANY_LENGTH, spec_of
+from tfkafka.exactly_once.specs import check_features
 
 if TYPE_CHECKING:
     import keras
@@ -68,22 +69,27 @@ class KerasModel:
         self.input_spec = _input_spec(model)
         self.output_spec: Spec | None = None
         self.predicts_logits = _predicts_logits(model)
+        # Those that the graph has.
+        self._inputs: Mapping[str, ArraySpec] | None = None
         self._graph: Any = None
         if self.input_spec is not None:
             self._trace(self.input_spec)
 
     def __call__(self, features: Arrays) -> Arrays:
-        """Return the predictions for features [n, ...]."""
-        given = named(features)
-        if self.input_spec is None:
-            if self._graph is None:
-                self._is_dict = isinstance(features, Mapping)
-                self._trace({n: ArraySpec(a.shape[1:], a.dtype) for n, a in given.items()})
-            arrays = given
-        else:
-            if not isinstance(features, Mapping):
-                given = dict.fromkeys(self.input_spec, features)
-            arrays = {name: _fitted(given[name], spec) for name, spec in self.input_spec.items()}
+        """Return the predictions for features [n, ...].
+
+        Raises ValueError, or TypeError, where they do not fit the model.
+        """
+        features = as_columns("keras_predict: features", features)
+        if self._inputs is None:
+            self._is_dict = isinstance(features, Mapping)
+            self._trace({n: ArraySpec(a.shape[1:], a.dtype) for n, a in named(features).items()})
+        inputs = self._inputs
+        assert inputs is not None
+        check_features("keras_predict", spec_of(features), inputs)
+        # An array alone is that of the only input, whatever its name is.
+        given = features if isinstance(features, Mapping) else dict.fromkeys(inputs, features)
+        arrays = {name: _fitted(given[name], spec) for name, spec in inputs.items()}
         outputs = _outputs(self._model, self._graph(arrays))
         found = {name: _as_numpy(tensor) for name, tensor in outputs.items()}
         return found[_ONLY] if list(found) == [_ONLY] else found
@@ -91,6 +97,8 @@ class KerasModel:
     def _trace(self, inputs: Mapping[str, ArraySpec]) -> None:
         """Make the graph."""
         import tensorflow as tf
+
+        self._inputs = inputs
 
         names = list(inputs)
 

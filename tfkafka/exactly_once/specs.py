@@ -21,7 +21,7 @@ def check_fit(decode: Decoder, predict: object, encoder: Encoder) -> None:
     wanted: Spec | None = getattr(predict, "input_spec", None)
     output: Spec | None = getattr(predict, "output_spec", None)
     if wanted is not None and decode.element_spec:
-        _check_features(decode.element_spec[0], wanted)
+        check_features("decode", decode.element_spec[0], wanted)
     if output is not None:
         try:
             encoder.check(output)
@@ -52,12 +52,19 @@ def refuse_other_classes(decode: Decoder, encoder: Encoder) -> None:
         )
 
 
-def _check_features(given: Spec, wanted: Spec) -> None:
+def check_features(who: str, given: Spec, wanted: Spec) -> None:
+    """Raise ValueError, in one line, where features do not fit the inputs of a model.
+
+    Args:
+        who: what the message begins with.
+        given: the spec of the features.
+        wanted: that of the inputs.
+    """
     inputs = wanted if isinstance(wanted, Mapping) else {"": wanted}
     if isinstance(given, ArraySpec):
         if len(inputs) > 1:
             raise ValueError(
-                f"decode: the features are one array, {described(given)}, and the model has the "
+                f"{who}: the features are one array, {described(given)}, and the model has the "
                 f"inputs {', '.join(inputs)}: give a decoder whose features are a dict with these "
                 f"names"
             )
@@ -65,13 +72,13 @@ def _check_features(given: Spec, wanted: Spec) -> None:
     missing = [name for name in inputs if name not in given]
     if missing:
         raise ValueError(
-            f"decode: the features are {', '.join(given)}, and the model has the inputs "
+            f"{who}: the features are {', '.join(given)}, and the model has the inputs "
             f"{', '.join(inputs)}: {', '.join(missing)} are missing; {_ADVICE}"
         )
     for name, spec in inputs.items():
         if not _fits(given[name], spec):
             raise ValueError(
-                f"decode: the features {described(given[name])} do not fit the input "
+                f"{who}: the features {described(given[name])} do not fit the input "
                 f"{name} of the model, {described(spec)}: {_ADVICE}"
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from tfkafka.exactly_once import (
     InferenceJob,
     checked_predictions,
     evaluate_predictions,
-    evaluation,
+    metrics,
     read_predictions,
 )
 
@@ -38,7 +40,7 @@ def place(kafka, make_topic, group):
 @pytest.fixture(autouse=True)
 def _measure_in_parts(monkeypatch):
     """Of different sizes, so that a mean of the parts' means is not right."""
-    monkeypatch.setattr(evaluation, "MEASURED_ROWS", 40)
+    monkeypatch.setattr(metrics, "MEASURED_ROWS", 40)
 
 
 # In the order of partitions and offsets.
@@ -102,6 +104,12 @@ def test_metrics_of_keras_with_the_decoders_weights(place):
     assert results["loss"] == pytest.approx((per_record * weights).sum() / weights.sum(), rel=1e-4)
     with pytest.raises(ValueError, match="the result of f1_score is not one number"):
         evaluate_predictions(*where, encoder=encoder, metrics=[F1()])
+    typo = (*where[:3], "no-such-group", where[4])
+    for evaluate in (checked_predictions, partial(evaluate_predictions, metrics=[loss])):
+        with pytest.raises(PredictionsError, match=r"^group no-such-group has committed nothing"):
+            evaluate(*typo, encoder=encoder)
+        with pytest.raises(PredictionsError, match=rf"nothing of topic {where[2]}, of {where[1]} "):
+            evaluate(where[0], where[2], *where[2:], encoder=encoder)
     with pytest.raises(ValueError, match="metrics is a dict, and predictions are one array"):
         evaluate_predictions(*where, encoder=encoder, metrics={"a": [loss]})
 

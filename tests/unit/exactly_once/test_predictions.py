@@ -176,6 +176,54 @@ def test_a_subclass_whose_inputs_are_known_from_the_first_batch_on():
         job_values(job)
 
 
+ONE_INPUT = model_of(lambda x: x)
+AB = {name: np.zeros((3, 2), np.float32) for name in ("input_0", "input_1")}
+
+
+@pytest.mark.parametrize(
+    ("model", "features", "line"),
+    [
+        (TWO, {"input_0": ROWS}, "the features are input_0, and .*: input_1 are missing"),
+        (TWO, ROWS, "the features are one array, .* has the inputs input_0, input_1"),
+        (
+            TWO,
+            AB | {"input_1": ROWS[:, :1]},
+            r"the features float32 \[n, 1\] do not fit .* input_1",
+        ),
+        (TWO, AB | {"input_1": ROWS[:2]}, "differ in their numbers of rows: input_0: 3, input_1"),
+        (ONE_INPUT, {"other": ROWS}, "the features are other, and the model has the inputs"),
+        (ONE_INPUT, ROWS[:, :1], r"the features float32 \[n, 1\] do not fit"),
+        (
+            ONE_INPUT,
+            ROWS.tolist(),
+            "^keras_predict: features is .*, must be columns: a NumPy array",
+        ),
+        (ONE_INPUT, np.float32(1), "^keras_predict: features is 1.0, must be columns: a NumPy arr"),
+        (ONE_INPUT, np.array(1.0), r"^keras_predict: features is array\(1.\), must be columns"),
+        (Subclassed(), ROWS.tolist(), "^keras_predict: features is .*, must be columns"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused_outside_of_a_job_too(model, features, line):
+    with pytest.raises((ValueError, TypeError), match=line) as caught:
+        keras_predict(model)(features)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_later_batches_of_a_subclass_are_like_the_first_one():
+    class Sum(keras.Model):
+        def call(self, features):
+            return features["a"] + features["b"]
+
+    predict_ = keras_predict(Sum())
+    first = {"a": ROWS, "b": ROWS}
+    assert predict_(first).tolist() == (2 * ROWS).tolist()
+    assert predict_(first | {"b": ROWS.astype(int), "c": ROWS}).tolist() == (2 * ROWS).tolist()
+    for wrong in ({"a": ROWS}, first | {"b": ROWS[:, :1]}, ROWS):
+        with pytest.raises(ValueError, match=r"^keras_predict: the features") as caught:
+            predict_(wrong)
+        assert len(str(caught.value).splitlines()) == 1
+
+
 def test_texts_of_a_model():
     lookup = keras.layers.StringLookup(vocabulary=["a", "é"], invert=True)
     model = model_of(lambda x: lookup(keras.ops.cast(x[:, :1], "int64")))
