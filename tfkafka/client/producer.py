@@ -405,8 +405,9 @@ def _values(
         arguments.several("values", None if is_columns else values, several + with_encoder)
         return values, len(values) if isinstance(values, Sized) else None  # type: ignore[return-value]  # no columns
     what = "an encoder, for example JsonEncoder(), or None"
-    is_class = isinstance(encoder, type)
-    arguments.instance("encoder", None if is_class else encoder, ColumnEncoder, what)
+    # Both have a method encode, and cannot encode columns.
+    is_none = isinstance(encoder, type | str)
+    arguments.instance("encoder", None if is_none else encoder, ColumnEncoder, what)
     columns = as_columns("values", values)
     several_parts = (
         encoded(encoder, part, number * ENCODED_ROWS)

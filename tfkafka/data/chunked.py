@@ -119,6 +119,7 @@ class ChunkStream:
         self._begin = begin
         self._end_early = end_early
         self._iterations: set[_Iteration] = set()
+        self._summary = ""
         self.counts = Counts()
 
     def dataset(self) -> tf.data.Dataset[Any]:
@@ -164,9 +165,14 @@ class ChunkStream:
             self.error = error
             raise
         finally:
-            if summary := bad_records.counts.summary():
-                _log.warning("%s: %s", self._name, summary)
+            self._sum_up(bad_records.counts.summary())
             self._iterations.discard(iteration)
+
+    def _sum_up(self, summary: str) -> None:
+        """Log what is odd about an iteration, unless the one before it had the same."""
+        if summary and summary != self._summary:
+            _log.warning("%s: %s", self._name, summary)
+        self._summary = summary
 
     def end(self, reason: str) -> None:
         """End the iterations that are under way, as silence would."""

@@ -132,7 +132,7 @@ class Elements:
             columns = (_strings(chunk.values), _strings(chunk.keys))
         else:
             decoded = decoded or decode_checked(self.decode, chunk)
-            bad_records.handle(chunk, decoded.faults)
+            bad_records.handle(chunk, decoded.faults, decoded.absent)
             columns, chunk = decoded.arrays, decoded.records(chunk)
         return ((*columns, _metadata(chunk)) if self.metadata else columns), chunk
 

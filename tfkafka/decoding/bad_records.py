@@ -31,6 +31,7 @@ class Counts:
     Attributes:
         missing: records that were deleted before they were read: see `on_missing_offsets`.
         reasons: why records were skipped or dead-lettered, with the number of records of each kind.
+        absent: the fields that none of the records that were used has; None: there was no record.
     """
 
     read: int = 0
@@ -39,10 +40,23 @@ class Counts:
     dead_lettered: int = 0
     missing: int = 0
     reasons: dict[str, int] = field(default_factory=dict, compare=False)
+    absent: frozenset[str] | None = field(default=None, init=False, compare=False)
 
-    def add(self, read: int, faults: Sequence[Fault], policy: Policy) -> None:
-        """Count a chunk of `read` records, some of which could not be decoded."""
+    def add(
+        self,
+        read: int,
+        faults: Sequence[Fault],
+        policy: Policy,
+        absent: frozenset[str] = frozenset(),
+    ) -> None:
+        """Count a chunk of `read` records, some of which could not be decoded.
+
+        Args:
+            absent: the fields that none of them has.
+        """
         self.read += read
+        if read > len(faults):
+            self.absent = absent if self.absent is None else self.absent & absent
         self.used += read - len(faults)
         if policy == "dead_letter":
             self.dead_lettered += len(faults)
@@ -57,11 +71,17 @@ class Counts:
     def numbers(self) -> dict[str, int]:
         """Return the numbers alone."""
         numbers: dict[str, int] = asdict(self)
-        del numbers["reasons"]
+        del numbers["reasons"], numbers["absent"]
         return numbers
 
     def summary(self) -> str:
-        """Return how many records could not be decoded, and why; "" where there is none."""
+        """Return what is odd about the records; "" where nothing is.
+
+        That is how many could not be decoded, and why; and fields that none of the others has.
+        """
+        return "; ".join(filter(None, [self._of_faults(), self._of_fields()]))
+
+    def _of_faults(self) -> str:
         bad = self.skipped + self.dead_lettered
         if not bad:
             return ""
@@ -75,6 +95,15 @@ class Counts:
             f"{bad:,} of {self.read:,} records could not be decoded and were {what}: "
             f"{'; '.join(named)}{none_left}"
         )
+
+    def _of_fields(self) -> str:
+        if not self.absent:
+            return ""
+        named = sorted(self.absent)[:_NAMED_KINDS]
+        if rest := len(self.absent) - len(named):
+            named.append(f"{rest:,} others")
+        right = "are the names right?" if len(named) > 1 else "is the name right?"
+        return f"none of the {self.used:,} records that were used has {', '.join(named)}: {right}"
 
 
 @dataclass
@@ -92,8 +121,13 @@ class BadRecords:
     dead_letters: DeadLetters | None = None
     counts: Counts = field(default_factory=Counts)
 
-    def handle(self, chunk: Chunk, faults: Sequence[Fault]) -> None:
+    def handle(
+        self, chunk: Chunk, faults: Sequence[Fault], absent: frozenset[str] = frozenset()
+    ) -> None:
         """Count a decoded chunk, and apply the policy to its faults.
+
+        Args:
+            absent: the fields that none of its records has.
 
         Raises:
             BadRecordError: the policy is "error" and there is a fault.
@@ -102,7 +136,7 @@ class BadRecords:
         refuse(self.policy, chunk, faults)
         if faults and self.dead_letters is not None:
             self.dead_letters(chunk, faults)
-        self.counts.add(len(chunk), faults, self.policy)
+        self.counts.add(len(chunk), faults, self.policy, absent)
 
 
 def check_policy(policy: Policy, topic: str | None, read: Sequence[str]) -> None:

@@ -80,6 +80,8 @@ class Decoded:
         arrays: as `element_spec` says, each [m, ...]: one row for each record that was decoded.
         kept: int64 [m], the indices of these records in the chunk, ascending.
         faults: the other records.
+        absent: the fields that none of the records has, and that got another value: a misspelt name
+            is one of them.
 
     Example:
         bad = tfkafka.Fault(1, "is empty")
@@ -89,20 +91,28 @@ class Decoded:
     arrays: tuple[Arrays, ...]
     kept: NDArray[np.int64]
     faults: tuple[Fault, ...] = ()
+    absent: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, arrays: tuple[Arrays, ...], count: int, faults: Mapping[int, Fault]) -> Decoded:
+    def of(
+        cls,
+        arrays: tuple[Arrays, ...],
+        count: int,
+        faults: Mapping[int, Fault],
+        absent: frozenset[str] = frozenset(),
+    ) -> Decoded:
         """Return a decoded chunk of `count` records, without those that have a fault.
 
         Args:
             arrays: each [count, ...]; what they have for a record with a fault does not matter.
             faults: the faults, by their indices.
+            absent: see the class.
         """
         if not faults:
-            return cls(arrays, np.arange(count))
+            return cls(arrays, np.arange(count), (), absent)
         kept = np.delete(np.arange(count), sorted(faults))
         found = tuple(faults[index] for index in sorted(faults))
-        return cls(map_arrays(lambda array: array[kept], arrays), kept, found)
+        return cls(map_arrays(lambda array: array[kept], arrays), kept, found, absent)
 
     def records(self, chunk: Chunk) -> Chunk:
         """Return the records of the chunk that were decoded."""
@@ -160,7 +170,7 @@ def among_others(decoded: Decoded, rows: NDArray[np.int64], faults: Iterable[Fau
     """
     moved = [replace(fault, index=int(rows[fault.index])) for fault in decoded.faults]
     ordered = sorted([*moved, *faults], key=lambda fault: fault.index)
-    return Decoded(decoded.arrays, rows[decoded.kept], tuple(ordered))
+    return Decoded(decoded.arrays, rows[decoded.kept], tuple(ordered), decoded.absent)
 
 
 def needs_headers(decoder: Decoder | None) -> bool:

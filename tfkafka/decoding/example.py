@@ -79,7 +79,12 @@ class ExampleDecoder(WithFields):
         targets, others = self._outside(chunk, self.finite)
         for what in self._targets:
             arrays += (targets[what] if what in targets else next(inside),)
-        return Decoded.of(arrays, len(chunk), others | faults)
+        absent = frozenset(
+            each.named
+            for each, feature in zip(asked, features, strict=True)
+            if each.put != "bad" and feature.is_missing.all()
+        )
+        return Decoded.of(arrays, len(chunk), others | faults, absent)
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data."""

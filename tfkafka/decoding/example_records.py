@@ -37,7 +37,10 @@ def rewrite(value: bytes | None, asked: Sequence[Asked]) -> bytes:
         if kind != right:
             raise WrongExampleError(f"{each.named} is {kind}, must be {right}")
         if len(values) != size:
-            raise WrongExampleError(f"{each.named} has {len(values)} values instead of {size}")
+            advice = "" if each.field.shape else "; for an array give Field(name, shape=)"
+            raise WrongExampleError(
+                f"{each.named} has {len(values)} values instead of {size}{advice}"
+            )
         getattr(plain.features.feature[name], kind).value[:] = values
     rewritten: bytes = plain.SerializeToString()
     return rewritten

@@ -89,10 +89,10 @@ class JsonDecoder(WithFields):
         }
         inside = [targets[what] for what in self._inside]
         sinks += [array.reshape(count, -1) if count else array for array in inside]
-        faults = self._chunks.read(chunk.values.entries, sinks) if count else {}
+        faults, absent = self._chunks.read(chunk.values.entries, sinks)
         outside, others = self._outside(chunk, self.finite)
         targets |= outside
-        return Decoded.of((features, *targets.values()), count, others | faults)
+        return Decoded.of((features, *targets.values()), count, others | faults, absent)
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data for another parser."""

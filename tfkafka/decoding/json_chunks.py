@@ -48,19 +48,25 @@ class JsonChunks:
     fields: tuple[JsonField, ...]
     finite: bool | None
 
-    def read(self, rows: NDArray[np.object_], sinks: Sequence[NDArray[Any]]) -> dict[int, Fault]:
-        """Put the values of all records into arrays, and return the faults by their indices.
+    def read(
+        self, rows: NDArray[np.object_], sinks: Sequence[NDArray[Any]]
+    ) -> tuple[dict[int, Fault], frozenset[str]]:
+        """Put the values of all records into arrays.
 
         Args:
             rows: the records' values.
             sinks: for each field an array [n, size], which may be of another type.
+
+        Returns:
+            The faults by their indices, and what none of the records has and a number stands for.
         """
         refuse_lost_threads("JsonDecoder")
         suspects: list[NDArray[np.int64]] = []
+        seen: set[str] = set()
 
         def parse(rows: Rows, start: int, stop: int) -> bool:
             part = [sink[start:stop] for sink in sinks]
-            found = self._parse(rows[start:stop], part)
+            found = self._parse(rows[start:stop], part, seen)
             if found is not None:
                 suspects.append(start + found)
             elif stop - start <= _FEW:
@@ -70,18 +76,22 @@ class JsonChunks:
         if len(rows) and not parse(rows, 0, len(rows)):
             tidied = [row if row is None else _tidy(row) for row in rows]
             halve(len(rows), lambda start, stop: parse(tidied, start, stop))
-        return self._read_exactly(rows, np.concatenate(suspects or [np.zeros(0, int)]), sinks)
+        odd = np.concatenate(suspects or [np.zeros(0, int)])
+        faults = self._read_exactly(rows, odd, sinks, seen)
+        may_miss = {field.title for field in self.fields if field.fill is not None}
+        return faults, frozenset(may_miss - seen)
 
     def _read_exactly(
         self,
         rows: NDArray[np.object_],
         indices: NDArray[np.int64],
         sinks: Sequence[NDArray[Any]],
+        seen: set[str],
     ) -> dict[int, Fault]:
         faults = {}
         for index in np.sort(indices).tolist():
             try:
-                found = json_exact.values(rows[index], self._tree, self.fields, self.finite)
+                found = json_exact.values(rows[index], self._tree, self.fields, self.finite, seen)
             except WrongRecord as wrong:
                 faults[index] = Fault.of(index, wrong.kind, wrong.value)
                 continue
@@ -89,10 +99,13 @@ class JsonChunks:
                 sink[index] = array
         return faults
 
-    def _parse(self, rows: Rows, sinks: Sequence[NDArray[Any]]) -> NDArray[np.int64] | None:
+    def _parse(
+        self, rows: Rows, sinks: Sequence[NDArray[Any]], seen: set[str]
+    ) -> NDArray[np.int64] | None:
         """Put the values of some records into arrays; None where polars does not take them.
 
-        Return the indices of records that may be wrong all the same.
+        Return the indices of records that may be wrong all the same, and add the titles of fields
+        that any record has to `seen`.
         """
         joined = _joined(rows)
         if joined is None:
@@ -113,6 +126,8 @@ class JsonChunks:
                     return None
                 column = column.explode()
             wrong, nulls = self._put(field, column, sink)
+            if column.null_count() < len(column):
+                seen.add(field.title)
             is_suspect |= wrong
             has_null |= nulls
         is_suspect[self._names.suspects(text, ends, has_null)] = True

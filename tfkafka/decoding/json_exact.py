@@ -76,12 +76,22 @@ def parse(text: bytes | None) -> dict[str, Any]:
 
 
 def values(
-    text: bytes | None, tree: Tree, fields: Sequence[JsonField], finite: bool | None
+    text: bytes | None,
+    tree: Tree,
+    fields: Sequence[JsonField],
+    finite: bool | None,
+    seen: set[str],
 ) -> list[NDArray[Any]]:
-    """Return the value of each field, [size]. Raises WrongRecord where there is not one."""
+    """Return the value of each field, [size], and add the titles of those there are to `seen`.
+
+    Raises WrongRecord where a value is missing or wrong.
+    """
     found: list[Any] = [None] * len(fields)
     _collect(parse(text), tree, fields, (), found)
-    return [_array(field, value, finite) for field, value in zip(fields, found, strict=True)]
+    pairs = list(zip(fields, found, strict=True))
+    arrays = [_array(field, value, finite) for field, value in pairs]
+    seen.update(field.title for field, value in pairs if value is not None)
+    return arrays
 
 
 def _collect(
@@ -145,13 +155,19 @@ def _item(field: JsonField, value: Any) -> float:
     """Return a number or the index of a class."""
     if field.index_of is not None:
         if not isinstance(value, str):
-            _refuse(field, f"is {_kind(value)}, not the name of a class", value)
+            what = f"is {_kind(value)}, not the name of a class{_advice(field, value)}"
+            _refuse(field, what, value)
         if value not in field.index_of:
             _refuse(field, "is none of the classes", value)
         return field.index_of[value]
     if not isinstance(value, bool | int | float):
-        _refuse(field, f"is {_kind(value)}, not a number", value)
+        _refuse(field, f"is {_kind(value)}, not a number{_advice(field, value)}", value)
     return _whole(field, value) if field.dtype.kind == "i" else _double(value)
+
+
+def _advice(field: JsonField, value: Any) -> str:
+    is_array = isinstance(value, list) and not field.spec.shape
+    return "; for an array give Field(name, shape=)" if is_array else ""
 
 
 def _whole(field: JsonField, value: float) -> int:

@@ -25,6 +25,7 @@ _PADDING = np.zeros(16, np.uint8)
 # A length has at most 5 bytes, a number at most 10.
 _LENGTH_BITS, _LONGEST_NUMBER = 35, 10
 # How many names that nobody asked for are distinguished in one place of the messages of a column.
+# Each costs a pass over those that are left. Messages with still others are not plain.
 _OTHER_NAMES = 16
 
 
@@ -93,7 +94,8 @@ def map_values(
 
     Returns:
         Where the value of each key is, and bool [n]: whether the message is plain. It is not where
-        a key comes twice.
+        a key comes twice, or where messages differ in more than 16 keys that are not looked for in
+        one place.
     """
     found = {name: Spans.nowhere(len(entries.start)) for name in names}
     is_plain = entries.is_there

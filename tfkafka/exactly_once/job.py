@@ -124,6 +124,7 @@ class Predicted:
     kept: Chunk
     values: Sequence[bytes]
     faults: Sequence[Fault]
+    absent: frozenset[str]
 
     def outgoing(self) -> Outgoing:
         """Return the records to write in the batch's transaction."""
@@ -149,7 +150,7 @@ def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
     if len(kept):
         model: Callable[..., object] = job.predict
         values = _encoded(job.encoder, model(decoded.arrays[0]), kept)
-    return Predicted(job, chunk, kept, values, decoded.faults)
+    return Predicted(job, chunk, kept, values, decoded.faults, decoded.absent)
 
 
 def _encoded(encoder: Encoder, returned: object, chunk: Chunk) -> list[bytes]:

@@ -41,8 +41,13 @@ class Events(Protocol):
     def joined(self, member_id: str) -> None:
         """Note the member's id, "" until the broker has sent it."""
 
-    def committed(self, records: int, faults: Sequence[Fault]) -> None:
-        """Note a committed transaction of `records` records, and which could not be decoded."""
+    def committed(self, records: int, faults: Sequence[Fault], absent: frozenset[str]) -> None:
+        """Note a committed transaction of `records` records.
+
+        Args:
+            faults: those that could not be decoded.
+            absent: the fields that none of the others has.
+        """
 
     def idle(self) -> None:
         """Note that there is nothing to commit."""
@@ -183,7 +188,7 @@ class Pipeline:
         while self._work and self._work[0].done():
             done = self._work.popleft().result()
             if done is not None:
-                self._events.committed(len(done.chunk), done.faults)
+                self._events.committed(len(done.chunk), done.faults, done.absent)
 
     def _write(
         self, predicted: Future[Predicted], epoch: int, membership: object

@@ -163,10 +163,10 @@ class ExactlyOnceInference:
         """See `Events`."""
         self._member_ids.add(member_id)
 
-    def committed(self, records: int, faults: Sequence[Fault]) -> None:
+    def committed(self, records: int, faults: Sequence[Fault], absent: frozenset[str]) -> None:
         """See `Events`."""
         self._patience.reset()
-        self.counts.add(records, faults, self.job.on_bad_record)
+        self.counts.add(records, faults, self.job.on_bad_record, absent)
         if self._on_commit is not None:
             self._on_commit(self.counts)
 

@@ -358,7 +358,7 @@ class _Learner:
         chunk = concat(list(reading))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
         decoded = decode_checked(self._decode, chunk)
-        self._bad_records.handle(chunk, decoded.faults)
+        self._bad_records.handle(chunk, decoded.faults, decoded.absent)
         mine = Counts()
         mine.add(len(chunk), decoded.faults, self._bad_records.policy)
         return decoded.arrays, mine.summary()

@@ -55,7 +55,7 @@ def test_skip_counts(kafka, bad_topic, caplog):
         "column 1 (from 0) is empty": 1,
         "label: is null": 1,
     }
-    assert len(caplog.messages) == 2
+    assert len(caplog.messages) == 1  # and not once for each iteration
     assert f"topic {bad_topic}: 4 of 6 records could not be decoded and were sk" in caplog.text
 
 

@@ -60,7 +60,10 @@ BAD = [
     (right(x=tf.train.Feature()), 'field "x" is missing'),
     (right(c=ints()), 'label: field "c" is missing'),
     (right(x=floats(1)), 'field "x" has 1 values instead of 2'),
-    (right(n=ints(1, 2)), 'field "n" has 2 values instead of 1'),
+    (
+        right(n=ints(1, 2)),
+        'field "n" has 2 values instead of 1; for an array give Field(name, shape=)',
+    ),
     (right(x=ints(1, 2)), 'field "x" is int64_list, must be float_list'),
     (right(n=floats(1)), 'field "n" is float_list, must be int64_list'),
     (right(c=ints(1)), 'label: field "c" is int64_list, must be bytes_list'),

@@ -136,7 +136,15 @@ WRONG = [
     (changed(b'"a":1,', b'"A":1,'), 'field "a" is missing'),
     (changed(b'"a":1', b'"a":null'), 'field "a" is null'),
     (changed(b'"a":1', b'"a":"1"'), 'field "a" is text, not a number: b\'"1"\''),
-    (changed(b'"a":1', b'"a":[1]'), 'field "a" is an array, not a number'),
+    (
+        changed(b'"a":1', b'"a":[1]'),
+        'field "a" is an array, not a number; for an array give Field(name, shape=)',
+    ),
+    (
+        changed(b'"s"', b'["s"]'),
+        'field "c" is an array, not the name of a class; for an array give',
+    ),
+    (changed(b"[3,4]", b"[3,[4]]"), 'field "h" is an array, not a number'),
     (changed(b'"a":1', b'"a":{}'), 'field "a" is an object, not a number'),
     (changed(b'"a":1', b'"a":1,"a":1'), 'field "a" occurs more than once'),
     (changed(b'"a":1', b'"a":null,"a":1'), 'field "a" occurs more than once'),
@@ -389,7 +397,7 @@ def expected(row, decoder):
     """What Python makes of a record, field by field; None where it is wrong."""
     try:
         found = json_exact.values(
-            row, decoder._chunks._tree, decoder._chunks.fields, decoder.finite
+            row, decoder._chunks._tree, decoder._chunks.fields, decoder.finite, set()
         )
     except json_exact.WrongRecord:
         return None
