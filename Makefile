@@ -5,6 +5,8 @@
 # make chaos       random faults on a cluster, 2 min of them; SEED=... repeats the same ones
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make structure   size of the library and imports between its rooms
+# make native      the native library, which is optional; what runs tfkafka here begins with it
+# make wheels      sdist and wheels in dist/, for all platforms that have a native library
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
 #
 # Not in make test; .github/workflows/nightly.yml runs them:
@@ -55,9 +57,9 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package lint histories mutations structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
+.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package wheels native lint histories mutations structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
 
-reproduce: $(VENV)/installed
+reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
 	  --rows $(ROWS) --epochs $(EPOCHS) --susy $(call quoted,SUSY) --port $(PORT)
 
@@ -65,7 +67,7 @@ reproduce: $(VENV)/installed
 # waiting, so four go at a time; tests/order.py says which stay together, and what goes first.
 PYTEST := $(RUN) -m pytest
 IN_PARALLEL := -n 4 --dist loadscope --benchmark-disable
-test: $(VENV)/installed lint
+test: $(VENV)/installed native lint
 	@rm -f reports/tests.xml reports/tests-faults.xml
 	$(PYTEST) $(IN_PARALLEL) --junitxml=reports/tests.xml; status=$$?; \
 	  echo; $(REPORT); exit $$status
@@ -73,13 +75,13 @@ test: $(VENV)/installed lint
 test-latest:
 	$(MAKE) STACK=latest tests-without-tensorflow-io
 
-tests-without-tensorflow-io: $(VENV)/installed
+tests-without-tensorflow-io: $(VENV)/installed native
 	$(PYTEST) tests/unit tests/integration/tutorial tests/integration/tfkafka $(IN_PARALLEL) \
 	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
 	  --junitxml=reports/tests-latest.xml
 
 # pytest skips what needs Docker where there is none; this target fails.
-test-docker: $(VENV)/installed
+test-docker: $(VENV)/installed native
 	@$(RUN) -c 'import sys, tfkafka.testing.brokers.compose as c; sys.exit(c.available())'
 	$(PYTEST) tests/integration --kafka docker --susy-rows 10000
 
@@ -89,7 +91,7 @@ lint: $(VENV)/installed
 	$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
 
-histories: $(VENV)/installed
+histories: $(VENV)/installed native
 	$(RUN) -m tests.histories --compare tests/histories/recorded.json
 
 mutations: $(VENV)/installed
@@ -101,7 +103,7 @@ structure: $(VENV)/installed
 # BENCH takes further options of pytest-benchmark, for example BENCH=--benchmark-save=before.
 bench: MARKED := bench
 bench-full: MARKED := bench or scaling
-bench bench-full: $(VENV)/installed
+bench bench-full: $(VENV)/installed native
 	@mkdir -p reports
 	@rm -f reports/benchmarks.json
 	$(PYTEST) tests/benchmarks -m "$(MARKED)" -p no:randomly \
@@ -111,7 +113,7 @@ bench bench-full: $(VENV)/installed
 # docs/delivery-guarantees.md says what they show. FAULTS=full repeats each fault as often as its
 # test promises. They mostly wait, so three go at a time, each with its own broker.
 faults-full: export FAULTS = full
-faults faults-full: $(VENV)/installed
+faults faults-full: $(VENV)/installed native
 	@rm -f reports/tests-faults.xml
 	$(PYTEST) tests/faults -n 3 --dist worksteal --benchmark-disable \
 	  --junitxml=reports/tests-faults.xml; status=$$?; \
@@ -119,21 +121,37 @@ faults faults-full: $(VENV)/installed
 
 # Each prints its figures, and leaves them in reports/. CHAOS_VERSION=4.4.0 takes another Kafka.
 chaos-full: export CHAOS_MINUTES ?= 60
-chaos chaos-full: $(VENV)/installed
+chaos chaos-full: $(VENV)/installed native
 	$(PYTEST) tests/chaos -m chaos -p no:randomly
 
 # Without pytest's logging, which would keep what the soak logs.
-soak: $(VENV)/installed
+soak: $(VENV)/installed native
 	$(PYTEST) tests/soak -m soak -p no:randomly -p no:logging
 
 fidelity: $(VENV)/installed
 	@test -n $(call quoted,REAL) || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }
 	$(RUN) tools/fidelity.py --real $(call quoted,REAL) --out reports/fidelity
 
+# Compiled by the system's compiler, or by zig's where none works. Python does without it, so nothing
+# of this is an error; it is tried again each time.
+NATIVE := tfkafka/native/libtfkafka_native.so
+NO_COMPILER := 3
+native: $(NATIVE)
+$(NATIVE): $(wildcard $(addprefix tfkafka/native/,build.py sources.py *.cc *.h */*.h)) | $(VENV)/installed
+	@$(RUN) -m tfkafka.native.build; status=$$?; \
+	if [ $$status -eq $(NO_COMPILER) ]; then \
+	  [ -e .venv-native/installed ] || echo "Downloading zig's compiler, 100 MB"; \
+	  if PIP_RETRIES=1 $(MAKE) --silent .venv-native/installed 2>/dev/null; then \
+	    .venv-native/bin/python -m tfkafka.native.build; status=$$?; \
+	  else echo "It cannot be installed: make .venv-native/installed says why"; fi; \
+	fi; \
+	[ $$status -eq 0 ] || echo "tfkafka is used without its native library: it reads more slowly"
+
 # Installed whole or not at all: a broken installation has no such file and is begun again.
 $(VENV)/installed: $(LOCK)
 .venv-package/installed: requirements-package.lock
-$(VENV)/installed .venv-package/installed:
+.venv-native/installed: requirements-native.lock
+$(VENV)/installed .venv-package/installed .venv-native/installed:
 	@python=$$(for candidate in $(CANDIDATES); do \
 	    if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then echo "$$candidate"; break; fi; done); \
 	if [ -z "$$python" ]; then \
@@ -145,15 +163,24 @@ $(VENV)/installed .venv-package/installed:
 	  --require-hashes -r $<
 	@touch $@
 
-# The wheel is built from the sdist; what builds them is locked as well, so nothing is fetched for it.
-package: $(VENV)/installed .venv-package/installed
-	rm -rf dist
-	.venv-package/bin/python -m build --no-isolation
-	.venv-package/bin/twine check --strict dist/*
+package: $(VENV)/installed wheels
 	$(PYTEST) tests/package -m package
 
+# A platform's name in a wheel, and zig's name of it. The wheel without the library is for all others.
+WHEELS := manylinux_2_17_x86_64=x86_64-linux-gnu.2.17 manylinux_2_17_aarch64=aarch64-linux-gnu.2.17 \
+  musllinux_1_2_x86_64=x86_64-linux-musl macosx_11_0_arm64=aarch64-macos.11.0
+
+# Wheels are built from the sdist; what builds them is locked as well, so nothing is fetched for it.
+WHEEL := .venv-package/bin/python -m pip wheel --no-build-isolation --no-deps --quiet --wheel-dir dist
+wheels: .venv-package/installed
+	rm -rf dist
+	.venv-package/bin/python -m build --no-isolation --sdist
+	TFKAFKA_NATIVE=0 $(WHEEL) dist/*.tar.gz
+	for platform in $(WHEELS); do TFKAFKA_WHEEL=$$platform $(WHEEL) dist/*.tar.gz || exit; done
+	.venv-package/bin/twine check --strict dist/*
+
 # For each Python above, on Linux. uv resolves, keeping what a lock has; pip installs what it found.
-lock: requirements.lock.new requirements-latest.lock.new requirements-package.lock.new
+lock: $(addsuffix .lock.new,requirements requirements-latest requirements-package requirements-native)
 	for new in $^; do mv $$new $${new%.new}; done
 
 %.lock.new: %.txt requirements-common.txt
@@ -163,5 +190,5 @@ lock: requirements.lock.new requirements-latest.lock.new requirements-package.lo
 
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
-	rm -rf .venv .venv-latest .venv-package artifacts reports dist \
+	rm -rf .venv .venv-latest .venv-package .venv-native $(NATIVE) artifacts reports dist \
 	  .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis

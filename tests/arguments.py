@@ -240,6 +240,8 @@ CALLS: dict[str, Call] = {
 NO_CALLS = {
     "GroupPartition": "what describe_group returns",
     "Metadata": "what elements have",
+    "NativeStatus": "what native_status returns",
+    "native_status": "has no arguments",
     "Progress": "what learn returns",
     "KafkaDataset.state": "needs a broker: tests/integration/tfkafka/test_arguments.py",
     "CsvDecoder.decode": "called by tfkafka",

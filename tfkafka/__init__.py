@@ -14,6 +14,7 @@ TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from tfkafka.client.admin import Admin, GroupPartition
     from tfkafka.client.producer import write
+    from tfkafka.client.status import NativeStatus, native_status
     from tfkafka.client.tables import format_group, format_topic
     from tfkafka.data.commit_callback import CommitCallback
     from tfkafka.data.datasets import KafkaDataset
@@ -66,12 +67,14 @@ _HOMES = {
     "KafkaMiniBatchDataset": "data.groups",
     "Key": "decoding.sources",
     "Metadata": "data.elements",
+    "NativeStatus": "client.status",
     "ProbabilityEncoder": "decoding.encoders.probability",
     "TensorDecoder": "decoding.tensor",
     "TensorEncoder": "decoding.encoders.tensor",
     "format_group": "client.tables",
     "format_topic": "client.tables",
     "headers_of": "data.elements",
+    "native_status": "client.status",
     "write": "client.producer",
 }
 
@@ -99,12 +102,14 @@ __all__ = [
     "KafkaMiniBatchDataset",
     "Key",
     "Metadata",
+    "NativeStatus",
     "ProbabilityEncoder",
     "TensorDecoder",
     "TensorEncoder",
     "format_group",
     "format_topic",
     "headers_of",
+    "native_status",
     "write",
 ]
 

@@ -30,6 +30,7 @@ def main(folder: Path) -> None:
     found = {
         "rows": rows,
         "version": tfkafka.__version__,
+        "native": str(tfkafka.native_status()),
         "package": str(Path(tfkafka.__file__).parent),
         "compose_file": compose.COMPOSE_FILE.read_text(),
     }

@@ -26,6 +26,24 @@ pytestmark = pytest.mark.package
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://github.com/example/example"
 COMPOSE_FILE = "tfkafka/testing/brokers/docker-compose.yml"
+LIBRARY = "tfkafka/native/libtfkafka_native.so"
+BUILD = "tfkafka/native/build.py"
+# How the native library of each platform begins: ELF with its kind of machine, or Mach-O.
+HEADS = {
+    "manylinux_2_17_x86_64": re.compile(rb"\x7fELF\x02\x01.{12}\x3e\0", re.DOTALL),
+    "manylinux_2_17_aarch64": re.compile(rb"\x7fELF\x02\x01.{12}\xb7\0", re.DOTALL),
+    "musllinux_1_2_x86_64": re.compile(rb"\x7fELF\x02\x01.{12}\x3e\0", re.DOTALL),
+    "macosx_11_0_arm64": re.compile(rb"\xcf\xfa\xed\xfe\x0c\0\0\x01"),
+}
+SYSTEM_LIBRARIES = {
+    b"libc.so",
+    b"libc.so.6",
+    b"libdl.so.2",
+    b"libm.so.6",
+    b"libpthread.so.0",
+    b"ld-linux-x86-64.so.2",
+    b"ld-linux-aarch64.so.1",
+}
 
 
 def run(*command: object, cwd: Path = ROOT) -> str:
@@ -47,8 +65,8 @@ def files_in(wheel: Path) -> set[str]:
     return set(zipfile.ZipFile(wheel).namelist())
 
 
-def metadata_of(wheel: Path) -> Message:
-    (name,) = [name for name in files_in(wheel) if name.endswith(".dist-info/METADATA")]
+def metadata_of(wheel: Path, kind: str = "METADATA") -> Message:
+    (name,) = [name for name in files_in(wheel) if name.endswith(f".dist-info/{kind}")]
     return email.message_from_string(zipfile.ZipFile(wheel).read(name).decode())
 
 
@@ -60,7 +78,8 @@ def relative_links(markdown: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel() -> Path:
-    return only(ROOT / "dist", "*.whl")
+    """The wheel of Linux on x86-64, which is installed and run. The others are only built."""
+    return only(ROOT / "dist", "*-manylinux_2_17_x86_64.whl")
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +101,42 @@ def test_sdist_has_all_that_git_tracks_and_nothing_else(sdist, tracked):
     assert all(any(name.startswith(folder) for name in names) for folder in folders)
 
 
-def test_wheel_has_the_library_and_nothing_else(wheel, tracked):
-    library = {name for name in tracked if name.startswith("tfkafka/")}
+def test_there_is_a_wheel_for_each_platform():
+    names = {path.name for path in (ROOT / "dist").glob("*.whl")}
+    platforms = {"any", *HEADS}
+    assert names == {f"tfkafka-{tfkafka.__version__}-py3-none-{each}.whl" for each in platforms}
+
+
+@pytest.mark.parametrize("platform", ["any", *HEADS])
+def test_wheel_has_what_runs_and_nothing_else(platform, tracked):
+    wheel = only(ROOT / "dist", f"*-{platform}.whl")
+    package = {name for name in tracked if name.startswith("tfkafka/")}
+    compiled = {name for name in package if name.endswith((".cc", ".h"))} | {BUILD}
     information = f"tfkafka-{tfkafka.__version__}.dist-info"
-    assert files_in(wheel) == library | {COMPOSE_FILE} | {
-        f"{information}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")
-    }
-    kinds = {Path(name).suffix for name in library}
+    expected = (
+        (package - compiled)
+        | {COMPOSE_FILE}
+        | {f"{information}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
+    )
+    assert files_in(wheel) == expected | (set() if platform == "any" else {LIBRARY})
+    kinds = {Path(name).suffix for name in package - compiled}
     assert kinds == {".py", ".typed", ".toml"}
+    assert metadata_of(wheel, "WHEEL")["Tag"] == f"py3-none-{platform}"
+
+
+@pytest.mark.parametrize("platform", HEADS)
+def test_native_library_is_small_and_needs_the_systems_libraries_alone(platform):
+    archive = zipfile.ZipFile(only(ROOT / "dist", f"*-{platform}.whl"))
+    code = archive.read(LIBRARY)
+    assert HEADS[platform].match(code)
+    assert archive.getinfo(LIBRARY).compress_size <= 150_000
+    needed = set(re.findall(rb"\0((?:lib|ld-)[^\0/]*\.so[.\d]*)(?=\0)", code))
+    assert needed <= SYSTEM_LIBRARIES
+    assert max(map(version, re.findall(rb"\0GLIBC_([\d.]+)(?=\0)", code)), default=()) <= (2, 17)
+
+
+def version(text: bytes) -> tuple[int, ...]:
+    return tuple(map(int, text.split(b".")))
 
 
 def test_metadata_are_those_of_the_checkout(wheel):
@@ -152,8 +199,10 @@ def installed(request, wheel, tmp_path) -> Iterator[Path]:
 
 def test_installed_outside_the_repository_it_writes_and_reads(installed, tmp_path):
     script = shutil.copy(Path(__file__).with_name("first_records.py"), tmp_path)
-    found = json.loads(run(installed, script, tmp_path / "broker", cwd=tmp_path).splitlines()[-1])
+    command = ("env", "TFKAFKA_NATIVE=1", installed, script, tmp_path / "broker")
+    found = json.loads(run(*command, cwd=tmp_path).splitlines()[-1])
     assert found["rows"] == [[1, 10], [2, 20], [3, 30]]
     assert found["version"] == tfkafka.__version__
+    assert found["native"].startswith("reading and parsing: native\n")
     assert Path(found["package"]).is_relative_to(tmp_path)
     assert found["compose_file"] == (ROOT / "docker-compose.yml").read_text()

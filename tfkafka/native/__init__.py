@@ -8,12 +8,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from pathlib import Path
+
+from tfkafka.native import sources
 
 ABI = 1
 VARIABLE = "TFKAFKA_NATIVE"
 _REASON_BYTES = 512
-PATH = Path(__file__).with_name("libtfkafka_native.so")
+PATH = sources.LIBRARY
+_BUILD = "make native, or python -m tfkafka.native.build, compiles it"
 _P, _I32, _I64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
 # The result and the arguments of each function of tfkafka_native.h.
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
@@ -43,21 +45,39 @@ def filler(librdkafka: str) -> ctypes.CDLL | None:
     return _filler(librdkafka)[0]
 
 
+def why_not() -> str:
+    """Return why `library` returns None, "" where it returns the library."""
+    return _load()[1]
+
+
+def why_no_filler(librdkafka: str) -> str:
+    """Return why `filler` returns None, "" where it returns the library."""
+    return _filler(librdkafka)[1]
+
+
 @functools.cache
 def _load() -> tuple[ctypes.CDLL | None, str]:
     """Return the library, or why there is none."""
     if os.environ.get(VARIABLE) == "0":
         return None, f"{VARIABLE}=0"
+    if not PATH.exists():
+        return None, f"there is no {PATH}{_how_to_build()}"
     try:
+        if not sources.is_current(PATH):
+            return None, f"{PATH} is of other sources{_how_to_build()}"
         loaded = ctypes.CDLL(str(PATH))
         if loaded.tk_abi() != ABI:
-            return None, f"{PATH} is of another version of tfkafka: build it again"
+            return None, f"{PATH} is of another version of tfkafka"
         for name, (result, parameters) in _FUNCTIONS.items():
             function = getattr(loaded, name)
             function.restype, function.argtypes = result, parameters
     except (OSError, AttributeError) as error:
-        return None, f"{PATH} cannot be loaded: {error}"
+        return None, f"{PATH} cannot be loaded: {str(error).removeprefix(f'{PATH}: ')}"
     return loaded, ""
+
+
+def _how_to_build() -> str:
+    return f" ({_BUILD})" if sources.digest() else ""
 
 
 @functools.cache
@@ -68,7 +88,14 @@ def _filler(librdkafka: str) -> tuple[ctypes.CDLL | None, str]:
         return None, why
     if os.environ.get(VARIABLE) != "1":
         return None, f"{VARIABLE}=1 is not set"
+    if ";" in str(PATH) or not _is_text(str(PATH)):
+        return None, f"librdkafka cannot have a plugin with the path {str(PATH)!r}"
     reason = ctypes.create_string_buffer(_REASON_BYTES)
-    if loaded.tk_find_librdkafka(librdkafka.encode(), reason, _REASON_BYTES) < 0:
-        return None, reason.value.decode()
+    if loaded.tk_find_librdkafka(os.fsencode(librdkafka), reason, _REASON_BYTES) < 0:
+        return None, reason.value.decode(errors="replace")
     return loaded, ""
+
+
+def _is_text(path: str) -> bool:
+    """Return whether a path is UTF-8, as confluent-kafka passes settings."""
+    return not any("\ud800" <= each <= "\udfff" for each in path)
