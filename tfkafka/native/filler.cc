@@ -304,8 +304,10 @@ void* tk_take_new_client() {
 }
 
 void* tk_open(void* client) {
-  auto* reader = new (std::nothrow) Reader;
-  if (!reader) return nullptr;
+  // Not by new, with which zig links 200 kB of C++'s runtime.
+  void* memory = malloc(sizeof(Reader));
+  if (!memory) return nullptr;
+  auto* reader = new (memory) Reader;
   reader->client = static_cast<rd_kafka_t*>(client);
   reader->queue = kafka.rd_kafka_queue_new(reader->client);
   return reader;
@@ -318,7 +320,7 @@ void tk_close(void* handle) {
   for (int32_t i = 0; i < reader->source_count; i++) free(reader->sources[i].topic);
   free(reader->sources);
   kafka.rd_kafka_queue_destroy(reader->queue);
-  delete reader;
+  free(reader);
 }
 
 int32_t tk_forward(void* handle, const char* topic, int32_t partition) {
