@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import keras
 import pytest
 import tensorflow as tf
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.integration.broker_child import STARTED, java_of, spawn
-from tfkafka import Admin, CsvDecoder, KafkaDataset, KafkaGroupDataset, write
-from tfkafka.errors import BrokerError, OffsetError
+from tfkafka import (
+    Admin,
+    CsvDecoder,
+    KafkaDataset,
+    KafkaGroupDataset,
+    KafkaMiniBatchDataset,
+    write,
+)
+from tfkafka.errors import BrokerError, OffsetError, ReadError, TfkafkaError, TopicError
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 from tfkafka.online import Stream, learn
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded, launch
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.embedded import EmbeddedCluster
+from tfkafka.tfio import kafka
 
 VERSION = "3.9.2"
 # Each write shows that the cluster accepts records from all replicas that are in sync.
 ALL = {"acks": "all"}
+DEADLINE_S = 60
 
 
 @pytest.fixture
@@ -128,13 +141,17 @@ class Unclean:
         )
 
 
+# Broker 0 leads it first, and broker 2 from the death of broker 0 on.
+LED_TWICE = NewTopic("led-twice", 1, replica_assignment=[[0, 2]])
+
+
 @pytest.fixture(scope="module")
 def unclean(kafka_cluster, tmp_path_factory) -> Iterator[Unclean]:
     servers, topic = kafka_cluster.bootstrap_servers, "unclean"
     settings = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
     client = AdminClient({"bootstrap.servers": servers})
     new = NewTopic(topic, 1, replica_assignment=[[0, 1]], config=settings)
-    client.create_topics([new])[topic].result(30)
+    client.create_topics([new, LED_TWICE])[topic].result(30)
     Admin(servers).create_topic("unclean-predictions", 1, replication_factor=3)
     assert kafka_cluster.leader(topic, 0) == 0
     some = {"acks": "1", "enable.idempotence": False}
@@ -245,6 +262,80 @@ def test_a_learner_notices_an_unclean_election(unclean):
     """The records that it plans next were all written by the new leader."""
     with pytest.raises(OffsetError, match=REPLACED.format("150:200")):
         learn(*unclean.learner, seed=1)
+
+
+class Silent:
+    """Four kinds of readers that have read all of a topic, each in a thread, and wait for more.
+
+    Attributes:
+        read: the number of records that each has used.
+        errors: what each has ended with.
+    """
+
+    def __init__(self, servers: str, topic: str, predictions: str):
+        self.read: Counter[str] = Counter()
+        self.errors: dict[str, Exception] = {}
+        settings = (servers, -1, {"auto.offset.reset": "earliest"})
+        group = KafkaGroupDataset(topic, "silent-group", *settings)
+        minis = KafkaMiniBatchDataset(topic, "silent-minis", *settings, records=50)
+        bounded = kafka.KafkaDataset(topic, servers)
+        decoder = CsvDecoder(1)
+        job = InferenceJob(lambda rows: rows[:, 0], decoder, [topic], predictions, "silent-worker")
+        worker = ExactlyOnceInference(
+            job,
+            servers,
+            stream_timeout=-1,
+            on_commit=lambda counts: self.read.update(worker=counts.used - self.read["worker"]),
+        )
+        self._start("group", group, lambda: self._count("group", group))
+        self._start("minis", minis, lambda: [self._count("minis", mini) for mini in minis])
+        self._start("bounded", bounded, lambda: self._count("bounded", bounded))
+        self._start("worker", None, worker.run)
+
+    def _count(self, name: str, elements) -> None:
+        for _ in elements:
+            self.read[name] += 1
+
+    def _start(self, name: str, dataset, read: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                read()
+            except Exception as error:
+                self.errors[name] = getattr(dataset, "error", None) or error
+
+        threading.Thread(target=run, daemon=True).start()
+
+
+def test_silent_readers_notice_a_topic_that_was_created_again(kafka_cluster, unclean):
+    """Its leader's epoch is lower than before: librdkafka 2.16 never fetches from that leader."""
+    servers, topic = unclean.servers, LED_TWICE.topic
+    client = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    write(servers, topic, ["1"] * 100)
+    silent = Silent(servers, topic, "unclean-predictions")
+    everything = dict.fromkeys(("group", "minis", "bounded", "worker"), 100)
+    with suppress(TfkafkaError):
+        wait_for(lambda: silent.read == everything, "all to be read", DEADLINE_S)
+    assert silent.read == everything, silent.errors
+    client.delete_topics([topic])[topic].result(30)
+    # At once: a reader that sees it missing has another error.
+    wait_for(lambda: is_created(client, LED_TWICE), "the new topic", DEADLINE_S)
+    kafka_cluster.leader(topic, 0)
+    write(servers, topic, ["2"] * 100)
+    with suppress(TfkafkaError):
+        wait_for(lambda: silent.errors.keys() == everything.keys(), "all to end", DEADLINE_S)
+    assert silent.errors.keys() == everything.keys()
+    words = f"topic {topic} on .* was deleted and created again|topic {topic} no longer exists"
+    for error in silent.errors.values():
+        with pytest.raises((TopicError, ReadError), match=words):
+            raise error
+    assert silent.read == everything
+
+
+def is_created(client: AdminClient, topic: NewTopic) -> bool:
+    with suppress(KafkaException):
+        client.create_topics([topic])[topic.topic].result(30)
+        return True
+    return False
 
 
 def test_each_broker_has_a_log_and_little_memory(kafka_cluster):

@@ -1,8 +1,9 @@
 """Notices that a topic was deleted and created again, or belongs to another cluster.
 
 Fetches and commits name a topic, and a topic that is created again has the same name. So the
-topic's id is asked after records were fetched and before they are delivered, and before offsets are
-committed. Kafka has topic ids since 2.8. With an older broker only the cluster's id is compared.
+topic's id is asked after records were fetched and before they are delivered, before offsets are
+committed, and now and then while no records arrive. Kafka has topic ids since 2.8. With an older
+broker only the cluster's id is compared.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from tfkafka.errors import OffsetError, TopicError
 # The least time between two queries. One takes 1 ms of CPU (Kafka 3.9), and is for all records that
 # were fetched before it.
 INTERVAL_S = 0.02
+# How long nobody may have asked about a topic that is watched, and how many are asked at a time.
+WATCH_S = 1.0
+WATCHED_AT_ONCE = 10
 # A broker that has just started may not know the topic yet.
 MISSING_S = 1.0
 _AGAIN_S = 0.05
@@ -50,6 +54,8 @@ class TopicGuard:
         self._changed = threading.Condition()
         self._topics: set[str] = set()
         self._checks: list[Check] = []
+        self._asked_s: dict[str, float] = {}
+        self._watch: Check | None = None
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
@@ -107,6 +113,7 @@ class TopicGuard:
                 check.cancel()
                 return check
             self._topics.update(topics)
+            self._asked_s |= dict.fromkeys(topics, time.monotonic())
             self._checks.append(check)
             self._changed.notify_all()
             if self._thread is None:
@@ -115,6 +122,33 @@ class TopicGuard:
                 )
                 self._thread.start()
         return check
+
+    def watch(self, topics: Iterable[str]) -> None:
+        """Ask about those of these topics that nobody has asked about lately. Does not wait.
+
+        Call it often while reading. There may be no records to ask about: librdkafka 2.16 ignores
+        the leaders of a topic that was created again where the earlier topic's had greater epochs,
+        and then fetches nothing, forever.
+
+        Raises TopicError where an earlier call has found that a topic is another one.
+        """
+        if self._watch is not None:
+            if not self._watch.done():
+                return
+            asked, self._watch = self._watch, None
+            # Who reads notices by itself that no broker answers, or that a topic is gone.
+            if not asked.cancelled() and isinstance(error := asked.exception(), TopicError):
+                raise error
+        due_s = time.monotonic() - WATCH_S
+        never_s = due_s - 1
+        quiet = {
+            topic: self._asked_s.get(topic, never_s)
+            for topic in topics
+            if self._known.topics.get(topic) is not None
+        }
+        due = [topic for topic in sorted(quiet, key=quiet.__getitem__) if quiet[topic] <= due_s]
+        if due:
+            self._watch = self.ask(due[:WATCHED_AT_ONCE])
 
     def close(self) -> None:
         """Stop asking; checks that are not done are cancelled."""

@@ -178,12 +178,14 @@ class BatchReader:
                     consumer.poll(_POLL_S)
             finally:
                 consumer.close()
+                self._group.guard.close()
 
         wait([in_background(leave)], 2 * _LEAVE_S)
 
     def discard(self) -> None:
         """Drop the consumer without waiting for the broker."""
         self._forget = lambda: None
+        self._group.guard.close()
         in_background(self._group.consumer.close)
 
     def _take(self, at_most: int) -> int:

@@ -132,6 +132,7 @@ class GroupConsumer:
         They count as read only after `advance`.
         """
         self._lost_in_poll = set()
+        self.guard.watch({source.topic for source in self._progress})
         with topics_before_offsets(self.guard):
             polled = self.consumer.poll(timeout_s, at_most)
             begun_again = self._continue_after(polled)

@@ -315,6 +315,7 @@ class _Reading:
 
     def _poll(self, at_most: int | None) -> None:
         self._pause_those_ahead()
+        self.guard.watch([self._topic])
         polled = self._consumer.poll(SOON_S if self.hurries else POLL_S, at_most)
         for source, offset in polled.missing.items():
             self._continue_at(source, offset)

@@ -12,6 +12,7 @@ from tfkafka.client import identity
 from tfkafka.client.cluster import TopicDescription, missing_topic
 from tfkafka.client.identity import Identities, TopicGuard, topics_before_offsets
 from tfkafka.errors import OffsetError, ReadError, TopicError
+from tfkafka.testing import wait_for
 
 DEADLINE_S = 30
 
@@ -153,6 +154,67 @@ def test_an_offset_is_gone_only_where_the_topic_is_the_same(make, found, kind, t
         raise OffsetError("offset 7 is gone", topic="t")
     with pytest.raises(ReadError, match="no answer"), topics_before_offsets(guard):
         raise ReadError("no answer")
+
+
+def test_what_is_watched_is_asked_about_while_nothing_arrives(make, monkeypatch):
+    monkeypatch.setattr(identity, "WATCH_S", 0.0)
+    guard, cluster = make(t="1", u="1", unwatched="1")
+    for topic in cluster.ids:
+        guard.learn(topic)
+    cluster.ids |= {"t": "2", "unwatched": "2"}
+
+    def watch_u() -> bool:
+        guard.watch(["u"])
+        return cluster.described.count("u") > 3
+
+    wait_for(watch_u, "topic u to be asked about", DEADLINE_S)
+    with pytest.raises(TopicError, match="topic t on h:1 was deleted and created again"):
+        wait_for(lambda: guard.watch(["t", "u"]), "topic t to be asked about", DEADLINE_S)
+
+
+def test_what_was_asked_about_lately_is_not_watched(make, monkeypatch):
+    monkeypatch.setattr(identity, "WATCH_S", 3600.0)
+    guard, cluster = make(t="1")
+    guard.learn("t")
+    guard.ask(["t"]).result(DEADLINE_S)
+    asked = len(cluster.described)
+    guard.watch(["t"])
+    guard.ask(["t"]).result(DEADLINE_S)
+    assert len(cluster.described) == asked + 1
+
+
+def test_many_topics_are_watched_in_turn(make):
+    names = [f"t{number}" for number in range(25)]
+    guard, cluster = make(**dict.fromkeys(names, "1"))
+    for name in names:
+        guard.learn(name)
+    cluster.described.clear()
+    guard.watch(names)
+    wait_for(lambda: len(cluster.described) >= identity.WATCHED_AT_ONCE, "ten", DEADLINE_S)
+    assert len(cluster.described) == identity.WATCHED_AT_ONCE
+    wait_for(lambda: guard.watch(names) or len(cluster.described) >= 25, "all", DEADLINE_S)
+    assert sorted(cluster.described[:25]) == sorted(names)
+
+
+def test_watching_raises_nothing_else(make, monkeypatch):
+    """Who reads notices by itself that a topic is gone, and where no broker answers."""
+    monkeypatch.setattr(identity, "WATCH_S", 0.0)
+    guard, cluster = make(t="1", old=None)
+    for topic in ("t", "old"):
+        guard.learn(topic)
+    del cluster.ids["t"]
+    cluster.described.clear()
+
+    def watch() -> bool:
+        guard.watch(["t", "old"])
+        return len(cluster.described) > 5
+
+    wait_for(watch, "the topic to be asked about", DEADLINE_S)
+    # Without an id there is nothing to ask.
+    assert "old" not in cluster.described
+    guard.close()
+    guard.watch(["t"])
+    guard.watch(["t"])
 
 
 def test_closing_ends_the_thread_and_cancels_what_was_asked(make):

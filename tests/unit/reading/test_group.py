@@ -104,9 +104,14 @@ class FakeGuard:
     """Knows the partitions of the topic, and whether it is another one."""
 
     error: Exception | None = None
+    another: Exception | None = None
 
     def __init__(self, _cluster, _known):
         pass
+
+    def watch(self, topics):
+        if "t" in topics and self.another:
+            raise self.another
 
     def learn(self, topic):
         self.confirm([topic])
@@ -163,6 +168,17 @@ def lose(member, *partitions) -> None:
 
 def places_of(chunk: Chunk) -> list[tuple[TopicPartition, int]]:
     return [(chunk.sources[s], o) for s, o in zip(chunk.source, chunk.offsets, strict=True)]
+
+
+def test_a_topic_that_is_another_ends_the_silence_of_what_is_assigned(make, monkeypatch):
+    monkeypatch.setattr(FakeGuard, "another", TopicError("another", topic="t"))
+    member = make(stream_timeout=-1)
+    poll(member)
+    assign(member, A)
+    with pytest.raises(TopicError, match="another"):
+        poll(member)
+    member.consumer.on_lost([A])
+    poll(member)
 
 
 def test_records_of_what_was_lost_are_dropped(make):

@@ -263,9 +263,15 @@ class FakeGuard:
     """Confirms the topic, or raises `error`."""
 
     error: Exception | None = None
+    another: Exception | None = None
 
     def __init__(self, _cluster):
         pass
+
+    def watch(self, topics):
+        assert topics == ["t"]
+        if self.another:
+            raise self.another
 
     def expect(self, **identity):
         assert Identity(**identity) == IDENTITY
@@ -394,6 +400,13 @@ def test_the_offsets_of_another_topic_say_nothing(consumer, monkeypatch, polls, 
     consumer.polls = polls
     with pytest.raises(TopicError, match="created again"):
         places_read([OffsetRange("t", 0, 2, 6, epoch)])
+
+
+def test_a_topic_that_is_another_ends_the_silence(consumer, monkeypatch):
+    monkeypatch.setattr(FakeGuard, "another", TopicError("created again"))
+    consumer.polls = [([], {})]
+    with pytest.raises(TopicError, match="created again"):
+        list(read(TopicRanges(IDENTITY, tuple(ONE)), {}, Limits(), waits=True))
 
 
 def test_an_offset_that_is_gone_is_an_error(consumer):
