@@ -90,6 +90,17 @@ def test_another_broker_leads_after_a_pause(kafka_cluster, replicated):
     kafka_cluster.wait_until_in_sync()
 
 
+def test_a_broker_that_answers_nothing_delays_no_reader(kafka_cluster, replicated):
+    """librdkafka asks most things of the controller, and with KRaft any broker is named as that."""
+    servers = kafka_cluster.bootstrap_servers
+    write(servers, replicated, ["1"], configuration=ALL)
+    follower = min(kafka_cluster.in_sync(replicated, 0) - {kafka_cluster.leader(replicated, 0)})
+    kafka_cluster.pause(follower)
+    # A single one may be lucky. Each asks when it is made, and again while it reads.
+    for _ in range(5):
+        assert len(list(KafkaDataset(replicated, servers=servers))) == 1
+
+
 def test_what_is_not_in_sync_is_waited_for_in_vain(kafka_cluster, replicated):
     follower = min(kafka_cluster.in_sync(replicated, 0) - {kafka_cluster.leader(replicated, 0)})
     kafka_cluster.kill(follower)

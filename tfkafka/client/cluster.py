@@ -23,6 +23,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from tfkafka import config
+from tfkafka._util.background import in_background
 from tfkafka.client import codes, create
 from tfkafka.client.coordinator import Coordinators
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
@@ -33,9 +34,10 @@ Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
-# How long the leader of a partition may take before the cluster is asked who leads it now; twice as
-# long each further time, since it may be slow.
-_LEADER_S = 2.0
+# How long a broker may take before another one is looked for; later this part of the time so far,
+# since it may be slow.
+_BROKER_S = 2.0
+_BROKER_PART = 1 / 3
 _HIDDEN = (", or this user may not see it", "create it, or grant this user DESCRIBE on it")
 
 
@@ -93,10 +95,9 @@ class Cluster:
         self.servers: str = str(chosen["bootstrap.servers"])
         self._connection = Connection(chosen, was_reached)
         chosen["error_cb"] = self._connection.note
-        self.client: AdminClient = create.make_client(AdminClient, chosen)
-        self.coordinators: Coordinators = Coordinators(
-            lambda: create.make_client(AdminClient, chosen)
-        )
+        self._make: Callable[[], AdminClient] = lambda: create.make_client(AdminClient, chosen)
+        self.client: AdminClient = self._make()
+        self.coordinators: Coordinators = Coordinators(self._make)
         self._has_users = config.has_users(chosen)
         committed = config.isolation_level(settings) == "read_committed"
         self._isolation = (
@@ -117,7 +118,7 @@ class Cluster:
             identity = str(found.topic_id) if bits else None
             return TopicDescription(identity, sorted(p.id for p in found.partitions))
 
-        return self.ask(f"topic {topic}", question, topic)
+        return self._ask_any(f"topic {topic}", question, topic)
 
     def partitions(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions, ascending."""
@@ -130,7 +131,7 @@ class Cluster:
             answer = self.client.describe_cluster(request_timeout=timeout_s)
             return str(self.result(answer, timeout_s).cluster_id)
 
-        return self.ask("the cluster", question)
+        return self._ask_any("the cluster", question)
 
     def first_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the first offset of each of these partitions."""
@@ -234,26 +235,60 @@ class Cluster:
         specs = {TopicPartition(topic, partition): spec for partition in partitions}
         if not specs:
             return {}
-        leader_s = _LEADER_S
 
         def question(timeout_s: float) -> dict[int, End]:
-            nonlocal leader_s
-            wait_s, leader_s = min(timeout_s, leader_s), 2 * leader_s
             answers = self.client.list_offsets(
                 specs,
                 isolation_level=isolation or self._isolation,
-                request_timeout=wait_s,
+                request_timeout=timeout_s,
             )
             found = {p.partition: self.result(answer, timeout_s) for p, answer in answers.items()}
             if any(each.offset == OFFSET_INVALID for each in found.values()):
-                # What librdkafka 2.16 returns where the leader that it knows is away. It does not
-                # look for another one by itself.
-                self.client.list_topics(timeout=wait_s)
+                # What librdkafka 2.16 returns where the leader that it knows is away.
                 raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
             return {p: End(each.offset, each.leader_epoch) for p, each in found.items()}
 
         passing = codes.TRANSIENT | codes.NOT_YET_LED
-        return self.ask(f"topic {topic}", question, topic, passing=passing)
+        return self._ask_any(f"topic {topic}", question, topic, passing)
+
+    def _ask_any(
+        self,
+        what: str,
+        question: Callable[[float], Answer],
+        topic: str | None = None,
+        passing: frozenset[int] = codes.TRANSIENT,
+    ) -> Answer:
+        """Repeat a query that another broker may answer where one does not: see `ask`.
+
+        librdkafka 2.16 asks the leader of a partition about offsets, and the controller about
+        everything else; with KRaft each answer names any broker as the controller. It looks for no
+        other one while the one that it knows is away.
+        """
+        begun_s = time.monotonic()
+
+        def attempt(timeout_s: float) -> Answer:
+            so_far_s = time.monotonic() - begun_s
+            try:
+                return question(min(timeout_s, max(_BROKER_S, _BROKER_PART * so_far_s)))
+            except (KafkaException, TimeoutError) as failure:
+                if isinstance(failure, TimeoutError) or failure.args[0].code() in passing:
+                    left_s = timeout_s - (time.monotonic() - begun_s - so_far_s)
+                    self._look_around(min(_BROKER_S, left_s))
+                raise
+
+        return self.ask(what, attempt, topic, passing)
+
+    def _look_around(self, timeout_s: float) -> None:
+        """Learn from any broker which ones there are, and who leads."""
+        if timeout_s <= 0:
+            return
+        client = self.client
+        looking = in_background(lambda: client.list_topics(timeout=timeout_s))
+        try:
+            self.result(looking, timeout_s)
+        except (KafkaException, TimeoutError):
+            # librdkafka asks the broker that it asked last. A new client begins with any of them.
+            self.client = self._make()
 
     def _refuse(
         self,

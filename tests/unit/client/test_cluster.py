@@ -29,11 +29,33 @@ class Clock:
 
 
 class FakeClient:
+    """Its controller is away; `list_topics` finds another, or asks the one that is away."""
+
+    finds_another = True
+    made = 0
+
     def __init__(self, settings: dict):
         self.settings = settings
+        FakeClient.made += 1
+        self.has_looked = not self.finds_another and FakeClient.made > 1
 
     def poll(self, _timeout_s: float) -> int:
         return 0
+
+    def list_topics(self, timeout: float) -> None:
+        if not self.finds_another:
+            cluster.time.sleep(timeout)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        self.has_looked = True
+
+    def describe_cluster(self, request_timeout: float) -> Future[SimpleNamespace]:
+        answer: Future[SimpleNamespace] = Future()
+        if self.has_looked:
+            answer.set_result(SimpleNamespace(cluster_id="c"))
+        else:
+            cluster.time.sleep(request_timeout)
+            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        return answer
 
     def list_offsets(self, places, isolation_level, request_timeout: float):
         """Answer after 5 s."""
@@ -170,3 +192,16 @@ def test_a_leader_that_is_slow_is_waited_for(make):
     make()
     asked = Cluster({"bootstrap.servers": "h:1"}, 60_000)
     assert asked.end_offsets("t", [0, 1]) == {0: 7, 1: 7}
+
+
+@pytest.mark.parametrize(("finds_another", "seconds"), [(True, 2), (False, 4)])
+def test_another_broker_is_looked_for_where_one_does_not_answer(
+    make, monkeypatch, finds_another, seconds
+):
+    make()
+    monkeypatch.setattr(FakeClient, "finds_another", finds_another)
+    monkeypatch.setattr(FakeClient, "made", 0)
+    asked = Cluster({"bootstrap.servers": "h:1"}, 30_000)
+    assert asked.cluster_id() == "c"
+    assert cluster.time.now == pytest.approx(100 + seconds, abs=0.11)
+    assert FakeClient.made == (1 if finds_another else 2)
