@@ -11,7 +11,7 @@ import os
 
 from tfkafka.native import sources
 
-ABI = 1
+ABI = 2
 VARIABLE = "TFKAFKA_NATIVE"
 _REASON_BYTES = 512
 PATH = sources.LIBRARY
@@ -26,6 +26,8 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "tk_close": (None, [_P]),
     "tk_forward": (_I32, [_P, ctypes.c_char_p, _I32]),
     "tk_fill": (None, [_P, _P, _I32, _I32]),
+    "tk_parse_csv": (_I64, [_P, _P, _P, _P, _I64, _I64, _P]),
+    "tk_find_classes": (None, [_P, _P, _P, _P, _I64, _I64, _P]),
 }
 
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 // Changes with any change of this file: the Python side refuses a library of another number.
-#define TFKAFKA_ABI 1
+#define TFKAFKA_ABI 2
 
 #define TFKAFKA_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -94,5 +94,47 @@ struct TkFill {
 
 // Waits at most `timeout_ms` for a record, then takes those that follow within `linger_ms`.
 TFKAFKA_EXPORT void tk_fill(void* reader, TkFill* fill, int32_t timeout_ms, int32_t linger_ms);
+
+// ---- parser.cc
+
+// Names of classes, sorted by length, then by their bytes.
+struct TkClasses {
+  int64_t count;
+  const uint8_t* buffer;
+  const int64_t* offsets;
+  const int64_t* indices;  // the index that each name becomes
+};
+
+enum TkType : int32_t { TK_FLOAT32 = 0, TK_FLOAT64 = 1, TK_INT32 = 2, TK_INT64 = 3 };
+
+// A column of CSV that is wanted. A row's value is written to `out + row * stride`, aligned.
+struct TkCsvColumn {
+  int64_t number;  // from 0
+  uint8_t* out;
+  int64_t stride;            // bytes
+  const TkClasses* classes;  // null: it has numbers
+  double fill;               // what an empty field becomes, where it may be empty
+  int32_t type;              // TkType of what is written
+  int32_t may_miss;          // whether a field may be empty
+};
+
+struct TkCsv {
+  int64_t columns;  // of a row
+  int64_t wanted_count;
+  const TkCsvColumn* wanted;  // their numbers ascend
+  int32_t finite;             // whether a number must be finite
+};
+
+// Parses the rows [first, last) of a column of bytes, and returns how many are not as they should be.
+// For each row marks[row] becomes 0; or 1 + the index in `wanted` of the first field that is not
+// what it should be; or -1: another field or the row is not. Such a row may have any values.
+TFKAFKA_EXPORT int64_t tk_parse_csv(const TkCsv* csv, const uint8_t* buffer, const int64_t* offsets,
+                                    const uint8_t* nulls, int64_t first, int64_t last,
+                                    int32_t* marks);
+
+// Writes the index of the class that each entry [first, last) is, or -1, to `out`.
+TFKAFKA_EXPORT void tk_find_classes(const TkClasses* classes, const uint8_t* buffer,
+                                    const int64_t* offsets, const uint8_t* nulls, int64_t first,
+                                    int64_t last, int64_t* out);
 
 #endif
