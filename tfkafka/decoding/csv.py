@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-import polars
+import numpy as np
+from numpy.typing import NDArray
 
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
-from tfkafka.decoding.csv_rows import CsvColumn, CsvRows, column_title
+from tfkafka.decoding.csv_fields import CsvColumn, column_title
+from tfkafka.decoding.csv_rows import CsvRows
 from tfkafka.decoding.missing import checked_missing, on_missing
 from tfkafka.decoding.numbers import FLOAT32
 from tfkafka.decoding.plan import LAYOUTS, DecoderPlan, FieldPlan
@@ -100,17 +102,17 @@ class CsvDecoder(WithTargets):
 
     def decode(self, chunk: Chunk) -> Decoded:
         """Decode all records of a chunk, and return those that cannot be decoded as faults."""
-        rows = chunk.values.entries
-        frame, faults = self._rows.read(rows)
-        if self.finite:
-            faults = self._rows.not_finite(frame, rows) | faults
-        arrays: tuple[Arrays, ...] = (self._features(frame),)
+        features, out = self._room(len(chunk))
+        inside = {
+            what: np.empty(len(chunk), self._targets[what].spec.dtype)
+            for what in self._target_numbers
+        }
+        out |= {self._target_numbers[what]: array for what, array in inside.items()}
+        faults = self._rows.read(chunk.values, out, self.finite)
         targets, others = self._outside(chunk, self.finite)
-        for what in self._targets:
-            inside = self._target_numbers.get(what)
-            arrays += (targets[what] if inside is None else self._rows.array(frame, inside),)
-        faults = others | faults
-        return Decoded.of(arrays, len(chunk), faults)
+        targets |= inside
+        arrays = (features, *(targets[what] for what in self._targets))
+        return Decoded.of(arrays, len(chunk), others | faults)
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data for another parser."""
@@ -129,19 +131,13 @@ class CsvDecoder(WithTargets):
             "csv", tuple(fields), self.features, label, weight, self.finite, self._count
         )
 
-    def _features(self, frame: polars.DataFrame) -> Arrays:
-        if isinstance(self.missing, Mapping):
-            fills = {str(self._number(key)): value for key, value in self.missing.items()}
-            frame = frame.with_columns(
-                polars.col(name).fill_null(polars.lit(value, polars.Float32))
-                for name, value in fills.items()
-                if frame[name].null_count()
-            )
+    def _room(self, count: int) -> tuple[Arrays, dict[int, NDArray[Any]]]:
+        """Return the features of `count` records, to be filled, and each by its column's number."""
         if self.features == "dict":
-            numbers = zip(self._feature_names, self._feature_numbers, strict=True)
-            return {name: self._rows.array(frame, number) for name, number in numbers}
-        names = [str(number) for number in self._feature_numbers]
-        return frame[names].to_numpy(order="c", writable=True)
+            arrays = {name: np.empty(count, FLOAT32) for name in self._feature_names}
+            return arrays, dict(zip(self._feature_numbers, arrays.values(), strict=True))
+        matrix = np.empty((count, self._feature_count), FLOAT32)
+        return matrix, dict(zip(self._feature_numbers, matrix.T, strict=True))
 
     @property
     def _count(self) -> int:
@@ -191,7 +187,7 @@ class CsvDecoder(WithTargets):
                 number,
                 column_title(number, self._names),
                 FLOAT32,
-                may_miss=on_missing(self.missing, self._key(number)) != "bad",
+                on_missing=on_missing(self.missing, self._key(number)),
             )
             for number in self._feature_numbers
         ]

@@ -9,9 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkafka import native
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
+from tfkafka.chunk import Column as Texts
 from tfkafka.decoding.base import Fault
+from tfkafka.decoding.csv_native import find_classes
 from tfkafka.decoding.numbers import parse_numbers
 from tfkafka.decoding.plan import FieldPlan, target_plan
 from tfkafka.decoding.sources import Column, Field, Header, Key, Source
@@ -116,7 +119,7 @@ def outside(
         finite: whether a number that is not finite is a fault.
     """
     if not isinstance(source, Header):
-        return parse_texts(chunk.keys.entries, what, source, finite)
+        return parse_texts(chunk.keys, what, source, finite)
     found, missing = _headers(chunk, source.name)
     array, faults = parse_texts(found, what, source, finite)
     kind = f"{what}: has no header {source.name!r}"
@@ -124,7 +127,7 @@ def outside(
 
 
 def parse_texts(
-    texts: NDArray[np.object_], what: str, source: Source, finite: bool | None
+    texts: Texts, what: str, source: Source, finite: bool | None
 ) -> tuple[NDArray[Any], dict[int, Fault]]:
     """Return the numbers or the indices of classes that texts name, [n], and the faults."""
     dtype = source.spec.dtype
@@ -134,20 +137,24 @@ def parse_texts(
 
 
 def _classes(
-    texts: NDArray[np.object_], what: str, index_of: Mapping[bytes, int], dtype: np.dtype[Any]
+    texts: Texts, what: str, index_of: Mapping[bytes, int], dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], dict[int, Fault]]:
-    found = [index_of.get(text, -1) for text in texts]
-    wrong = {index: texts[index] for index, number in enumerate(found) if number < 0}
+    library = native.library()
+    if library is None:
+        found = np.array([index_of.get(text, -1) for text in texts.entries], np.int64)
+    else:
+        found = find_classes(library, index_of, texts)
+    wrong = np.flatnonzero(found < 0)
     faults = {
         index: Fault.of(index, f"{what}: is none of the classes", text)
         if text
         else Fault.of(index, f"{what}: is {'null' if text is None else 'empty'}")
-        for index, text in wrong.items()
+        for index, text in zip(wrong.tolist(), texts.take(wrong).entries, strict=True)
     }
-    return np.array(found, dtype), faults
+    return found.astype(dtype), faults
 
 
-def _headers(chunk: Chunk, name: str) -> tuple[NDArray[np.object_], list[int]]:
+def _headers(chunk: Chunk, name: str) -> tuple[Texts, list[int]]:
     """Return the value of a header of each record, and the indices of records without it."""
     _, headers = chunk.metadata
     values, missing = np.empty(len(chunk), object), []
@@ -157,4 +164,4 @@ def _headers(chunk: Chunk, name: str) -> tuple[NDArray[np.object_], list[int]]:
             values[index] = having[-1]
         else:
             missing.append(index)
-    return values, missing
+    return Texts(values), missing

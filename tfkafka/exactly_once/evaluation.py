@@ -286,7 +286,7 @@ def _inputs(
 
 def _numeric_keys(chunk: Chunk) -> NDArray[np.float32]:
     """Return the keys as float32 [n], nan where they are not a number."""
-    numbers, bad = parse_rows(chunk.keys.entries, 1)
+    numbers, bad = parse_rows(chunk.keys, 1)
     numbers[bad] = np.nan
     found: NDArray[np.float32] = numbers[:, 0]
     return found

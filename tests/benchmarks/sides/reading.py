@@ -110,17 +110,21 @@ def from_memory(values: list[bytes], keys: list[bytes], records: int) -> Round:
     """The same values and keys in memory, parsed by tfkafka's parser in chunks of its size."""
     from itertools import cycle
 
+    from tfkafka.chunk import Column
     from tfkafka.data.datasets import CHUNK_RECORDS
     from tfkafka.decoding.numbers import parse_rows
 
     starts = range(0, min(records, len(values)), CHUNK_RECORDS)
     chunks = [slice(start, start + CHUNK_RECORDS) for start in starts]
 
+    def column(entries: list[bytes]) -> Column:
+        return Column.of(entries, len(entries))
+
     def work() -> None:
         count = 0
         for chunk in cycle(chunks):
-            matrix, _ = parse_rows(values[chunk], COLUMNS)
-            labels, _ = parse_rows(keys[chunk], 1)
+            matrix, _ = parse_rows(column(values[chunk]), COLUMNS)
+            labels, _ = parse_rows(column(keys[chunk]), 1)
             assert len(matrix) == len(labels)
             count += len(matrix)
             if count >= records:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unit.messages import chunk
+from tfkafka.chunk import Column
 from tfkafka.decoding.base import only_finite
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.decoding.numbers import parse_rows
@@ -206,7 +207,7 @@ def odd_rows(count):
 def test_what_tensorflow_accepts_is_accepted_with_the_same_bits():
     tf = pytest.importorskip("tensorflow")
     rows = [b'"1","2"', b"1 ,2 ", b'" 1 ",2', b"\n1,2", b"1,\n2", b'1,\r"2"', *odd_rows(600)]
-    features, bad = parse_rows(np.array(rows, object), 2)
+    features, bad = parse_rows(Column.of(rows, len(rows)), 2)
     compared = 0
     for index, row in enumerate(rows):
         if index not in bad:

@@ -11,6 +11,7 @@ import polars
 from numpy.typing import NDArray
 
 from tfkafka._util.columns import as_columns
+from tfkafka.chunk import Column
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
 from tfkafka.decoding.numbers import FLOAT32, parse_numbers
@@ -48,7 +49,7 @@ class ProbabilityEncoder:
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Return float32 [m], and the values that are not one number as faults."""
-        texts = np.array([*values, None], object)[:-1]
+        texts = Column.of(values, len(values))
         numbers, faults = parse_numbers(texts, FLOAT32, "prediction")
         return Decoded.of((numbers,), len(texts), faults)
 

@@ -1,0 +1,139 @@
+"""Parsing of CSV by the native library, from a column's buffer into the arrays of the caller."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkafka.chunk import Column
+from tfkafka.decoding.csv_fields import CsvColumn
+from tfkafka.decoding.parsing_threads import in_parts
+
+# TkType of tfkafka_native.h.
+_TYPES = {"float32": 0, "float64": 1, "int32": 2, "int64": 3}
+
+
+class _Classes(ctypes.Structure):
+    """TkClasses of tfkafka_native.h."""
+
+    _fields_ = (
+        ("count", ctypes.c_int64),
+        ("buffer", ctypes.c_void_p),
+        ("offsets", ctypes.c_void_p),
+        ("indices", ctypes.c_void_p),
+    )
+
+    def __init__(self, index_of: Mapping[bytes, int]):
+        names = sorted(index_of, key=lambda name: (len(name), name))
+        # The fields point into these.
+        self._names = Column.of(names, len(names))
+        self._indices = np.array([index_of[name] for name in names], np.int64)
+        buffer, offsets, _ = _pointers(self._names)
+        super().__init__(len(names), buffer, offsets, self._indices.ctypes.data)
+
+
+class _Wanted(ctypes.Structure):
+    """TkCsvColumn."""
+
+    _fields_ = (
+        ("number", ctypes.c_int64),
+        ("out", ctypes.c_void_p),
+        ("stride", ctypes.c_int64),
+        ("classes", ctypes.POINTER(_Classes)),
+        ("fill", ctypes.c_double),
+        ("type", ctypes.c_int32),
+        ("may_miss", ctypes.c_int32),
+    )
+
+
+class _Csv(ctypes.Structure):
+    """TkCsv."""
+
+    _fields_ = (
+        ("columns", ctypes.c_int64),
+        ("wanted_count", ctypes.c_int64),
+        ("wanted", ctypes.POINTER(_Wanted)),
+        ("finite", ctypes.c_int32),
+    )
+
+
+@dataclass(frozen=True)
+class NativeParser:
+    """A `Parser` of rows, which makes no bytes objects of them.
+
+    Args:
+        library: the native library.
+        count: how many columns a row has.
+        wanted: the columns that are parsed, by their numbers, ascending.
+    """
+
+    library: ctypes.CDLL
+    count: int
+    wanted: Mapping[int, CsvColumn]
+
+    def read(
+        self, rows: Column, out: Mapping[int, NDArray[Any]], finite: bool
+    ) -> NDArray[np.int64]:
+        """See `Parser.read`."""
+        wanted = [_wanted(each, out[number]) for number, each in self.wanted.items()]
+        return np.flatnonzero(self._marks(rows, self.count, wanted, finite))
+
+    def read_tidy(self, texts: list[bytes], out: Mapping[int, NDArray[Any]]) -> dict[int, int]:
+        """See `Parser.read_tidy`."""
+        wanted = [
+            _wanted(replace(each, number=place, index_of=None), out[number])
+            for place, (number, each) in enumerate(self.wanted.items())
+        ]
+        marks = self._marks(Column.of(texts, len(texts)), len(wanted), wanted, False)
+        return {place: int(marks[place]) - 1 for place in np.flatnonzero(marks).tolist()}
+
+    def _marks(
+        self, rows: Column, count: int, wanted: Sequence[_Wanted], finite: bool
+    ) -> NDArray[np.int32]:
+        """Parse rows, and return the mark of each: see `tk_parse_csv`."""
+        csv = _Csv(count, len(wanted), (_Wanted * len(wanted))(*wanted), finite)
+        marks = np.empty(len(rows), np.int32)
+        # A view, so that a buffer that has to be made is not kept with the chunk.
+        rows = rows[:]
+        pointers, mark = _pointers(rows), marks.ctypes.data
+
+        def parse(start: int, stop: int) -> None:
+            self.library.tk_parse_csv(ctypes.byref(csv), *pointers, start, stop, mark)
+
+        in_parts(len(rows), parse)
+        return marks
+
+
+def find_classes(
+    library: ctypes.CDLL, index_of: Mapping[bytes, int], texts: Column
+) -> NDArray[np.int64]:
+    """Return the indices of the classes that texts are, -1 where one is no class."""
+    texts, classes, found = texts[:], _Classes(index_of), np.empty(len(texts), np.int64)
+    library.tk_find_classes(
+        ctypes.byref(classes), *_pointers(texts), 0, len(texts), found.ctypes.data
+    )
+    return found
+
+
+def _wanted(column: CsvColumn, out: NDArray[Any]) -> _Wanted:
+    """Return the structure of a column whose values are written to an array [n]."""
+    classes = None if column.index_of is None else ctypes.pointer(_Classes(column.index_of))
+    return _Wanted(
+        column.number,
+        out.ctypes.data,
+        out.strides[0],
+        classes,
+        column.fill if column.may_miss else 0,
+        _TYPES[column.dtype.name],
+        column.may_miss,
+    )
+
+
+def _pointers(column: Column) -> tuple[int, int, int]:
+    """Return the addresses of a column's buffer, offsets and nulls."""
+    return column.buffer.ctypes.data, column.offsets.ctypes.data, column.nulls.ctypes.data
