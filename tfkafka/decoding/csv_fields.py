@@ -91,8 +91,10 @@ class CsvColumn:
 
 
 def column_title(number: int, names: Sequence[str] | None = None) -> str:
-    """Return what a reason about a column begins with."""
-    return f'column "{names[number]}"' if names else f"column {number} (from 0)"
+    """Return what a reason about a column begins with; one after the last has no name."""
+    if names and number < len(names):
+        return f'column "{names[number]}"'
+    return f"column {number} (from 0)"
 
 
 def split_fields(row: bytes) -> list[bytes] | Stop:

@@ -13,6 +13,8 @@ from tfkafka.decoding.base import only_finite
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.decoding.numbers import parse_rows
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 GOOD = b"1,2.5,-3e2"
 MISPLACED = "has a quote or a line end in the wrong place"
 BAD = [

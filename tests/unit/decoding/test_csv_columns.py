@@ -21,6 +21,8 @@ from tfkafka.decoding.plan import DecoderPlan, FieldPlan
 from tfkafka.decoding.sources import Column, Header, Key
 from tfkafka.reading.manifest import describe_decoder
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 FLOAT32 = np.dtype(np.float32)
 NAMES = ["process", "met", "mass", "weight"]
 CLASSES = ["background", "signal"]
@@ -143,6 +145,7 @@ WRONG = [
     (b"signal,1,2,3,", "has 5 columns instead of 4", "has 5 columns"),
     (b'"signal,1",2,3', "has 3 columns instead of 4", "has 3 columns"),
     (b'"signal,1,2,3', f'label: column "process" {MISPLACED}: b\'"signal,1,2,3\'', "wrong"),
+    (b'signal,1,2,3,"', f"column 4 (from 0) {MISPLACED}: b'\"'", "wrong"),
     (b"", "is empty", "is empty"),
     (None, "is null", "is null"),
     (b"\xef\xbb\xbfsignal,1,2,3", 'label: column "process" is none of the classes', "none"),

@@ -12,6 +12,8 @@ from tfkafka.decoding.base import decode_checked
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.decoding.sources import Column
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 RIGHT = [b"1", b"2.5", b"-3", b"signal", b"", b'"4"']
 PARTS = [*RIGHT, b"1e400", b"nan", b'""', b'"a,b"', b'"a""b"', b"x", b'"', b",", b"\n", b"\r"]
 PARTS += [b" ", b"\t", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\x1f\x8b\x08", b"x\x9c", b"1" * 5000]

@@ -11,6 +11,8 @@ from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.decoding.json import JsonDecoder
 from tfkafka.decoding.sources import Header, Key
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 
 def with_headers(*headers):
     """Records with the value 1,2 and these headers."""
