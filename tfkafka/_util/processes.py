@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
+from collections.abc import Callable
 
 from tfkafka.errors import ForkError
 
@@ -26,6 +27,39 @@ class Owner:
             raise ForkError(
                 f"{what} belongs to process {self._process}, and process {os.getpid()} was "
                 f"forked from it: {advice}"
+            )
+
+
+class LostThreads:
+    """Whether a library's threads were lost in a fork: in the child its calls may wait forever.
+
+    Args:
+        what: the library, for errors.
+        are_started: returns whether its threads run; called before each fork.
+    """
+
+    def __init__(self, what: str, are_started: Callable[[], bool]):
+        self._what = what
+        self._are_started = self._are_lost = False
+
+        def before() -> None:
+            self._are_started = are_started()
+
+        def after_in_child() -> None:
+            self._are_lost = self._are_lost or self._are_started
+
+        os.register_at_fork(before=before, after_in_child=after_in_child)
+
+    def refuse(self, user: str) -> None:
+        """Raise ForkError where they were lost.
+
+        Args:
+            user: what uses the library, for the error.
+        """
+        if self._are_lost:
+            raise ForkError(
+                f"{user} uses {self._what}, whose threads were lost when process {os.getpid()} was "
+                f'forked: start processes with multiprocessing.get_context("forkserver") or "spawn"'
             )
 
 

@@ -40,6 +40,7 @@ from tfkafka.decoding.base import (
 from tfkafka.errors import CheckpointError
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
+from tfkafka.online.tensorflow_threads import TENSORFLOW
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.manifest import Manifest, describe_decoder
 from tfkafka.reading.ranges import TopicRanges, identify, read
@@ -189,6 +190,7 @@ def learn(
             since the folder was created.
         OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
+        ForkError: TensorFlow was used before this process was forked.
 
     Example:
         from tfkafka.online import learn
@@ -210,6 +212,7 @@ def learn(
     seed = arguments.whole_number("seed", seed, 0, LARGEST_SEED)
     keep = arguments.whole_number("keep", keep, 1)
     export_s = arguments.seconds("export_s", export_s, math.inf)
+    TENSORFLOW.refuse("learn")
     tf.config.experimental.enable_op_determinism()
     with locked(folder), _sigterm() as is_stopped:
         learner = _Learner(folder, stream, build, train, seed, keep, notify)
