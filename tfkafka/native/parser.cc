@@ -16,9 +16,31 @@ constexpr auto NUMBER = fast_float::chars_format::general | fast_float::chars_fo
                         fast_float::chars_format::allow_leading_plus;
 // The longest name of a class with a quote in it that is found here.
 constexpr size_t UNESCAPED = 256;
+constexpr bool IS_LITTLE_ENDIAN = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
 inline bool is_line_end(char c) { return c == '\n' || c == '\r'; }
 inline bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+const char* skip_spaces(const char* p, const char* end) {
+  while (p != end && (*p == ' ' || *p == '\t')) p++;
+  return p;
+}
+
+// Skips digits, letters and all else that is after the comma in ASCII, eight bytes at a time.
+const char* skip_plain(const char* p, const char* end) {
+  constexpr uint64_t EACH = 0x0101010101010101;
+  for (; end - p >= 8; p += 8) {
+    uint64_t bytes;
+    memcpy(&bytes, p, 8);
+    // The highest bit of a byte, where it is the lowest one set: that byte is at most a comma.
+    const uint64_t low = (bytes - EACH * (',' + 1)) & ~bytes & (EACH * 0x80);
+    if (!low) continue;
+    if constexpr (IS_LITTLE_ENDIAN) return p + __builtin_ctzll(low) / 8;
+    break;
+  }
+  while (p != end && static_cast<uint8_t>(*p) > ',') p++;
+  return p;
+}
 
 // A field without the quotes around it.
 struct Field {
@@ -31,7 +53,7 @@ Field split(const char* p, const char* end) {
   while (p != end && is_line_end(*p)) p++;
   const char* begin = p;
   if (p == end || *p != '"') {
-    for (; p != end && *p != ','; p++)
+    for (p = skip_plain(p, end); p != end && *p != ','; p = skip_plain(p + 1, end))
       if (*p == '"' || is_line_end(*p)) return {};
     return {begin, p, p, false};
   }
@@ -136,9 +158,12 @@ bool is_accepted(T number, bool finite) {
 template <typename T>
 const char* read_number(const char* p, const char* end, const TkCsvColumn& column, bool finite,
                         T* out) {
-  // Most fields are a number and nothing else.
-  const char* stop = parse(p, end, out);
-  if (stop && (stop == end || *stop == ',')) return is_accepted(*out, finite) ? stop : nullptr;
+  if (p == end || *p != '"') {
+    // Most fields are a number with nothing but blanks around it.
+    const char* stop = parse(skip_spaces(p, end), end, out);
+    if (stop) stop = skip_spaces(stop, end);
+    if (stop && (stop == end || *stop == ',')) return is_accepted(*out, finite) ? stop : nullptr;
+  }
   Field field = split(p, end);
   if (!field.next) return nullptr;
   while (field.begin != field.end && is_blank(*field.begin)) field.begin++;
