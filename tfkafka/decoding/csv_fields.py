@@ -18,7 +18,8 @@ from tfkafka.decoding.missing import OnMissing
 
 _LINE_ENDS = b"\r\n"
 _IS_TEXT = re.compile(rb'[",\r\n]')
-_IS_SPECIAL = re.compile(rb'["\r\n]')
+# A quote or a line end.
+IS_SPECIAL = re.compile(rb'["\r\n]')
 # TensorFlow ignores line ends before a field, and refuses blanks before a quote.
 _FIELD = re.compile(rb'[\r\n]*(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\Z)')
 
@@ -85,10 +86,6 @@ class CsvColumn:
         what = "a number" if self.dtype.kind == "f" else f"a whole number of {self.dtype.name}"
         return Wrong(f"{self.title} is not {what}", field)
 
-    def not_finite(self, field: bytes) -> Wrong:
-        """Return what is wrong with a field whose number must be finite, and is not."""
-        return Wrong(f"{self.title} is not finite as {self.dtype.name}", field)
-
 
 def column_title(number: int, names: Sequence[str] | None = None) -> str:
     """Return what a reason about a column begins with; one after the last has no name."""
@@ -100,7 +97,7 @@ def column_title(number: int, names: Sequence[str] | None = None) -> str:
 def split_fields(row: bytes) -> list[bytes] | Stop:
     """Return the fields of a row without their quotes, and without line ends around the row."""
     row = row.strip(_LINE_ENDS)
-    if not _IS_SPECIAL.search(row):
+    if not IS_SPECIAL.search(row):
         return row.split(b",")
     fields: list[bytes] = []
     end, is_last = 0, False
