@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +60,8 @@ class _Csv(ctypes.Structure):
         ("wanted", ctypes.POINTER(_Wanted)),
         ("finite", ctypes.c_int32),
     )
+    # What its pointers are to.
+    kept: object
 
 
 @dataclass(frozen=True)
@@ -80,30 +82,37 @@ class NativeParser:
         self, rows: Column, out: Mapping[int, NDArray[Any]], finite: bool
     ) -> NDArray[np.int64]:
         """See `Parser.read`."""
-        wanted = [_wanted(each, out[number]) for number, each in self.wanted.items()]
-        return np.flatnonzero(self._marks(rows, self.count, wanted, finite))
+        return np.flatnonzero(self._marks(rows, self.count, self.wanted, out, finite))
 
     def read_tidy(self, texts: list[bytes], out: Mapping[int, NDArray[Any]]) -> dict[int, int]:
         """See `Parser.read_tidy`."""
-        wanted = [
-            _wanted(replace(each, number=place, index_of=None), out[number])
+        tidy = {
+            number: replace(each, number=place, index_of=None)
             for place, (number, each) in enumerate(self.wanted.items())
-        ]
-        marks = self._marks(Column.of(texts, len(texts)), len(wanted), wanted, False)
+        }
+        marks = self._marks(Column.of(texts, len(texts)), len(tidy), tidy, out, False)
         return {place: int(marks[place]) - 1 for place in np.flatnonzero(marks).tolist()}
 
     def _marks(
-        self, rows: Column, count: int, wanted: Sequence[_Wanted], finite: bool
+        self,
+        rows: Column,
+        count: int,
+        columns: Mapping[int, CsvColumn],
+        out: Mapping[int, NDArray[Any]],
+        finite: bool,
     ) -> NDArray[np.int32]:
         """Parse rows, and return the mark of each: see `tk_parse_csv`."""
+        wanted = [_wanted(column, out[number]) for number, column in columns.items()]
         csv = _Csv(count, len(wanted), (_Wanted * len(wanted))(*wanted), finite)
         marks = np.empty(len(rows), np.int32)
         # A view, so that a buffer that has to be made is not kept with the chunk.
         rows = rows[:]
-        pointers, mark = _pointers(rows), marks.ctypes.data
+        pointers = _pointers(rows)
+        csv.kept = rows, out
 
         def parse(start: int, stop: int) -> None:
-            self.library.tk_parse_csv(ctypes.byref(csv), *pointers, start, stop, mark)
+            # In another thread it may outlive this call, which Ctrl-C ends: it has the arrays.
+            self.library.tk_parse_csv(ctypes.byref(csv), *pointers, start, stop, marks.ctypes.data)
 
         in_parts(len(rows), parse)
         return marks

@@ -25,7 +25,11 @@ def in_parts(count: int, parse: Callable[[int, int], None]) -> None:
         parse(0, count)
         return
     first, *others = pairwise(count * part // parts for part in range(parts + 1))
-    running = [_pool().submit(parse, *part) for part in others]
+    try:
+        running = [_pool().submit(parse, *part) for part in others]
+    except RuntimeError:  # Python is ending, and starts no thread
+        parse(0, count)
+        return
     parse(*first)
     for each in running:
         each.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -147,3 +148,10 @@ def test_arrays_are_the_decoders_own():
     first[0, 0] = 9
     assert second.tolist() == [[1, 2]] and first.flags.writeable and first.flags.c_contiguous
     assert not np.shares_memory(first, second)
+
+
+def test_parts_are_parsed_where_no_thread_can_be_started(monkeypatch):
+    ended = ThreadPoolExecutor()
+    ended.shutdown()
+    monkeypatch.setattr(parsing_threads, "_pool", lambda: ended)
+    assert in_parts(monkeypatch, 4) == [(0, 1003)]
