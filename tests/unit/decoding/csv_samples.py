@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from collections.abc import Iterator, Mapping
 from unittest import mock
 
@@ -62,52 +63,71 @@ def _source(of: random.Random, count: int) -> Key | Header | ColumnOf | None:
 
 def records(of: random.Random, decode: CsvDecoder) -> Chunk:
     """Records for a decoder, of which some have faults."""
-    count = decode.plan().columns or 1
+    sources = decode._targets.values()
+    columns: list[Key | Header | ColumnOf | None] = [None] * (decode.plan().columns or 1)
+    for what, place in decode._target_numbers.items():
+        columns[place] = decode._targets[what]
+    key = [next((each for each in sources if isinstance(each, Key)), None)]
+    header = [next((each for each in sources if isinstance(each, Header)), None)]
     # All rows right, few odd ones among them, or many.
     odd = of.choice([0, 0, 0.02, 0.3])
-    names = [name for source in decode._targets.values() for name in source.classes or ()]
     return fill(
         message(
-            _row(of, count, names, odd),
-            _row(of, 1, names, odd),
+            _row(of, columns, odd),
+            _row(of, key, odd),
             offset=offset,
-            headers=[("h", _row(of, 1, names, odd))] if of.random() >= odd / 4 else [],
+            headers=[("h", _row(of, header, odd))] if of.random() >= odd / 4 else [],
         )
         for offset in range(of.choice([1, 2, 5, 40, 40, 200]))
     )
 
 
-def _row(of: random.Random, count: int, names: list[str], odd: float) -> bytes | None:
+def _row(
+    of: random.Random, columns: list[Key | Header | ColumnOf | None], odd: float
+) -> bytes | None:
     if of.random() < odd / 4:
         return of.choice([None, b"", b" ", b"\r\n", of.randbytes(of.randrange(20))])
-    count += of.choice([-1, 1]) if of.random() < odd / 4 else 0
-    row = b",".join(_field(of, names, odd) for _ in range(count))
+    if of.random() < odd / 4:
+        columns = of.choice([columns[1:], [*columns, None]])
+    row = b",".join(_field(of, source, odd) for source in columns)
     for _ in range(3):
-        if of.random() < odd / 4:
+        if of.random() < odd / 8:
             place = of.randrange(len(row) + 1)
             row = row[:place] + of.choice(ODD) + row[place + of.randrange(2) :]
     return row + of.choice([b"", b"", b"\n", b"\r\n", b"\r"] if of.random() < odd else [b""])
 
 
-def _field(of: random.Random, names: list[str], odd: float) -> bytes:
-    text = _name(of.choice(names)) if names and of.random() < 0.4 else number(of, odd)
+def _field(of: random.Random, source: Key | Header | ColumnOf | None, odd: float) -> bytes:
+    if of.random() < odd / 4:
+        text = of.choice([b"", *SPECIAL.encode().split(), number(of), whole(of)])
+    elif source is None or (source.classes is None and source.spec.dtype.kind == "f"):
+        text = of.choice([number, number, whole])(of)
+    elif source.classes is None:
+        text = whole(of)
+    else:
+        name = of.choice(source.classes).encode()
+        is_column = isinstance(source, ColumnOf)
+        return _quoted(name) if is_column and re.search(rb'[",\n]', name) else name
     if of.random() < odd:
         text = of.choice([b"", b" ", b"\t", b"\n"]) + text + of.choice([b"", b" ", b"\v\f", b"\r"])
-    if of.random() < odd:
-        text = b'"' + text + b'"'
-    return text
+    return _quoted(text) if of.random() < odd else text
 
 
-def _name(name: str) -> bytes:
-    text = name.encode()
-    return b'"' + text.replace(b'"', b'""') + b'"' if set(name) & set('",\n') else text
+def _quoted(text: bytes) -> bytes:
+    return b'"' + text.replace(b'"', b'""') + b'"'
 
 
-def number(of: random.Random, odd: float) -> bytes:
-    """A number as text, or something like it."""
+def whole(of: random.Random) -> bytes:
+    """A whole number as text, most of them small."""
+    size = of.choice([of.randint(0, 99), of.randint(0, 99), of.choice(WHOLE) + of.randint(-1, 1)])
+    return f"{of.choice(['', '-', '+'])}{'0' * of.choice([0, 0, 0, 20])}{abs(size)}".encode()
+
+
+def number(of: random.Random) -> bytes:
+    """A number as text."""
     value = np.uint32(of.getrandbits(32)).view(np.float32)
     value = value if np.isfinite(value) else np.float32(of.uniform(-9, 9))
-    match of.randrange(9):
+    match of.randrange(6):
         case 0:
             text = f"{value:.18e}"
         case 1:
@@ -115,16 +135,9 @@ def number(of: random.Random, odd: float) -> bytes:
             middle = (float(value) + float(np.nextafter(value, np.float32(0)))) / 2
             text = f"{middle:.{of.randint(17, 60)}g}"
         case 2:
-            text = str(of.choice([-1, 1]) * (of.choice(WHOLE) + of.randint(-1, 1)))
-        case 3:
-            text = of.choice(["", "-", "+"]) + of.choice(SPECIAL.split())
-            text = text if of.random() < odd else ""
-        case 4:
             digits = "".join(of.choices("0123456789", k=of.choice([3, 18, 19, 20, 25, 800])))
             place = of.randrange(len(digits) + 1)
-            text = f"{digits[:place]}.{digits[place:]}e{of.randint(-330, 330)}"
-        case 5:
-            text = of.choice(["", "+", "-"]) + "0" * of.choice([0, 1, 20]) + str(of.randint(0, 99))
+            text = f"{digits[:place]}.{digits[place:]}e{of.randint(-50, 38)}"
         case _:
             text = repr(float(value))
     return text.encode()
