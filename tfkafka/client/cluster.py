@@ -248,7 +248,8 @@ class Cluster:
                 raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
             return {p: End(each.offset, each.leader_epoch) for p, each in found.items()}
 
-        passing = codes.TRANSIENT | codes.NOT_YET_LED
+        # What librdkafka has seen of the topic may be older than the partition.
+        passing = codes.TRANSIENT | codes.NOT_YET_LED | {KafkaError._UNKNOWN_PARTITION}
         return self._ask_any(f"topic {topic}", question, topic, passing)
 
     def _ask_any(

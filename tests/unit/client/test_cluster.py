@@ -205,3 +205,17 @@ def test_another_broker_is_looked_for_where_one_does_not_answer(
     assert asked.cluster_id() == "c"
     assert cluster.time.now == pytest.approx(100 + seconds, abs=0.11)
     assert FakeClient.made == (1 if finds_another else 2)
+
+
+def test_a_partition_that_is_newer_than_the_metadata_is_looked_for(make, monkeypatch):
+    asked, slow = make(), FakeClient.list_offsets
+
+    def list_offsets(client, places, **options):
+        if client.has_looked:
+            return slow(client, places, **options | {"request_timeout": 60.0})
+        answer: Future[SimpleNamespace] = Future()
+        answer.set_exception(KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION)))
+        return dict.fromkeys(places, answer)
+
+    monkeypatch.setattr(FakeClient, "list_offsets", list_offsets)
+    assert asked.end_offsets("t", [0]) == {0: 7}
