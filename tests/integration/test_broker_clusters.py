@@ -48,8 +48,7 @@ def replicated(kafka_cluster: EmbeddedCluster, group: str) -> Iterator[str]:
     dead = set(range(3)) - kafka_cluster.running()
     for broker in kafka_cluster.running():
         kafka_cluster.resume(broker)
-    if dead:
-        kafka_cluster.restart(*dead)
+    kafka_cluster.restart(*dead)
     kafka_cluster.wait_until_in_sync()
 
 

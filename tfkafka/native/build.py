@@ -22,24 +22,24 @@ from tfkafka.native import sources
 FLAGS = (
     "-std=c++17",
     "-O3",
-    "-s",
     "-fPIC",
-    "-shared",
     "-fvisibility=hidden",
     "-fno-exceptions",
     "-fno-rtti",
     "-Wall",
     "-Wextra",
 )
+LINK_FLAGS = ("-shared", "-s")
 LIBRARIES = ("-ldl",)
 # A compiler may be there without its library's headers, or be older than C++17.
-TRIAL = "#include <new>\n#include <system_error>\nint* made() { return new (std::nothrow) int; }\n"
+TRIAL = "#include <cstdint>\n#include <system_error>\nint32_t made(std::errc) { return 1; }\n"
 # For `sources.is_current`.
 STAMP = """extern "C" __attribute__((visibility("default"))) const char* tk_digest() {
   return "%s";
 }
 """
 NO_COMPILER, FAILED = 3, 1
+ZIG = "ziglang"
 
 
 class NoCompilerError(Exception):
@@ -104,20 +104,31 @@ def _candidates() -> Iterator[list[str]]:
     if own := shlex.split(os.environ.get("CXX", "")):
         yield own
     yield from ([name] for name in ("c++", "g++", "clang++") if shutil.which(name))
-    if importlib.util.find_spec("ziglang"):
+    if importlib.util.find_spec(ZIG):
         yield _zig()
 
 
 def _zig(target: str | None = None) -> list[str]:
     # Zig takes all that this processor can do, unless told otherwise.
     machine = ["-mcpu=baseline"] if target is None else ["-target", target]
-    return [sys.executable, "-m", "ziglang", "c++", *machine]
+    return [sys.executable, "-m", ZIG, "c++", *machine]
 
 
 def _compile(
     compiler: Sequence[str], files: Sequence[Path], library: Path
 ) -> subprocess.CompletedProcess[str]:
-    command = [*compiler, *FLAGS, *map(str, files), "-o", str(library), *LIBRARIES]
+    """Return the result of the last command: of linking, or of what failed before."""
+    objects = [library.with_name(f"{file.name}.o") for file in files]
+    for file, made in zip(files, objects, strict=True):
+        done = _run([*compiler, *FLAGS, "-c", str(file), "-o", str(made)])
+        if done.returncode:
+            return done
+    # As C: the sources need no library of C++, and zig would compile its own first.
+    linker = ["cc" if word == "c++" and ZIG in compiler else word for word in compiler]
+    return _run([*linker, *LINK_FLAGS, *map(str, objects), "-o", str(library), *LIBRARIES])
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
     except OSError as error:

@@ -16,13 +16,14 @@ from tfkafka.native import build, sources
 COMPILER = """#!/bin/sh
 case "$*" in *{refused}*) echo "x.cc:1:1: error: no such header" >&2; exit 1;; esac
 for each; do
-  case "$each" in
-    *digest.cc) digest=$each;;
-    *.so) library=$each;;
+  case "$previous $each" in
+    "-o "*) made=$each;;
+    *digest.cc|*digest.cc.o) digest=$each;;
   esac
+  previous=$each
 done
-sleep 0.1
-cat "${{digest:-/dev/null}}" > "$library"
+sleep 0.02
+cat "${{digest:-/dev/null}}" > "$made"
 """
 
 

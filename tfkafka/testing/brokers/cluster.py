@@ -85,6 +85,8 @@ class EmbeddedCluster:
         More than half of all brokers must run then: where more were killed, name several at once.
         """
         numbers = [self._checked(broker) for broker in brokers]
+        if not numbers:
+            return
         end_together([self._states[number].kafka for number in numbers])
         states = launch([self._nodes[number] for number in numbers])
         for number, state in zip(numbers, states, strict=True):
