@@ -16,6 +16,8 @@
 # make soak        memory, threads and descriptors of a process that reads and reads, 30 min
 # make histories   scripted histories of reading against those recorded before, 4 min
 # make mutations   the core broken on purpose, one fault at a time: tests must notice
+# make sanitize    the native library under GCC's sanitizers, and fuzzed; needs g++, 3 min;
+#                  FUZZ_SECONDS=600 for 10 min each, SEED=... for another seed
 # make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
 # make test-docker the tests that can share a broker, on the official image
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
@@ -57,7 +59,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package wheels native lint histories mutations structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
+.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -96,6 +98,9 @@ histories: $(VENV)/installed native
 
 mutations: $(VENV)/installed
 	$(RUN) tools/mutations.py
+
+sanitize: $(VENV)/installed
+	$(RUN) -m tests.native.sanitize
 
 structure: $(VENV)/installed
 	PYTHONPATH=. $(RUN) tools/structure.py
