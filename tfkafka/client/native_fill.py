@@ -22,6 +22,7 @@ from tfkafka._util.processes import Owner
 from tfkafka.chunk import Chunk, Column, TopicPartition, concat
 from tfkafka.client.fill import LINGER_S, Event, Filled, PythonFiller, refuse_header_name
 from tfkafka.client.lineage import UNKNOWN, Lineage
+from tfkafka.errors import ConfigurationError
 from tfkafka.native.filling import DRAINED, Filling, Layout, Room
 
 _PLUGINS = "plugin.library.paths"
@@ -152,6 +153,10 @@ class _Queue:
         # A thread that fills again and again would hardly ever let another one have the lock.
         self._is_closing = False
         client = library.tk_take_new_client()
+        if client is None:
+            raise ConfigurationError(
+                f"librdkafka has not loaded its plugin {native.PATH}: set {native.VARIABLE}=0"
+            )
         self._handle: int | None = library.tk_open(client)
         if self._handle is None:
             raise MemoryError

@@ -18,11 +18,12 @@ from tests import fillers
 from tests.integration.tfkafka.records import numbers, transaction
 from tfkafka import native, write
 from tfkafka.chunk import Chunk, TopicPartition, concat
+from tfkafka.client import consumer as consumer_module
 from tfkafka.client import native_fill
 from tfkafka.client.consumer import Consumer, Polled
 from tfkafka.client.lineage import Lineage
 from tfkafka.config import Limits
-from tfkafka.errors import BadRecordError
+from tfkafka.errors import BadRecordError, ConfigurationError
 from tfkafka.testing import wait_for
 
 ROOT = Path(__file__).parents[3]
@@ -273,3 +274,9 @@ def test_consumers_that_nobody_closes(servers, topic):
 def test_a_users_own_plugins_are_kept():
     paths = native_fill.with_plugin({"plugin.library.paths": "mine"})["plugin.library.paths"]
     assert paths == f"mine;{native.PATH}"
+
+
+def test_a_client_without_the_plugin_is_refused(make, topic, monkeypatch):
+    monkeypatch.setattr(consumer_module, "with_plugin", dict)
+    with pytest.raises(ConfigurationError, match=r"has not loaded its plugin .*TFKAFKA_NATIVE=0"):
+        make("native", topic)
