@@ -32,6 +32,7 @@ POLL_EVERY = 4096
 ROOM_S = 0.1
 LOOK_S = 0.2
 AGAIN_S = 0.05
+CAUSE_S = 1.0
 # The time-out of one question. Where nobody waits for its answer any more, the client tries to
 # connect, and to log in, until then.
 ASK_S = 10.0
@@ -203,9 +204,7 @@ class Producer:
             unacknowledged = self._flush()
         except KafkaException as error:
             number = error.number if isinstance(error, _Refused) else 0
-            with suppress(KafkaException):
-                self._producer.poll(0)  # notes the cause of a fatal error
-            cause = self._connection.cause(error.args[0])
+            cause = self._cause(error.args[0])
             raise WriteError(
                 f"topic {topic}: record {number} (from 0) was refused before "
                 f"it was sent: {with_right(cause, 'WRITE', f'topic {topic}')}",
@@ -248,6 +247,17 @@ class Producer:
         if not left:
             self._connection.answered()
         return left
+
+    def _cause(self, error: KafkaError) -> KafkaError:
+        """Return what made the client unusable, if the error says only that it is."""
+        deadline = time.monotonic() + CAUSE_S
+        while (cause := self._connection.cause(error)).code() == KafkaError._FATAL:
+            # The callback with the cause comes a little later than the refusal.
+            with suppress(KafkaException):
+                self._producer.poll(AGAIN_S)
+            if time.monotonic() > deadline:
+                break
+        return cause
 
     def _refuse_missing(self, topic: str) -> None:
         """Raise WriteError: the topic is missing, or hidden from this user."""

@@ -144,7 +144,8 @@ def test_created_again_while_the_buffer_is_full(servers, topic, group, admin, ki
     """The new one has fewer records than the position: that is no offset that is gone."""
     in_threads: list[object] = []
     monkeypatch.setattr(threading, "excepthook", in_threads.append)
-    write(servers, topic, ["1" * 1000] * 3000)
+    # More than the chunks that are read before the first one is delivered.
+    write(servers, topic, ["1" * 1000] * 20_000)
     small = {"prefetch_bytes": 1 << 16}
     dataset: KafkaDataset | KafkaGroupDataset
     if kind == "bounded":

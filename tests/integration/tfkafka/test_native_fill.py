@@ -87,7 +87,9 @@ def _is_of(chunk: Chunk, source: TopicPartition) -> np.ndarray:
 
 def write_all_kinds(servers: str, topic: str, count: int) -> None:
     """Write records that have each part in each form."""
-    producer = Producer({"bootstrap.servers": servers, "message.max.bytes": 10_000_000})
+    producer = Producer(
+        {"bootstrap.servers": servers, "message.max.bytes": 10_000_000, "log_level": 0}
+    )
     random = np.random.default_rng(1)
     headers = [
         None,

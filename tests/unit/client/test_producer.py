@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from tests.unit.client.listeners import server, ssh
 from tfkafka import write
@@ -47,3 +48,27 @@ def test_several_questions_may_time_out(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         producer.Producer({"bootstrap.servers": "127.0.0.1:1"}, 30.0).connect("t")
     assert questions == [0.1] * 3
+
+
+def test_the_cause_of_a_fatal_error_may_come_after_the_refusal(monkeypatch):
+    class Fatal:
+        """Has been refused its id, and calls back in the third poll."""
+
+        def __init__(self, settings):
+            self._note, self._polls = settings["error_cb"], 0
+
+        def produce(self, *_args, **_options):
+            raise KafkaException(KafkaError(KafkaError._FATAL))
+
+        def poll(self, _timeout_s):
+            self._polls += 1
+            if self._polls == 3:
+                self._note(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, fatal=True))
+            return 0
+
+        def purge(self):
+            pass
+
+    monkeypatch.setattr(producer.confluent_kafka, "Producer", Fatal)
+    with pytest.raises(WriteError, match="grant this user WRITE on topic t"):
+        producer.Producer({"bootstrap.servers": "h:1"}).send("t", [("v", None, None)])
