@@ -69,6 +69,7 @@ class Connection:
         self._needs_heartbeat = False
         self._lock = threading.RLock()
         self._error: KafkaError | None = None
+        self._fatal: KafkaError | None = None
         self._refusal: KafkaError | None = None
         self._refused_s = 0.0
         self._since_s: float | None = None
@@ -81,6 +82,8 @@ class Connection:
         """Note an error of the client: its `error_cb`."""
         with self._lock:
             self._error = error
+            if error.fatal():
+                self._fatal = error
             self._advertised.note(error)
             if error.code() in codes.REFUSED and self._refusal is None:
                 self._refusal, self._refused_s = error, time.monotonic()
@@ -100,7 +103,9 @@ class Connection:
     def cause(self, error: KafkaError) -> KafkaError:
         """Return what made a client unusable, instead of the error that says only that it is."""
         with self._lock:
-            return self._error or error if error.code() == KafkaError._FATAL else error
+            # Kept, since an answer of a broker to something else makes no client usable again.
+            is_vague = error.code() == KafkaError._FATAL
+            return self._fatal or self._error or error if is_vague else error
 
     def require_new_groups(self) -> None:
         """Note that the client needs brokers with `group.protocol=consumer`."""

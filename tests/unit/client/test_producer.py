@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from tests.unit.client.listeners import server, ssh
 from tfkafka import write
 from tfkafka.client import producer
+from tfkafka.client.diagnosis import Connection
 from tfkafka.errors import WriteError
 from tfkafka.testing import wait_for
 
@@ -72,3 +73,11 @@ def test_the_cause_of_a_fatal_error_may_come_after_the_refusal(monkeypatch):
     monkeypatch.setattr(producer.confluent_kafka, "Producer", Fatal)
     with pytest.raises(WriteError, match="grant this user WRITE on topic t"):
         producer.Producer({"bootstrap.servers": "h:1"}).send("t", [("v", None, None)])
+
+
+def test_the_cause_of_a_fatal_error_outlasts_answers():
+    connection = Connection({"bootstrap.servers": "h:1"})
+    connection.note(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, fatal=True))
+    connection.answered(is_first=True)
+    cause = connection.cause(KafkaError(KafkaError._FATAL))
+    assert cause.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
