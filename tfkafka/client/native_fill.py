@@ -161,9 +161,14 @@ class _Queue:
         if self._handle is None:
             raise MemoryError
 
-    def forward(self, source: TopicPartition) -> int:
-        """Forward a partition here, before it is assigned, and return the index of its records."""
+    def forward(self, source: TopicPartition) -> int | None:
+        """Forward a partition here, before it is assigned, and return the index of its records.
+
+        Return None once this is closed: closing a client may call back with an assignment.
+        """
         with self._lock:
+            if self._handle is None:
+                return None
             index: int = self._library.tk_forward(
                 self._handle, source.topic.encode(), source.partition
             )
