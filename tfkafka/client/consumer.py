@@ -118,14 +118,13 @@ class Consumer:
         self._connection = Connection(settings, was_reached)
         if settings.get("group.protocol") == "consumer":
             self._connection.require_new_groups()
-        settings |= {**config.CONSUMER_FIXED, "error_cb": self._note}
+        settings |= {**config.CONSUMER_FIXED, "error_cb": self._connection.note}
         if on_commit is not None:
             settings["on_commit"] = lambda error, partitions: on_commit(*_answer(error, partitions))
         self._lineage = lineage or Lineage()
         self._consumer, self._filler = _make(settings, metadata, alone, self._lineage)
         self._validation = Validation(self._consumer, self._lineage)
         self.servers: str = str(settings["bootstrap.servers"])
-        self._fatal: KafkaError | None = None
         self._said = "no answer"
         self._existing: set[str] = set()
         self._heard = self._probed = time.monotonic()
@@ -325,9 +324,9 @@ class Consumer:
             self._probed = now
             for topic in self._topics:
                 self._probe(topic)
-        if self._fatal is not None:
-            reason = f"topic {self._names()}: {codes.reason(self._fatal)}"
-            raise ReadError(reason, topic=self._only_topic()) from KafkaException(self._fatal)
+        if (fatal := self._connection.fatal) is not None:
+            reason = f"topic {self._names()}: {codes.reason(fatal)}"
+            raise ReadError(reason, topic=self._only_topic()) from KafkaException(fatal)
         if self._unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 
@@ -392,11 +391,6 @@ class Consumer:
         kind = OffsetError if code in codes.OUT_OF_RANGE else ReadError
         error = kind(f"{where}: {reason}", topic=topic, partition=partition, offset=event.offset)
         raise error from KafkaException(event.error)
-
-    def _note(self, error: KafkaError) -> None:
-        self._connection.note(error)
-        if error.fatal():
-            self._fatal = error
 
     def _refuse_no_connection(self) -> None:
         try:

@@ -60,6 +60,9 @@ class Connection:
         settings: the client's settings.
         was_reached: whether the cluster has answered another client of the same user before, so
             that brokers that do not answer are taken for ones that restart.
+
+    Attributes:
+        fatal: what made the client unusable, or None. No later answer makes it usable again.
     """
 
     def __init__(self, settings: Mapping[str, object], was_reached: bool = False):
@@ -69,7 +72,7 @@ class Connection:
         self._needs_heartbeat = False
         self._lock = threading.RLock()
         self._error: KafkaError | None = None
-        self._fatal: KafkaError | None = None
+        self.fatal: KafkaError | None = None
         self._refusal: KafkaError | None = None
         self._refused_s = 0.0
         self._since_s: float | None = None
@@ -83,7 +86,7 @@ class Connection:
         with self._lock:
             self._error = error
             if error.fatal():
-                self._fatal = error
+                self.fatal = error
             self._advertised.note(error)
             if error.code() in codes.REFUSED and self._refusal is None:
                 self._refusal, self._refused_s = error, time.monotonic()
@@ -103,9 +106,9 @@ class Connection:
     def cause(self, error: KafkaError) -> KafkaError:
         """Return what made a client unusable, instead of the error that says only that it is."""
         with self._lock:
-            # Kept, since an answer of a broker to something else makes no client usable again.
-            is_vague = error.code() == KafkaError._FATAL
-            return self._fatal or self._error or error if is_vague else error
+            if error.code() != KafkaError._FATAL:
+                return error
+            return self.fatal or self._error or error
 
     def require_new_groups(self) -> None:
         """Note that the client needs brokers with `group.protocol=consumer`."""
