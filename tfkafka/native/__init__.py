@@ -31,13 +31,11 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
 }
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the library; None where it is missing, cannot be loaded, or is not wanted."""
     return _load()[0]
 
 
-@functools.cache
 def filler(librdkafka: str) -> ctypes.CDLL | None:
     """Return the library where its filler is to be used; None otherwise.
 
