@@ -348,7 +348,7 @@ def test_brokers_that_are_not_where_they_say(kafka, topic, group, learner, small
 
 
 def test_brokers_with_passwords_that_are_not_where_they_say(kafka_factory, learner, small_servers):
-    """Only a client that has logged in is told where the brokers are."""
+    """Brokers say where they are only to a client that has logged in."""
     security = Security(mechanisms=(SCRAM,), tls=None, users={"me": PASSWORD})
     broker, wrong = (
         kafka_factory("3.9.2", progress=False, security=security),
