@@ -268,13 +268,13 @@ class Cluster:
         begun_s = time.monotonic()
 
         def attempt(timeout_s: float) -> Answer:
-            so_far_s = time.monotonic() - begun_s
+            now = time.monotonic()
+            patience_s = max(_BROKER_S, _BROKER_PART * (now - begun_s))
             try:
-                return question(min(timeout_s, max(_BROKER_S, _BROKER_PART * so_far_s)))
+                return question(min(timeout_s, patience_s))
             except (KafkaException, TimeoutError) as failure:
                 if isinstance(failure, TimeoutError) or failure.args[0].code() in passing:
-                    left_s = timeout_s - (time.monotonic() - begun_s - so_far_s)
-                    self._look_around(min(_BROKER_S, left_s))
+                    self._look_around(min(_BROKER_S, now + timeout_s - time.monotonic()))
                 raise
 
         return self.ask(what, attempt, topic, passing)
