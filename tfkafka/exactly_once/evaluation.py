@@ -219,14 +219,13 @@ def _checked(
 
 def _ends(committed: Sequence[GroupPartition], topic: str, group_id: str) -> dict[int, int]:
     """Return the committed offset of each partition. Raises PredictionsError where none is."""
-    ends = {(each.topic, each.partition): each.committed for each in committed}
     found = {
-        partition: end
-        for (name, partition), end in ends.items()
-        if name == topic and end is not None
+        each.partition: each.committed
+        for each in committed
+        if each.topic == topic and each.committed is not None
     }
     if not found:
-        others = sorted({name for (name, _), end in ends.items() if end is not None})
+        others = sorted({each.topic for each in committed if each.committed is not None})
         of_others = f"of {', '.join(others)} alone" if others else "at all"
         raise PredictionsError(
             f"group {group_id} has committed nothing of topic {topic}, {of_others}: give group_id= "
