@@ -337,9 +337,9 @@ def missing_topic(topic: str, servers: object, has_users: bool = False) -> Topic
     return TopicError(f"there is no topic {topic} on {servers}{seen}: {advice}", topic=topic)
 
 
-def deleted_topic(topic: str) -> ReadError:
+def deleted_topic(topic: str, kind: type[TfkafkaError] = ReadError) -> TfkafkaError:
     """Return the error to raise where a topic is gone that was there before."""
-    return ReadError(f"topic {topic} no longer exists: it was deleted while reading", topic=topic)
+    return kind(f"topic {topic} no longer exists: it was deleted while reading", topic=topic)
 
 
 def is_deleted(metadata: ClusterMetadata, topic: str) -> bool:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tfkafka.client.cluster import Cluster, TopicDescription, deleted_topic
-from tfkafka.errors import OffsetError, TopicError
+from tfkafka.errors import OffsetError, ReadError, TopicError
 
 # The least time between two queries. One takes 1 ms of CPU (Kafka 3.9), and is for all records that
 # were fetched before it.
@@ -66,10 +66,13 @@ class TopicGuard:
     def learn(self, topic: str) -> TopicDescription:
         """Return the description of a topic; expect from now on the identity that it had first.
 
-        Raises TopicError where there is no such topic, or it is another one; ReadError where no
-        broker answers.
+        Raises TopicError where there is no such topic, or no longer, or it is another one;
+        ReadError where no broker answers.
         """
-        found = self._cluster.describe(topic)
+        is_known = topic in self._known.topics
+        found = (
+            self._description_now(topic, TopicError) if is_known else self._cluster.describe(topic)
+        )
         if self._known.cluster is None:
             self._known.cluster = self._cluster.cluster_id()
         self._known.topics.setdefault(topic, found.identity)
@@ -86,7 +89,7 @@ class TopicGuard:
             if self._known.topics[topic] is None:
                 self._compare_cluster(topic)
             else:
-                self.compare(topic, self._description_now(topic))
+                self.compare(topic, self._description_now(topic, ReadError))
 
     def compare(self, topic: str, found: TopicDescription) -> None:
         """Raise TopicError where this describes another topic than the expected one."""
@@ -182,14 +185,15 @@ class TopicGuard:
             for check in checks:
                 check.set_result(None)
 
-    def _description_now(self, topic: str) -> TopicDescription:
+    def _description_now(self, topic: str, gone: type[ReadError | TopicError]) -> TopicDescription:
+        """Return the description of a topic that was there before; raise `gone` without it."""
         deadline = time.monotonic() + MISSING_S
         while True:
             try:
                 return self._cluster.describe(topic)
             except TopicError:
                 if time.monotonic() > deadline:
-                    raise deleted_topic(topic) from None
+                    raise deleted_topic(topic, gone) from None
             time.sleep(_AGAIN_S)
 
     def _compare_cluster(self, topic: str) -> None:

@@ -22,6 +22,8 @@ from tfkafka import (
     KafkaMiniBatchDataset,
     write,
 )
+from tfkafka.client.cluster import Cluster
+from tfkafka.client.identity import Identities, TopicGuard
 from tfkafka.errors import CommitError, ReadError, TfkafkaError, TopicError
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
 from tfkafka.online import Stream, learn
@@ -251,6 +253,16 @@ def test_an_exactly_once_worker_keeps_to_its_topic(servers, make_topic, group, a
     assert not read_predictions(servers, predictions)
     assert not any(row.committed for row in admin.describe_group(group))
     assert ExactlyOnceInference(job, servers).run().used == 300
+
+
+def test_a_restarted_reader_says_that_its_topic_was_deleted(servers, topic, admin):
+    """Not that it was never created: an earlier reader of this process knows better."""
+    known = Identities()
+    TopicGuard(Cluster({"bootstrap.servers": servers}, 10_000), known).learn(topic)
+    admin.delete_topic(topic)
+    gone = rf"^topic {topic} no longer exists: it was deleted while reading$"
+    with pytest.raises(TopicError, match=gone):
+        TopicGuard(Cluster({"bootstrap.servers": servers}, 10_000), known).learn(topic)
 
 
 @pytest.mark.parametrize("version", ["2.7.2", "3.9.2"])

@@ -114,6 +114,8 @@ def test_a_topic_that_stays_away_was_deleted(make):
     del cluster.ids["t"]
     with pytest.raises(ReadError, match="topic t no longer exists: it was deleted"):
         guard.confirm()
+    with pytest.raises(TopicError, match="topic t no longer exists: it was deleted"):
+        guard.learn("t")
     with pytest.raises(TopicError, match="there is no topic other"):
         guard.learn("other")
 
