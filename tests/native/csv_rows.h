@@ -7,8 +7,7 @@
 #include <set>
 #include <type_traits>
 
-#include "../../tfkafka/native/tfkafka_native.h"
-#include "check.h"
+#include "cells.h"
 
 // Longer names with quotes in them are left to Python.
 constexpr size_t UNESCAPED = 256;
@@ -26,30 +25,6 @@ inline const std::vector<std::string> ODD_ROWS = {
 inline const std::vector<std::string> ODD_PIECES = {
     "\"", "\"\"", ",", ",,", "\n", "\r", " ", "\t", "\x0b", std::string(1, 0), "\xff", "nan", "inf",
     "-", "+", ".", "e", "e308", "e-400", "0x", "1", "99999999999999999999", "000000000", "_",
-};
-
-struct Classes {
-  Classes(const std::vector<std::string>& sorted, Random& random)
-      : names(sorted), strings(sorted), indices(sorted.size()) {
-    for (int64_t& index : indices) index = random.between(0, 1000);
-    native = {static_cast<int64_t>(names.size()), strings.buffer.data(), strings.offsets.data(),
-              indices.data()};
-  }
-  int64_t find(const std::string& name) const {
-    for (size_t i = 0; i < names.size(); i++)
-      if (names[i] == name) return indices[i];
-    return -1;
-  }
-  std::vector<std::string> names;
-  Strings strings;
-  std::vector<int64_t> indices;
-  TkClasses native;
-};
-
-struct ByLength {
-  bool operator()(const std::string& a, const std::string& b) const {
-    return a.size() != b.size() ? a.size() < b.size() : a < b;
-  }
 };
 
 inline std::string text_of(Random& random, int64_t longest) {
@@ -88,22 +63,6 @@ struct Row {
   std::string text;
   std::vector<uint64_t> cells;  // as far as its type is wide
 };
-
-template <typename T>
-uint64_t bits_of(T value) {
-  uint64_t bits = 0;
-  memcpy(&bits, &value, sizeof value);
-  return bits;
-}
-
-inline uint64_t as(int32_t type, double value) {
-  switch (type) {
-    case TK_FLOAT32: return bits_of(static_cast<float>(value));
-    case TK_FLOAT64: return bits_of(value);
-    case TK_INT32: return bits_of(static_cast<int32_t>(value));
-    default: return bits_of(static_cast<int64_t>(value));
-  }
-}
 
 template <typename T>
 std::string number(Random& random, uint64_t* cell) {

@@ -12,29 +12,8 @@ from numpy.typing import NDArray
 
 from tfkafka.chunk import Column
 from tfkafka.decoding.csv_fields import CsvColumn
+from tfkafka.decoding.native_classes import TYPES, Classes, pointers
 from tfkafka.decoding.parsing_threads import in_parts
-
-# TkType of tfkafka_native.h.
-_TYPES = {"float32": 0, "float64": 1, "int32": 2, "int64": 3}
-
-
-class _Classes(ctypes.Structure):
-    """TkClasses of tfkafka_native.h."""
-
-    _fields_ = (
-        ("count", ctypes.c_int64),
-        ("buffer", ctypes.c_void_p),
-        ("offsets", ctypes.c_void_p),
-        ("indices", ctypes.c_void_p),
-    )
-
-    def __init__(self, index_of: Mapping[bytes, int]):
-        names = sorted(index_of, key=lambda name: (len(name), name))
-        # The fields point into these.
-        self._names = Column.of(names, len(names))
-        self._indices = np.array([index_of[name] for name in names], np.int64)
-        buffer, offsets, _ = _pointers(self._names)
-        super().__init__(len(names), buffer, offsets, self._indices.ctypes.data)
 
 
 class _Wanted(ctypes.Structure):
@@ -44,7 +23,7 @@ class _Wanted(ctypes.Structure):
         ("number", ctypes.c_int64),
         ("out", ctypes.c_void_p),
         ("stride", ctypes.c_int64),
-        ("classes", ctypes.POINTER(_Classes)),
+        ("classes", ctypes.POINTER(Classes)),
         ("fill", ctypes.c_double),
         ("type", ctypes.c_int32),
         ("may_miss", ctypes.c_int32),
@@ -107,42 +86,26 @@ class NativeParser:
         marks = np.empty(len(rows), np.int32)
         # A view, so that a buffer that has to be made is not kept with the chunk.
         rows = rows[:]
-        pointers = _pointers(rows)
+        text = pointers(rows)
         csv.kept = rows, out
 
         def parse(start: int, stop: int) -> None:
             # In another thread it may outlive this call, which Ctrl-C ends: it has the arrays.
-            self.library.tk_parse_csv(ctypes.byref(csv), *pointers, start, stop, marks.ctypes.data)
+            self.library.tk_parse_csv(ctypes.byref(csv), *text, start, stop, marks.ctypes.data)
 
         in_parts(len(rows), parse)
         return marks
 
 
-def find_classes(
-    library: ctypes.CDLL, index_of: Mapping[bytes, int], texts: Column
-) -> NDArray[np.int64]:
-    """Return the indices of the classes that texts are, -1 where one is no class."""
-    texts, classes, found = texts[:], _Classes(index_of), np.empty(len(texts), np.int64)
-    library.tk_find_classes(
-        ctypes.byref(classes), *_pointers(texts), 0, len(texts), found.ctypes.data
-    )
-    return found
-
-
 def _wanted(column: CsvColumn, out: NDArray[Any]) -> _Wanted:
     """Return the structure of a column whose values are written to an array [n]."""
-    classes = None if column.index_of is None else ctypes.pointer(_Classes(column.index_of))
+    classes = None if column.index_of is None else ctypes.pointer(Classes(column.index_of))
     return _Wanted(
         column.number,
         out.ctypes.data,
         out.strides[0],
         classes,
         column.fill if column.may_miss else 0,
-        _TYPES[column.dtype.name],
+        TYPES[column.dtype.name],
         column.may_miss,
     )
-
-
-def _pointers(column: Column) -> tuple[int, int, int]:
-    """Return the addresses of a column's buffer, offsets and nulls."""
-    return column.buffer.ctypes.data, column.offsets.ctypes.data, column.nulls.ctypes.data

@@ -89,7 +89,7 @@ class JsonDecoder(WithFields):
         }
         inside = [targets[what] for what in self._inside]
         sinks += [array.reshape(count, -1) if count else array for array in inside]
-        faults, absent = self._chunks.read(chunk.values.entries, sinks)
+        faults, absent = self._chunks.read(chunk.values, sinks)
         outside, others = self._outside(chunk, self.finite)
         targets |= outside
         return Decoded.of((features, *targets.values()), count, others | faults, absent)

@@ -14,7 +14,7 @@ from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.chunk import Column as Texts
 from tfkafka.decoding.base import Fault
-from tfkafka.decoding.csv_native import find_classes
+from tfkafka.decoding.native_classes import find_classes
 from tfkafka.decoding.numbers import parse_numbers
 from tfkafka.decoding.plan import FieldPlan, target_plan
 from tfkafka.decoding.sources import Column, Field, Header, Key, Source

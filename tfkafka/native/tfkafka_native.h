@@ -10,7 +10,7 @@
 #include <cstdint>
 
 // Changes with any change of this file: the Python side refuses a library of another number.
-#define TFKAFKA_ABI 2
+#define TFKAFKA_ABI 3
 
 #define TFKAFKA_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -95,7 +95,7 @@ struct TkFill {
 // Waits at most `timeout_ms` for a record, then takes those that follow within `linger_ms`.
 TFKAFKA_EXPORT void tk_fill(void* reader, TkFill* fill, int32_t timeout_ms, int32_t linger_ms);
 
-// ---- parser.cc
+// ---- csv.cc
 
 // Names of classes, sorted by length, then by their bytes.
 struct TkClasses {
@@ -136,5 +136,48 @@ TFKAFKA_EXPORT int64_t tk_parse_csv(const TkCsv* csv, const uint8_t* buffer, con
 TFKAFKA_EXPORT void tk_find_classes(const TkClasses* classes, const uint8_t* buffer,
                                     const int64_t* offsets, const uint8_t* nulls, int64_t first,
                                     int64_t last, int64_t* out);
+
+// ---- json.cc
+
+// A field that is wanted. The items of a row's value are written one after another to
+// `out + row * stride`, aligned.
+struct TkJsonField {
+  uint8_t* out;
+  int64_t stride;            // bytes
+  int64_t size;              // items of a row
+  int64_t dimensions;
+  const int64_t* shape;
+  const TkClasses* classes;  // null: it has numbers
+  double fill;               // what a missing value and null become, where it may miss
+  int64_t least, most;       // of a whole number
+  int32_t is_whole;          // whether it has whole numbers
+  int32_t type;              // TkType of what is written
+  int32_t may_miss;
+};
+
+// A name that is wanted of an object: of a field, or of an object in it.
+struct TkJsonName {
+  const uint8_t* text;
+  int64_t length;
+  int64_t field;   // -1: an object
+  int64_t object;  // -1: a field
+};
+
+struct TkJson {
+  int64_t field_count, name_count, object_count;
+  const TkJsonField* fields;
+  const TkJsonName* names;
+  // For each object the names in it; the first is the record. An index is that of `names`.
+  const TkClasses* objects;
+  int32_t finite;  // whether a floating-point number must be finite, as `type`
+};
+
+// Parses the entries [first, last) of a column of bytes, and returns how many it has not taken.
+// For each entry marks[entry] becomes 0; or 1: it is not as it should be, or may not be. Such an
+// entry may have any values. seen[name] becomes 1 where one of those taken has a value there.
+// `scratch` has 2 * name_count + object_count numbers, and is used during the call.
+TFKAFKA_EXPORT int64_t tk_parse_json(const TkJson* json, const uint8_t* buffer,
+                                     const int64_t* offsets, const uint8_t* nulls, int64_t first,
+                                     int64_t last, uint8_t* marks, uint8_t* seen, int64_t* scratch);
 
 #endif

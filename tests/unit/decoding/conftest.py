@@ -1,4 +1,4 @@
-"""Which parser of CSV is in use."""
+"""Which parser of CSV and JSON is in use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def native_parser() -> None:
 
 @pytest.fixture(scope="module", params=["native", "polars"])
 def parser(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Decode CSV by the native library, and once more by polars."""
+    """Decode by the native library, and once more by polars."""
     if request.param == "native":
         request.getfixturevalue("native_parser")
         yield

@@ -18,8 +18,10 @@ from tfkafka.decoding.base import ArraySpec, only_finite
 from tfkafka.decoding.json import JsonDecoder
 from tfkafka.decoding.sources import Field, Header, Key
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 FLOAT32, INT64 = np.dtype(np.float32), np.dtype(np.int64)
-EXAMPLES = int(os.environ.get("TFKAFKA_JSON_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("TFKAFKA_JSON_EXAMPLES", "100"))
 # A busy machine is no reason to fail.
 SETTINGS = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]

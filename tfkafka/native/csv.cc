@@ -7,6 +7,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "classes.h"
 #include "tfkafka_native.h"
 #include "vendor/fast_float.h"
 
@@ -112,23 +113,6 @@ std::enable_if_t<std::is_integral_v<T>, const char*> parse(const char* p, const 
   }
   *number = static_cast<T>(is_negative ? 0 - size : size);
   return p == digits ? nullptr : p;
-}
-
-// Returns the index of a class; -1: there is none of this name.
-int64_t find_class(const TkClasses& classes, const char* name, int64_t length) {
-  int64_t low = 0, high = classes.count;
-  while (low < high) {
-    const int64_t middle = low + (high - low) / 2;
-    const uint8_t* other = classes.buffer + classes.offsets[middle];
-    const int64_t longer = classes.offsets[middle + 1] - classes.offsets[middle] - length;
-    const int64_t order = longer ? longer : memcmp(other, name, length);
-    if (!order) return classes.indices[middle];
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return -1;
 }
 
 int64_t class_of(const TkClasses& classes, const Field& field) {

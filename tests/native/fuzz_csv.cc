@@ -1,6 +1,6 @@
 // Fuzzes the parser of CSV, the search for classes and the gathering of bytes.
 //
-// fuzz_parser SECONDS SEED
+// fuzz_csv SECONDS SEED
 //
 // A round makes a plan and rows that fit it, and spoils some of them. It checks that a row that was
 // not spoiled becomes its values; that nothing is written beside the cells of the rows asked for;
