@@ -124,6 +124,7 @@ int rd_kafka_conf_get(const rd_kafka_conf_t*, const char*, char* value, size_t* 
   return 0;
 }
 void rd_kafka_conf_destroy(rd_kafka_conf_t*) {}
+void rd_kafka_conf_set_error_cb(rd_kafka_conf_t*, OnError) {}
 int rd_kafka_conf_interceptor_add_on_new(rd_kafka_conf_t*, const char*, OnNew, void*) { return 0; }
 rd_kafka_queue_t* rd_kafka_queue_new(rd_kafka_t*) {
   world.queue.references++;

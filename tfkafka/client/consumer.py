@@ -118,11 +118,13 @@ class Consumer:
         self._connection = Connection(settings, was_reached)
         if settings.get("group.protocol") == "consumer":
             self._connection.require_new_groups()
-        settings |= {**config.CONSUMER_FIXED, "error_cb": self._connection.note}
+        settings |= config.CONSUMER_FIXED
         if on_commit is not None:
             settings["on_commit"] = lambda error, partitions: on_commit(*_answer(error, partitions))
         self._lineage = lineage or Lineage()
-        self._consumer, self._filler = _make(settings, metadata, alone, self._lineage)
+        self._consumer, self._filler = _make(
+            settings, self._connection.note, metadata, alone, self._lineage
+        )
         self._validation = Validation(self._consumer, self._lineage)
         self.servers: str = str(settings["bootstrap.servers"])
         self._said = "no answer"
@@ -430,15 +432,20 @@ class Consumer:
 
 
 def _make(
-    settings: dict[str, object], metadata: bool, alone: TopicPartition | None, lineage: Lineage
+    settings: Mapping[str, object],
+    on_error: Callable[[KafkaError], None],
+    metadata: bool,
+    alone: TopicPartition | None,
+    lineage: Lineage,
 ) -> tuple[confluent_kafka.Consumer, Filler]:
     """Return a client, and what takes its records."""
+    settings = {**settings, "error_cb": on_error}
     library = native.filler(cimpl.__file__)
     if library is None:
         consumer = create.make_client(confluent_kafka.Consumer, settings)
         return consumer, PythonFiller(consumer, metadata, alone, lineage)
     consumer = create.make_client(confluent_kafka.Consumer, with_plugin(settings))
-    return consumer, NativeFiller(consumer, library, metadata, lineage)
+    return consumer, NativeFiller(consumer, library, metadata, lineage, on_error)
 
 
 def _is_answer(event: Event) -> bool:

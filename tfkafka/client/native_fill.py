@@ -10,7 +10,7 @@ import ctypes
 import struct
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import confluent_kafka
 import numpy as np
@@ -49,6 +49,7 @@ class NativeFiller:
         library: the native library.
         metadata: whether chunks have timestamps and headers.
         lineage: where the leaders' epochs of records are noted.
+        on_error: the client's `error_cb`, which confluent-kafka cannot call while this fills.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class NativeFiller:
         library: ctypes.CDLL,
         metadata: bool,
         lineage: Lineage,
+        on_error: Callable[[KafkaError], None],
     ):
         # For errors of the whole client.
         self._own = PythonFiller(consumer, metadata, lineage=lineage)
         self._metadata = metadata
         self._lineage = lineage
+        self._on_error = on_error
         self._sources: list[TopicPartition] = []
         self._value_bytes, self._key_bytes = _FIRST_VALUE_BYTES, _FIRST_KEY_BYTES
         self._queue = _Queue(library)
@@ -134,7 +137,10 @@ class NativeFiller:
     def _events(self, filling: Filling) -> Iterator[Event]:
         for offset, source, code, reason in filling.events:
             error = KafkaError(code, reason.partition(b"\0")[0].decode(errors="replace"))
-            yield Event(error, self._sources[source] if source >= 0 else None, offset)
+            if source < 0:
+                self._on_error(error)
+            else:
+                yield Event(error, self._sources[source], offset)
 
     def _note_epochs(self, filling: Filling) -> None:
         for offset, source, epoch in filling.epochs:

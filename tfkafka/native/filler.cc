@@ -3,10 +3,12 @@
 // confluent-kafka keeps the client: it configures, assigns, commits and calls back. Only records,
 // ends and errors of partitions come here, by a queue of our own that partitions forward to. The
 // consumer's own queue is never read: confluent-kafka aborts the process if one of its callbacks is
-// called by another thread's library than its own.
+// called by another thread's library than its own. See on_error for the one that a partition's queue
+// can call.
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -26,8 +28,45 @@ bool found = false;
 
 thread_local rd_kafka_t* new_client = nullptr;
 
-int on_new(rd_kafka_t* client, const rd_kafka_conf_t*, void*, char*, size_t) {
+// The callback that confluent-kafka gives each of its clients.
+std::atomic<OnError> on_error_of_client{nullptr};
+thread_local TkFill* filled_now = nullptr;
+
+void put_event(TkFill& fill, int64_t offset, int32_t source, int code, const char* reason) {
+  TkEvent& event = fill.events[fill.event_count++];
+  event.offset = offset;
+  event.source = source;
+  event.code = code;
+  snprintf(event.reason, sizeof event.reason, "%s", reason ? reason : "");
+}
+
+// Takes the place of the client's callback. librdkafka says by a partition's queue that the
+// partition is not there (or not any more), and calls back for it as for an error of the whole client
+// (rd_kafka_toppar_enq_error in 2.16).
+void on_error(rd_kafka_t* client, int code, const char* reason, void* opaque) {
+  if (!filled_now)
+    on_error_of_client.load()(client, code, reason, opaque);
+  else if (filled_now->event_count < TK_EVENTS)  // what is left out is said of other partitions
+    put_event(*filled_now, -1, -1, code, reason);
+}
+
+OnError callback_of(const rd_kafka_conf_t* conf) {
+  char text[64] = "";
+  size_t size = sizeof text;
+  void* callback = nullptr;
+  if (kafka.rd_kafka_conf_get(conf, "error_cb", text, &size) || sscanf(text, "%p", &callback) != 1)
+    return nullptr;
+  return reinterpret_cast<OnError>(callback);
+}
+
+// The settings are those of the client, which has no thread yet. confluent-kafka sets its callback
+// after plugins have seen the settings, so this is the only place where it can be replaced.
+int on_new(rd_kafka_t* client, const rd_kafka_conf_t* conf, void*, char*, size_t) {
   new_client = client;
+  if (OnError callback = callback_of(conf)) {
+    on_error_of_client = callback;
+    kafka.rd_kafka_conf_set_error_cb(const_cast<rd_kafka_conf_t*>(conf), on_error);
+  }
   return 0;
 }
 
@@ -190,8 +229,10 @@ class Filling {
   }
 
   void take(int64_t wanted, int32_t timeout_ms) {
+    filled_now = &fill_;
     ssize_t taken = kafka.rd_kafka_consume_batch_queue(reader_.queue, timeout_ms, reader_.messages,
                                                        static_cast<size_t>(wanted));
+    filled_now = nullptr;
     reader_.at = 0;
     reader_.taken = taken > 0 ? static_cast<int>(taken) : 0;
   }
@@ -200,7 +241,7 @@ class Filling {
     int32_t source = source_of(reader_, message);
     if (source >= 0 && (!message.err || message.err == PARTITION_END))
       reader_.sources[source].is_starting = false;
-    if (message.err || source < 0) return put_event(message, source);
+    if (message.err || source < 0) return note_event(message, source);
     if (fill_.records == fill_.capacity) return TK_NOTES;
     int64_t i = fill_.records;
     int64_t values = fill_.value_offsets[i], keys = fill_.key_offsets[i], headers = 0;
@@ -248,14 +289,10 @@ class Filling {
     return true;
   }
 
-  int32_t put_event(const rd_kafka_message_t& message, int32_t source) {
+  int32_t note_event(const rd_kafka_message_t& message, int32_t source) {
     if (fill_.event_count == TK_EVENTS) return TK_NOTES;
-    TkEvent& event = fill_.events[fill_.event_count++];
-    event.offset = message.offset;
-    event.source = source;
-    event.code = message.err;
     const char* reason = message.err ? kafka.rd_kafka_message_errstr(&message) : nullptr;
-    snprintf(event.reason, sizeof event.reason, "%s", reason ? reason : "");
+    put_event(fill_, message.offset, source, message.err, reason);
     return TK_DRAINED;
   }
 

@@ -27,6 +27,7 @@ struct rd_kafka_message_t {
 };
 
 using OnNew = int (*)(rd_kafka_t*, const rd_kafka_conf_t*, void*, char*, size_t);
+using OnError = void (*)(rd_kafka_t*, int, const char*, void*);
 
 // Name, result, arguments.
 #define TK_LIBRDKAFKA(F)                                                                          \
@@ -34,6 +35,7 @@ using OnNew = int (*)(rd_kafka_t*, const rd_kafka_conf_t*, void*, char*, size_t)
   F(rd_kafka_conf_new, rd_kafka_conf_t*, ())                                                      \
   F(rd_kafka_conf_get, int, (const rd_kafka_conf_t*, const char*, char*, size_t*))                \
   F(rd_kafka_conf_destroy, void, (rd_kafka_conf_t*))                                              \
+  F(rd_kafka_conf_set_error_cb, void, (rd_kafka_conf_t*, OnError))                                \
   F(rd_kafka_conf_interceptor_add_on_new, int, (rd_kafka_conf_t*, const char*, OnNew, void*))     \
   F(rd_kafka_queue_new, rd_kafka_queue_t*, (rd_kafka_t*))                                         \
   F(rd_kafka_queue_destroy, void, (rd_kafka_queue_t*))                                            \

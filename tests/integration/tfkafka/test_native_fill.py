@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -21,9 +22,10 @@ from tfkafka.chunk import Chunk, TopicPartition, concat
 from tfkafka.client import consumer as consumer_module
 from tfkafka.client import native_fill
 from tfkafka.client.consumer import Consumer, Polled
+from tfkafka.client.diagnosis import Connection
 from tfkafka.client.lineage import Lineage
 from tfkafka.config import Limits
-from tfkafka.errors import BadRecordError, ConfigurationError
+from tfkafka.errors import BadRecordError, ConfigurationError, ReadError
 from tfkafka.testing import wait_for
 
 ROOT = Path(__file__).parents[3]
@@ -145,6 +147,45 @@ def test_an_offset_that_is_not_there(servers, topic, consumer):
     )
     assert polled[-1].missing == {source: 70}
     assert not any(len(each.chunk) for each in polled)
+
+
+@pytest.fixture
+def noted(monkeypatch) -> list[str]:
+    """The errors that clients have called back with."""
+    seen: list[str] = []
+    monkeypatch.setattr(Connection, "note", lambda _self, error: seen.append(error.str()))
+    return seen
+
+
+@pytest.mark.parametrize("filler", fillers.NAMES)
+def test_a_partition_that_is_not_there(topic, make, noted, filler):
+    """librdkafka calls back for it, out of the partition's queue."""
+    reading = make(filler, topic)
+    reading.start_at(dict.fromkeys(partitions(topic, 200), 0))
+    wait_for(
+        lambda: not len(reading.poll(0.1).chunk) and noted,
+        "librdkafka calls back",
+        DEADLINE_S,
+    )
+    assert re.match(rf"{topic} \[\d+\]: desired partition is not available \(.+\)$", noted[0])
+
+
+@pytest.mark.parametrize("filler", fillers.NAMES)
+def test_a_topic_that_is_deleted_while_it_is_read(servers, admin, make_topic, make, filler):
+    topic = make_topic(2)
+    numbers(servers, topic, 10)
+    reading = make(filler, topic)
+    read(reading, dict.fromkeys(partitions(topic, 2), 0))
+    admin.delete_topic(topic)
+
+    def reads_on() -> bool:
+        try:
+            return bool(reading.poll(0.1).ends)
+        except ReadError as error:
+            assert "exist" in str(error)
+            return True
+
+    wait_for(reads_on, "reading fails", DEADLINE_S)
 
 
 def first_offset(consumer: Consumer) -> int:
