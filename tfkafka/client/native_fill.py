@@ -26,9 +26,11 @@ from tfkafka.errors import ConfigurationError
 from tfkafka.native.filling import DRAINED, Filling, Layout, Room
 
 _PLUGINS = "plugin.library.paths"
-# Until the first records have said how large they are.
-_FIRST_VALUE_BYTES, _FIRST_KEY_BYTES = 1024.0, 16.0
-_LEAST_ROOM = 1 << 16
+# Of a record's value, key and headers, until the first records have said how large they are.
+_FIRST_BYTES = (1024.0, 16.0, 0.0)
+# Bytes for each of the three. Large records take several calls: room for thousands as large as the
+# one before might be more memory than there is.
+_LEAST_ROOM, _MOST_ROOM = 1 << 16, 16 << 20
 # How much more room there is than for records as those before.
 _MARGIN = 1.25
 
@@ -66,7 +68,7 @@ class NativeFiller:
         self._lineage = lineage
         self._on_error = on_error
         self._sources: list[TopicPartition] = []
-        self._value_bytes, self._key_bytes = _FIRST_VALUE_BYTES, _FIRST_KEY_BYTES
+        self._record_bytes: tuple[float, ...] = _FIRST_BYTES
         self._queue = _Queue(library)
         # For a consumer that nobody closes.
         weakref.finalize(consumer, self._queue.close)
@@ -102,15 +104,15 @@ class NativeFiller:
         self._queue.close()
 
     def _filling(self, records: int, least: Room) -> Filling:
-        values = max(_LEAST_ROOM, int(_MARGIN * records * self._value_bytes), least.values)
-        keys = max(_LEAST_ROOM, int(_MARGIN * records * self._key_bytes), least.keys)
-        return Filling(records, Room(values, keys, max(_LEAST_ROOM, least.headers)), self._metadata)
+        expected = (int(_MARGIN * records * each) for each in self._record_bytes)
+        usual = (min(max(_LEAST_ROOM, each), _MOST_ROOM) for each in expected)
+        return Filling(records, Room(*map(max, usual, least)), self._metadata)
 
     def _chunk(self, filling: Filling) -> Chunk:
-        values, keys = filling.values, filling.keys
-        self._value_bytes = len(values[0]) / filling.records
-        self._key_bytes = len(keys[0]) / filling.records
-        headers, sources = filling.headers, filling.sources
+        values, keys, headers = filling.values, filling.keys, filling.headers
+        sizes = len(values[0]), len(keys[0]), 0 if headers is None else len(headers[0])
+        self._record_bytes = tuple(size / filling.records for size in sizes)
+        sources = filling.sources
         return Chunk(
             Column.of_buffer(*values),
             Column.of_buffer(*keys),
