@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker_child import java_of
+from tfkafka.client.cluster import Cluster
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers import embedded, jars, launch
 from tfkafka.testing.brokers.base import answers_metadata
@@ -158,11 +159,15 @@ def test_records_survive_a_kill(shared, version):
     before = broker.bootstrap_servers
     values = [b"%d" % number for number in range(100)]
     write(broker, "survives", values)
+    cluster = Cluster({"bootstrap.servers": broker.bootstrap_servers}, 60_000)
+    assert cluster.end_offsets("survives", [0]) == {0: 100}
     broker.kill()
     assert not broker.state.kafka.running()
     assert port_is_free(broker.state.ports.broker)
     broker.restart()
     assert broker.bootstrap_servers == before
+    # The leader that this client knows has led anew since.
+    assert cluster.end_offsets("survives", [0]) == {0: 100}
     assert read(broker, "survives", 100) == values
 
 

@@ -102,9 +102,12 @@ LOST_MEMBERSHIP = frozenset(
         KafkaError.FENCED_INSTANCE_ID,
     }
 )
-# The metadata names a broker as leader or coordinator, and the broker does not know it yet.
+# The metadata names a broker as leader, and the broker does not know it yet or is one again; or it
+# names none: librdkafka 2.16 says then that there is no such entry.
 NOT_YET_LED = frozenset(
     {
+        KafkaError._NOENT,
+        KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_LEADER_EPOCH,
