@@ -14,7 +14,7 @@
 # make faults-full each fault 100 times, 10 min
 # make chaos-full  random faults on a cluster, an hour; CHAOS_MINUTES=... for another time
 # make soak        memory, threads and descriptors of a process that reads and reads, 30 min
-# make histories   scripted histories of reading against those recorded before, 4 min
+# make histories   scripted histories of reading on both fillers against recorded ones, 8 min
 # make mutations   the core broken on purpose, one fault at a time: tests must notice
 # make sanitize    the native library under GCC's sanitizers, and fuzzed; needs g++, 3 min;
 #                  FUZZ_SECONDS=600 for 10 min each, SEED=... for another seed
@@ -94,7 +94,9 @@ lint: $(VENV)/installed
 	@$(VENV)/bin/lint-imports --no-cache
 
 histories: $(VENV)/installed native
-	$(RUN) -m tests.histories --compare tests/histories/recorded.json
+	for filler in python native; do \
+	  $(RUN) -m tests.histories --compare tests/histories/recorded.json --filler $$filler || exit; \
+	done
 
 mutations: $(VENV)/installed
 	$(RUN) tools/mutations.py

@@ -1,7 +1,7 @@
 """Record how tfkafka behaves in scripted scenarios, or compare it with what was recorded.
 
 python -m tests.histories --out FILE [--only NAME ...] [--servers HOST:PORT]
-python -m tests.histories --compare tests/histories/recorded.json
+python -m tests.histories --compare tests/histories/recorded.json [--filler native]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 PRODUCT = "tfkafka"
+FILLERS = {"python": "0", "native": "1"}
 # Sources of several datasets wait for Kafka in this pool at the same time; of two processors it
 # would have two threads.
 TENSORFLOW_THREADS = 32
@@ -27,6 +28,8 @@ TENSORFLOW_THREADS = 32
 def main() -> int:
     """Play the scenarios; return the exit status."""
     options = _options()
+    if options.filler is not None:
+        _choose(options.filler)
     logging.getLogger(PRODUCT).setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     # A shell may have started this deaf to Ctrl-C.
@@ -57,10 +60,22 @@ def _options() -> argparse.Namespace:
     what.add_argument("--out", type=Path, help="file to record to")
     what.add_argument("--compare", type=Path, metavar="FILE", help="with what was recorded there")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these scenarios; default: all")
+    parser.add_argument("--filler", choices=FILLERS, help="of the readers; default: tfkafka's")
     kafka = parser.add_mutually_exclusive_group()
     kafka.add_argument("--servers", metavar="HOST:PORT", help="of a running broker")
     kafka.add_argument("--kafka-version", dest="version", default="3.9.2", help="to start")
     return parser.parse_args()
+
+
+def _choose(filler: str) -> None:
+    """Let readers use this filler, or exit where there is none."""
+    os.environ["TFKAFKA_NATIVE"] = FILLERS[filler]
+    from tfkafka import native_status
+
+    status = native_status()
+    if status.filler != (filler == "native"):
+        raise SystemExit(f"the filler cannot be {filler}: {status.filler_reason}")
+    print(status, file=sys.stderr)
 
 
 def _record(outcomes, path: Path) -> int:

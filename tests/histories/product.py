@@ -68,7 +68,9 @@ if not _HAS_OLD_NAMES:
 
         def __init__(self, topic, partition=0, offset=0, *, start=None, stop=-1, **options):
             begin = offset if start is None else start
-            super().__init__(topic, partition, start=bound(begin), stop=bound(stop), **options)
+            super().__init__(
+                topic, partition, start=bound("start", begin), stop=bound("stop", stop), **options
+            )
 
 
 def poisoned(policy: str, topic: str | None = None) -> dict[str, Any]:
