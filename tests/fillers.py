@@ -10,6 +10,8 @@ from confluent_kafka import cimpl
 from tfkafka import native
 
 NAMES = ("python", "native")
+# Runs a test once with each, by the fixture of tests/integration/tfkafka/conftest.py.
+both = pytest.mark.usefixtures("filler")
 
 
 def use(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

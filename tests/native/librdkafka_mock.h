@@ -17,6 +17,7 @@ struct rd_kafka_mock_t;
 #define FUNCTIONS(F)                                                                               \
   F(rd_kafka_conf_new, rd_kafka_conf_t*, ())                                                       \
   F(rd_kafka_conf_set, int, (rd_kafka_conf_t*, const char*, const char*, char*, size_t))           \
+  F(rd_kafka_conf_set_error_cb, void, (rd_kafka_conf_t*, OnError))                                 \
   F(rd_kafka_new, rd_kafka_t*, (int, rd_kafka_conf_t*, char*, size_t))                             \
   F(rd_kafka_destroy, void, (rd_kafka_t*))                                                         \
   F(rd_kafka_producev, int, (rd_kafka_t*, ...))                                                    \

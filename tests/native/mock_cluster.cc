@@ -75,6 +75,16 @@ void read_empty_partitions(Random& random) {
   consumer.finish(random);
 }
 
+void read_partitions_that_are_not_there(Random& random) {
+  Consumer consumer(EMPTY, EMPTY_PARTITIONS + 2 * TK_EVENTS);
+  consumer.assign();
+  const uint64_t deadline = milliseconds() + PATIENCE_MS;
+  while (!consumer.unknown) {
+    consumer.take(random, 100, 100);
+    CHECK(milliseconds() < deadline, "no error of them in %d s", PATIENCE_MS / 1000);
+  }
+}
+
 void close_while_filling(Random& random) {
   for (int round = 0; round < ROUNDS; round++) {
     Consumer consumer(RECORDS, PARTITIONS);
@@ -116,6 +126,7 @@ int main(int argc, char** argv) {
   CHECK(!kafka.rd_kafka_flush(producer, PATIENCE_MS), "not all records were written");
   read_in_all_ways(random);
   read_empty_partitions(random);
+  read_partitions_that_are_not_there(random);
   close_while_filling(random);
   kafka.rd_kafka_destroy(producer);
   printf("%s: without a finding\n", argv[0]);

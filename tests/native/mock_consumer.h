@@ -10,7 +10,7 @@
 #include "records.h"
 
 enum { PRODUCER, CONSUMER };  // as rd_kafka_type_t
-constexpr int32_t PARTITION_END = -191;
+constexpr int32_t PARTITION_END = -191, UNKNOWN_PARTITION = -190;
 inline const char* const RECORDS = "records";
 inline const char* const EMPTY = "empty";
 constexpr int32_t PARTITIONS = 6, RECORDS_EACH = 600;
@@ -26,12 +26,19 @@ struct Record {
 inline std::vector<Record> records[PARTITIONS];
 inline std::string plugin, address;
 
+// confluent-kafka's callback aborts the process then.
+inline thread_local bool is_filling = false;
+inline void refuse_while_filling(rd_kafka_t*, int, const char* reason, void*) {
+  CHECK(!is_filling, "the client's callback is called: %s", reason);
+}
+
 inline rd_kafka_t* create(int type,
                           const std::vector<std::pair<const char*, std::string>>& settings) {
   char error[512] = "";
   rd_kafka_conf_t* conf = kafka.rd_kafka_conf_new();
   for (const auto& [name, value] : settings)
     CHECK(!kafka.rd_kafka_conf_set(conf, name, value.c_str(), error, sizeof error), "%s", error);
+  kafka.rd_kafka_conf_set_error_cb(conf, refuse_while_filling);
   rd_kafka_t* client = kafka.rd_kafka_new(type, conf, error, sizeof error);
   CHECK(client, "%s", error);
   return client;
@@ -48,7 +55,9 @@ class Queue {
   bool fill(TkFill& fill, int timeout_ms) {
     if (is_closing_) return false;
     std::lock_guard<std::mutex> held(lock_);
+    is_filling = true;
     if (handle_) tk_fill(handle_, &fill, timeout_ms, 5);
+    is_filling = false;
     return handle_ != nullptr;
   }
   void close() {
@@ -130,8 +139,13 @@ class Consumer {
               got.key_nulls[i] ? Bytes() : text(got.keys, got.key_offsets, i),
               text(got.headers, got.header_offsets, i), got.timestamps[i]);
       for (int32_t i = 0; i < fill.event_count; i++) {
-        CHECK(got.events[i].code == PARTITION_END, "%s", got.events[i].reason);
-        ends_[got.events[i].source] = 1;
+        const bool is_end = got.events[i].source >= 0;
+        CHECK(got.events[i].code == (is_end ? PARTITION_END : UNKNOWN_PARTITION), "%s",
+              got.events[i].reason);
+        if (is_end)
+          ends_[got.events[i].source] = 1;
+        else
+          unknown++;
       }
       taken += fill.records;
       seen[fill.end]++;
@@ -163,6 +177,7 @@ class Consumer {
   }
 
   int64_t seen[TK_NOTES + 1] = {};  // of each TkEnd
+  int64_t unknown = 0;              // partitions that are not there
 
  private:
   int32_t partitions() const { return static_cast<int32_t>(next_.size()); }

@@ -142,7 +142,7 @@ class NativeFiller:
             if source < 0:
                 self._on_error(error)
             else:
-                yield Event(error, self._sources[source], offset)
+                yield Event(error, self._sources[source], offset if offset >= 0 else None)
 
     def _note_epochs(self, filling: Filling) -> None:
         for offset, source, epoch in filling.epochs:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests import fillers
 from tests.integration.tfkafka.rivals import Rival
 from tfkafka import Admin
 from tfkafka.testing.brokers.base import Broker
@@ -15,6 +16,13 @@ from tfkafka.testing.brokers.base import Broker
 @pytest.fixture
 def servers(kafka: Broker) -> str:
     return kafka.bootstrap_servers
+
+
+@pytest.fixture(params=fillers.NAMES)
+def filler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What readers of the test read with, in this process: one after the other."""
+    fillers.use(monkeypatch, request.param)
+    return request.param
 
 
 @pytest.fixture

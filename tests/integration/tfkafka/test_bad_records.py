@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from kafka import KafkaProducer
 
+from tests import fillers
 from tfkafka import (
     ArraySpec,
     CsvDecoder,
@@ -59,6 +60,7 @@ def test_skip_counts(kafka, bad_topic, caplog):
     assert f"topic {bad_topic}: 4 of 6 records could not be decoded and were sk" in caplog.text
 
 
+@fillers.both
 def test_dead_letter_keeps_the_record_and_the_reason_once(kafka, bad_topic, make_topic):
     servers, dead_letter_topic = kafka.bootstrap_servers, make_topic()
     dataset = KafkaDataset(

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from confluent_kafka import Producer
 
+from tests import fillers
 from tests.integration.tfkafka.records import ints, numbers, transaction, values
 from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
 from tfkafka.chunk import OffsetRange
@@ -22,12 +23,14 @@ from tfkafka.reading.ranges import read, resolve
 from tfkafka.testing import wait_for
 
 
+@fillers.both
 @pytest.mark.parametrize("count", [0, 1, 2, 1023, 1024, 1025, 2049, 5000])
 def test_no_count_of_records_loses_one(servers, topic, count):
     numbers(servers, topic, count)
     assert ints(KafkaDataset(topic, servers=servers)) == [*range(count)]
 
 
+@fillers.both
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -62,6 +65,7 @@ def test_a_negative_number_of_records_is_refused(servers, topic):
         KafkaDataset(topic, servers=servers, max_records=-1)
 
 
+@fillers.both
 def test_an_iteration_without_a_record_says_so(servers, topic, caplog):
     dataset = KafkaDataset(topic, servers=servers)
     assert ints(dataset) == []
@@ -92,6 +96,7 @@ def test_a_reader_that_waits_for_records_does_not_take_that_for_a_fault(servers,
     assert sum(map(len, read(ranges, settings, limits, waits=True))) == 6
 
 
+@fillers.both
 def test_a_topic_made_anew_with_fewer_records_is_no_shorter_epoch(servers, admin, topic):
     numbers(servers, topic, 100)
     dataset = KafkaDataset(topic, servers=servers, broker_timeout=3000)
@@ -120,6 +125,7 @@ def test_start_by_time(servers, topic):
     assert ints(KafkaDataset(topic, start=later, servers=servers)) == []
 
 
+@fillers.both
 def test_every_epoch_has_the_same_records_until_refresh(servers, topic):
     numbers(servers, topic, 10)
     dataset = KafkaDataset(topic, servers=servers)
@@ -131,7 +137,7 @@ def test_every_epoch_has_the_same_records_until_refresh(servers, topic):
     assert ints(dataset) == [*range(15)]
 
 
-def test_partitions_come_in_one_order_however_they_arrive(servers, make_topic):
+def test_partitions_come_in_one_order_however_they_arrive(servers, make_topic, monkeypatch):
     """In proportion to their lengths, whatever a broker sends first and how much waits."""
     topic, lengths = make_topic(4), (600, 300, 150, 150)
     for partition, count in enumerate(lengths):
@@ -143,6 +149,7 @@ def test_partitions_come_in_one_order_however_they_arrive(servers, make_topic):
     )
     expected = [10_000 * partition + offset for _, partition, offset in places]
     for iteration in range(20):
+        fillers.use(monkeypatch, fillers.NAMES[iteration % 2])
         dataset = KafkaDataset(
             topic,
             [0, 1, 2, 3],
@@ -177,6 +184,7 @@ def test_memory_is_bounded_also_with_many_partitions_and_large_records(servers, 
     assert max(held) - min(held) < (16 + 3 * 8 + 40) << 20
 
 
+@fillers.both
 def test_several_partitions(servers, make_topic):
     topic = make_topic(3)
     for partition in range(3):
@@ -187,6 +195,7 @@ def test_several_partitions(servers, make_topic):
     assert len(ints(KafkaDataset(topic, range(3), servers=servers, stop=10))) == 30
 
 
+@fillers.both
 def test_transactions(servers, topic):
     """Aborted records and the transactions' own marks have offsets, and are no elements."""
     transaction(servers, topic, ["1", "2"], "commit")
@@ -198,6 +207,7 @@ def test_transactions(servers, topic):
     assert ints(KafkaDataset(topic, servers=servers)) == [1, 2, 5]
 
 
+@fillers.both
 def test_an_open_transaction_is_the_end(servers, topic):
     numbers(servers, topic, 3)
     unfinished = transaction(servers, topic, ["3", "4"], "leave open")
@@ -248,6 +258,7 @@ def test_a_compacted_topic_ends_where_it_ends(servers, make_topic, admin):
     assert isinstance(again.error, OffsetError)
 
 
+@fillers.both
 def test_any_bytes_null_and_empty(servers, make_topic):
     topic = make_topic(settings={"max.message.bytes": "10000000"})
     sent = [b"", None, b"\x00\xff\n,\"'", b"x" * 5_000_000, "zażółć".encode()]
@@ -260,6 +271,7 @@ def test_any_bytes_null_and_empty(servers, make_topic):
     assert [bool(where.null_key) for _, _, where in got] == [k is None for k in keys]
 
 
+@fillers.both
 def test_metadata(servers, topic):
     producer = Producer({"bootstrap.servers": servers})
     headers = [("trace", b"\x00\xff"), ("trace", b"2"), ("none", None), ("empty", b"")]
@@ -273,6 +285,7 @@ def test_metadata(servers, topic):
     assert int(second.offset) == 1 and headers_of(second.headers.numpy()) == []
 
 
+@fillers.both
 def test_batches_and_chunks(servers, topic):
     numbers(servers, topic, 10_000)
     dataset = KafkaDataset(topic, servers=servers, batch_size=64)
@@ -282,6 +295,7 @@ def test_batches_and_chunks(servers, topic):
     assert all(len(message) for message, _ in chunks) and len(chunks) < 100
 
 
+@fillers.both
 def test_decoded(servers, topic):
     write(servers, topic, [f"{n},{n / 2}" for n in range(100)], [str(n % 2) for n in range(100)])
     decode = CsvDecoder(2, label="key")

@@ -15,6 +15,7 @@ import tensorflow as tf
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from tests import fillers
 from tests.integration.tfkafka.records import numbers
 from tfkafka import Admin, CsvDecoder, KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.errors import ConfigurationError, OffsetError, ReadError
@@ -67,6 +68,7 @@ def test_no_broker_at_all():
         list(dataset)
 
 
+@fillers.both
 def test_records_deleted_since_are_an_error(kafka, topic):
     servers = kafka.bootstrap_servers
     numbers(servers, topic, 100)
@@ -85,6 +87,7 @@ def test_records_deleted_since_are_an_error(kafka, topic):
     assert len(list(KafkaDataset(topic, last=80, servers=servers))) == 60
 
 
+@fillers.both
 def test_a_topic_deleted_while_reading_is_an_error(kafka, admin, topic, group):
     servers = kafka.bootstrap_servers
     numbers(servers, topic, 5)
@@ -144,7 +147,7 @@ def test_ctrl_c_ends_a_process_in_a_silent_stream_and_the_group_is_left(kafka, a
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    alarm = threading.Timer(90, waiting.kill)
+    alarm = threading.Timer(600, waiting.kill)
     alarm.start()
     try:
         assert [waiting.stdout.readline().split()[0] for _ in range(3)] == ["got"] * 3

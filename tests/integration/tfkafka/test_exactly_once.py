@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient
 
 from reproduction.metrics import evaluate
+from tests import fillers
 from tests.integration.tfkafka.records import transaction
 from tfkafka import write
 from tfkafka.decoding.csv import CsvDecoder
@@ -78,6 +79,7 @@ def messages(
     return found
 
 
+@fillers.both
 def test_each_record_has_a_prediction_that_says_where_it_is_from(place):
     servers, source, target, group = place
     assert worker(place, model_id="m-1").run().used == 100
@@ -168,6 +170,7 @@ def test_nothing_that_is_not_finite_is_committed(place, value, predict, error):
     assert messages(servers, target, isolation="read_uncommitted") == []
 
 
+@fillers.both
 def test_a_bad_record_fails_by_name(place):
     servers, source, target, _ = place
     write(servers, source, ["1,2,3"], ["1"], partition=1)
@@ -215,6 +218,7 @@ def test_bad_records_go_to_the_dead_letter_topic_in_the_transaction(place, make_
     assert evaluate(servers, source, target, group, DECODER).records == 100
 
 
+@fillers.both
 def test_aborted_inputs_have_no_prediction(place):
     servers, source, target, group = place
     transaction(servers, source, ["5,5", "6,6"], "abort")
@@ -223,6 +227,7 @@ def test_aborted_inputs_have_no_prediction(place):
     assert evaluate(servers, source, target, group, DECODER).records == 100
 
 
+@fillers.both
 def test_records_deleted_before_they_were_read_are_an_error(place):
     servers, source, *_ = place
     worker(place).run()
@@ -248,6 +253,7 @@ def test_a_missing_topic(place, missing):
         worker(tuple(names)).run()
 
 
+@fillers.both
 def test_late_records_and_the_end_after_silence(place):
     """A transaction that is not full is committed after its time; silence ends the stream."""
     servers, source, target, _ = place

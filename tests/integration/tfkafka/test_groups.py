@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from confluent_kafka import Consumer
 
+from tests import fillers
 from tests.integration.tfkafka.records import ints, numbers
 from tests.integration.tfkafka.rivals import trickle
 from tfkafka import CsvDecoder, KafkaGroupDataset, KafkaMiniBatchDataset, write
@@ -20,6 +21,7 @@ from tfkafka.testing import wait_for
 SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000", "auto.offset.reset=earliest"]
 
 
+@fillers.both
 def test_all_once_and_nothing_the_second_time(servers, make_topic, group, committed):
     topic = make_topic(2)
     for partition in range(2):
@@ -76,6 +78,7 @@ def test_a_stream_that_was_stopped_or_left_says_nothing(servers, topic, group, c
     assert caplog.messages == []
 
 
+@fillers.both
 def test_several_topics(servers, make_topic, group):
     topics = [make_topic(), make_topic(2)]
     numbers(servers, topics[0], 10)
@@ -233,6 +236,7 @@ def test_a_mini_dataset_has_at_least_one_record(servers, topic, group):
         KafkaMiniBatchDataset(topic, group, servers, configuration=["batch.num.messages=7"])
 
 
+@fillers.both
 def test_a_loop_that_is_broken_off_leaves_its_last_chunk_uncommitted(
     servers, topic, group, committed
 ):
@@ -280,6 +284,7 @@ def test_two_members_share_and_nothing_is_lost(servers, make_topic, group, commi
     assert committed() == {0: 20_000, 1: 20_000}
 
 
+@fillers.both
 def test_nothing_is_committed_that_commit_did_not_say(servers, topic, group, committed):
     numbers(servers, topic, 10)
     dataset = KafkaGroupDataset(topic, group, servers, 0, SETTINGS, auto_commit=False)
@@ -302,6 +307,7 @@ def test_commit_after_a_loop_was_broken_off(servers, topic, group, committed, ad
     assert not admin.has_members(group)
 
 
+@fillers.both
 def test_bad_records_that_are_skipped_are_committed_too(servers, topic, group, committed):
     write(servers, topic, ["1,2", "text", "3,4", "text"], ["0"] * 4)
     dataset = KafkaGroupDataset(
@@ -321,6 +327,7 @@ def test_bad_records_that_are_skipped_are_committed_too(servers, topic, group, c
     assert committed() == {0: 4}
 
 
+@fillers.both
 def test_mini_datasets(servers, topic, group, committed):
     numbers(servers, topic, 250)
     lengths, offsets, seen = [], [], []

@@ -12,6 +12,7 @@ import tensorflow as tf
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Place
 
+from tests import fillers
 from tests.faults.proxy import Proxy
 from tests.integration.tfkafka.records import values
 from tfkafka import (
@@ -119,6 +120,7 @@ def test_created_again_between_a_fetch_and_its_delivery(direct, proxy, create_ag
         assert [*map(bytes.decode, found)] == [*OLD, *rest] and dataset.error is None
 
 
+@fillers.both
 def test_created_again_while_a_group_reads(servers, topic, group, admin):
     """It has more records than the position: nothing else would notice."""
     write(servers, topic, OLD)
@@ -166,6 +168,7 @@ def test_created_again_while_the_buffer_is_full(servers, topic, group, admin, ki
     assert not in_threads, "an exception ended a thread"
 
 
+@fillers.both
 @pytest.mark.parametrize("when", ["reading", "ended"])
 def test_what_was_read_of_the_earlier_topic_is_not_committed_for_the_new_one(
     servers, topic, group, admin, when
@@ -194,6 +197,7 @@ def test_created_again_under_mini_datasets(servers, topic, group, admin):
     assert not any(row.committed for row in admin.describe_group(group))
 
 
+@fillers.both
 def test_a_bounded_dataset_keeps_to_its_topic(servers, topic, admin):
     write(servers, topic, OLD)
     dataset = KafkaDataset(topic, servers=servers)

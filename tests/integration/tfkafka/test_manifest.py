@@ -12,6 +12,7 @@ import tensorflow as tf
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from tests import fillers
 from tests.integration.tfkafka.records import ints, numbers, transaction
 from tfkafka import CsvDecoder, KafkaDataset, write
 from tfkafka.chunk import Chunk
@@ -138,6 +139,7 @@ def test_a_topic_that_was_created_again_is_not_taken_for_the_old_one(servers, ad
         KafkaDataset.from_manifest(manifest)
 
 
+@fillers.both
 @pytest.mark.parametrize("batches", [1, 4, 9, 14])
 def test_a_loop_is_gone_on_with_at_the_next_record(servers, rows, tmp_path, batches):
     dataset = decoded(servers, rows)
@@ -258,6 +260,7 @@ def test_the_rest_of_an_iteration_has_a_length_where_all_records_are_used(server
     assert len(rest) == len(list(rest)) == 8
 
 
+@fillers.both
 def test_what_was_aborted_is_no_part_of_a_manifest(servers, topic):
     transaction(servers, topic, ["1", "2"], "commit")
     transaction(servers, topic, ["3"], "abort")

@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from tests import fillers
 from tests.integration.tfkafka.records import numbers, transaction
@@ -276,6 +277,16 @@ def test_a_header_whose_name_is_not_utf_8(servers, topic, consumer):
             np.zeros(1, np.int32),
             np.array([9]),
         )
+
+
+def test_an_error_without_an_offset_has_none(topic, consumer):
+    """As librdkafka says it; of a question for the end that a broker refuses, for example."""
+    source = TopicPartition(topic, 0)
+    consumer._filler.expect([source])
+    refused = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    filling = SimpleNamespace(events=[(-1, 0, refused, b"no"), (7, 0, refused, b"no")])
+    events = [*consumer._filler._events(filling)]
+    assert [(event.source, event.offset) for event in events] == [(source, None), (source, 7)]
 
 
 def test_a_closed_filler_takes_nothing_more(servers, topic, consumer):

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from tests import fillers
 from tests.integration.tfkafka.records import ints
 from tests.integration.tfkafka.rivals import QUICK, trickle
 from tfkafka import KafkaGroupDataset, KafkaMiniBatchDataset, write
@@ -87,6 +88,7 @@ def in_background(chunks: Iterator[list[int]]) -> Iterator[Future[list[int]]]:
         yield reader.submit(rest, chunks)
 
 
+@fillers.both
 @pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
 def test_a_lost_partition_is_neither_delivered_nor_committed(
     servers, make_topic, begun, join, committed, strategy
@@ -109,6 +111,7 @@ def test_a_lost_partition_is_neither_delivered_nor_committed(
     assert committed() == {0: COUNT, 1: COUNT}
 
 
+@fillers.both
 def test_a_partition_that_comes_back_goes_on_at_the_committed_offset(
     servers, topic, begun, join, member_has, committed
 ):
@@ -145,6 +148,7 @@ def test_a_partition_may_be_lost_in_the_middle_of_taking_a_chunk(
     assert committed() == {0: written.end}
 
 
+@fillers.both
 def test_what_was_delivered_and_not_committed_comes_again(servers, topic, begun, join, member_has):
     fill(servers, topic)
     dataset, before, chunks = begun(topic, auto_commit=False)
@@ -229,6 +233,7 @@ def test_a_mini_dataset_in_work_when_its_partition_is_lost_comes_again(topic, mi
     assert rival.offsets[0] == [*range(100, COUNT)]
 
 
+@fillers.both
 def test_mini_datasets_after_a_loss_have_nothing_of_the_partition(topic, mini_datasets, join):
     next(mini_datasets)
     rival = join(topic)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from tests import fillers
 from tests.integration.tfkafka.records import ints, numbers
 from tfkafka import CsvDecoder, KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.errors import OffsetError
@@ -38,6 +39,7 @@ def add_partitions(servers: str, admin, topic: str, partitions: int) -> None:
     )
 
 
+@fillers.both
 @pytest.mark.parametrize("reset", [EARLIEST, LATEST])
 def test_a_committed_offset_that_is_gone_is_an_error(servers, topic, group, committed, reset):
     numbers(servers, topic, 100)
@@ -67,6 +69,7 @@ def test_or_is_counted_and_logged(servers, topic, group, committed, caplog, rese
     assert committed() == {0: 100}
 
 
+@fillers.both
 @pytest.mark.parametrize("on_missing", ["error", "earliest"])
 def test_records_that_are_deleted_while_a_group_reads(servers, topic, group, on_missing):
     count = 20_000
@@ -96,6 +99,7 @@ def test_records_that_are_deleted_while_a_group_reads(servers, topic, group, on_
     assert len(seen) + stream.counts.missing == count
 
 
+@fillers.both
 def test_records_that_are_deleted_while_a_range_is_read(servers, topic):
     count = 20_000
     write(servers, topic, [f"{n:0100}" for n in range(count)])
@@ -110,6 +114,7 @@ def test_records_that_are_deleted_while_a_range_is_read(servers, topic):
     assert isinstance(dataset.error, OffsetError)
 
 
+@fillers.both
 def test_a_new_partition_is_read_from_its_first_record(servers, admin, topic, group, committed):
     """Whatever auto.offset.reset says."""
     numbers(servers, topic, 10)
