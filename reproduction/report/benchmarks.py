@@ -174,6 +174,8 @@ def _machine(info: dict[str, Any]) -> dict[str, str]:
         facts["memory"] = f"{info['memory_mb'] / 1024:.1f} GiB"
     if "kafka" in info:
         facts["Kafka"] = str(info["kafka"])
+    if "native" in info:
+        facts["tfkafka"] = str(info["native"])
     return facts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from reproduction.report.benchmarks import Limit, Ratio
 from tests import isolated, stacks
 from tests.benchmarks import storing, summary
 from tests.benchmarks.bounds import Floors, complaint
+from tests.benchmarks.catalogue import NATIVE, PYTHON
+from tests.benchmarks.sides import c_loop
 from tests.benchmarks.sides import java as java_tools
 from tests.benchmarks.sides.writing import fill
 from tests.benchmarks.storing import Point
@@ -21,6 +24,8 @@ from tests.benchmarks.topics import Topic
 from tests.benchmarks.turns import ROUNDS, Comparison, take_turns
 from tests.benchmarks.worker import Side
 from tests.tutorial import Messages
+from tfkafka import native_status
+from tfkafka.native.build import NoCompilerError
 
 RECORDS = 60_000
 LONG_RECORDS = 5_000_000
@@ -92,6 +97,16 @@ def java(stack, kafka) -> dict[str, str] | None:
     return java_tools.find(kafka.version)
 
 
+@pytest.fixture(scope="session")
+def c_library(tmp_path_factory) -> Path | None:
+    """C's bare loop, compiled; None, with a warning that says why, where nothing compiles it."""
+    try:
+        return c_loop.build(tmp_path_factory.mktemp("c-loop"))
+    except NoCompilerError as error:
+        warnings.warn(f"C's bare loop is left out: {error}", stacklevel=1)
+        return None
+
+
 @pytest.fixture
 def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Ratio | Limit]], None]:
     """settle(entry, walls, verdicts): store a result, then fail or skip.
@@ -119,7 +134,8 @@ def settle(request, benchmark) -> Callable[[dict, Sequence[float], Sequence[Rati
 def compare(settle) -> Callable[..., Comparison]:
     """compare(name, step, title, topic, sides, rounds): take turns, store, hold to the floors.
 
-    `name` is the table of floors.toml. Each subject is held against each ceiling and alternative.
+    `name` is the table of floors.toml. Each subject is held against each ceiling and alternative,
+    and the native one against the other.
     """
     floors = Floors()
 
@@ -127,14 +143,16 @@ def compare(settle) -> Callable[..., Comparison]:
         name: str, step: str, title: str, topic: Topic, sides: Sequence[Side], rounds: int = ROUNDS
     ) -> Comparison:
         found = take_turns(step, title, topic.records, topic.size, sides, rounds)
+        subjects = found.of("subject")
+        pairs = [(of, to) for of in subjects for to in found.of("ceiling", "alternative")]
+        if NATIVE in subjects:
+            pairs.append((NATIVE, PYTHON))
         ratios = [
             floors.ratio(name, of, to, found.ratios(of, to), found.is_undisturbed)
-            for of in found.of("subject")
-            for to in found.of("ceiling", "alternative")
+            for of, to in pairs
         ]
         entry = storing.entry(found, ratios=ratios)
-        subject = found.of("subject")[0]
-        settle(entry, [each[subject].wall_s for each in found.rounds], ratios)
+        settle(entry, [each[subjects[0]].wall_s for each in found.rounds], ratios)
         return found
 
     return run
@@ -204,4 +222,5 @@ def pytest_benchmark_update_machine_info(config, machine_info: dict) -> None:
     machine_info["memory_mb"] = round(psutil.virtual_memory().total / 2**20)
     machine_info["cores"] = os.cpu_count()
     machine_info["kafka"] = stacks.chosen(config)[0].name
+    machine_info["native"] = str(native_status()).splitlines()[0]
     machine_info["versions"] = {name: machine.version_of(name) for name in _PACKAGES}

@@ -58,7 +58,7 @@ def observed_entry(found: Comparison, limits: Sequence[Limit]) -> dict:
         "step": found.step,
         "title": found.title,
         "sides": {},
-        "apart": seconds,
+        "apart": {**seconds, **found.apart()},
         "limits": [asdict(limit) for limit in limits],
         **_host(found),
     }

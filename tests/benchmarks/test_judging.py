@@ -1,14 +1,20 @@
 """The benchmarks' own machinery: rounds that are repeated, verdicts, workers that fail."""
 
+import threading
+import time
+
 import pytest
 
 from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN
 from tests.benchmarks import summary
 from tests.benchmarks.bounds import Floors, MissingFloor, complaint
 from tests.benchmarks.meter import Sample
+from tests.benchmarks.threads import Sampler
 from tests.benchmarks.turns import take_turns, undisturbed
 from tests.benchmarks.worker import Side, WorkerFailed
+from tfkafka._util.waiting import wait_for
 
+SPUN_S = 0.05
 FLOORS = """
 ["read"."ours"]
 "theirs" = { bound = 0.5, goal = 0.8 }
@@ -74,3 +80,31 @@ def test_a_side_that_fails_is_named():
     with pytest.raises(WorkerFailed, match="No module named 'no_such_module'") as failed:
         take_turns("start-up", "Import", 1, 1, [side], 1)
     assert str(failed.value).startswith("ours:")
+
+
+def test_sides_of_one_process_have_one_environment():
+    sides = [
+        Side(
+            label, "subject", "opening:imports", {"modules": []}, "shared", environment=environment
+        )
+        for label, environment in (("ours", {"TFKAFKA_NATIVE": "1"}), ("theirs", {}))
+    ]
+    with pytest.raises(AssertionError, match="theirs: another environment"):
+        take_turns("start-up", "Import", 1, 1, sides, 1)
+
+
+def test_cpu_time_of_a_thread_that_ends_is_counted():
+    sampler, told = Sampler(), threading.Event()
+
+    def spin() -> None:
+        while not told.is_set():
+            pass
+
+    thread = threading.Thread(target=spin, name="spinning")
+    thread.start()
+    try:
+        wait_for(lambda: sampler.used()["spinning"] > SPUN_S, "the thread's time", 60)
+    finally:
+        told.set()
+        thread.join()
+    assert SPUN_S < sampler.stop()["spinning"] < time.process_time()

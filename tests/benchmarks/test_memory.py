@@ -23,9 +23,11 @@ def test_memory_and_cpu_do_not_grow_with_the_topic(scale, long_topic):
             each[large.side.label].peak_mib - each[base.side.label].peak_mib
             for each in found.rounds
         ]
+        peak = [each[large.side.label].peak_mib for each in found.rounds]
         what = "growth from 100,000 to 5,000,000 records"
         return [
             floors.limit("memory", what, "MiB", growth, known),
+            floors.limit("memory", "peak at 5,000,000 records", "MiB", peak, known),
             *(
                 floors.limit(
                     "memory",

@@ -20,7 +20,6 @@ from tests.tutorial import BATCH_SIZE
 
 pytestmark = pytest.mark.bench
 
-MANY = 1_000_000
 FEW = 10_000
 ORDERED = 600_000
 # For each 1,000 records of the slowed reader, which needs some 5 ms for them.
@@ -41,13 +40,6 @@ def test_reading_raw(compare, train_topic, java):
 def test_reading_and_decoding(compare, train_topic, java, messages):
     title = "Read and decode 60,000 records"
     compare("decode", "decode", title, train_topic, ceilings(train_topic, java, messages))
-
-
-def test_reading_and_decoding_many(compare, long_topic, java, messages):
-    title, many = "Read and decode 1,000,000 records", long_topic.first(MANY)
-    subject, _, *others = ceilings(many, java, messages)
-    sides = [subject, quick_bare_loop(many), *others]
-    compare("decode-many", "decode", title, many, sides, FEWER_ROUNDS)
 
 
 def test_the_order_of_four_partitions(compare, make_filled):
@@ -102,13 +94,6 @@ def ceilings(topic: Topic, java: dict[str, str] | None, messages) -> list[Side]:
         *consumer_performance(topic, java),
         Side("parsing from memory", "ceiling", "reading:from_memory", memory),
     ]
-
-
-def quick_bare_loop(topic: Topic) -> Side:
-    """The bare loop, without the second for which librdkafka rests when its queue was full."""
-    arguments = {**topic.place, "settings": {"fetch.queue.backoff.ms": 10}}
-    label = "confluent-kafka's bare loop, fetch.queue.backoff.ms=10"
-    return Side(label, "ceiling", "reading:bare_loop", arguments)
 
 
 def generator(client: str, prepare: str, topic: Topic) -> Side:

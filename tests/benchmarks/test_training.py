@@ -14,6 +14,8 @@ from tests.benchmarks.worker import Side
 
 pytestmark = pytest.mark.bench
 
+RECORDS = 600_000
+
 
 def test_training_step(compare, train_topic, messages):
     sides = [
@@ -36,6 +38,19 @@ def test_training_epoch(compare, train_topic, messages, steps_per_execution):
     ]
     title = f"Train an epoch on 60,000 records, steps_per_execution={steps_per_execution}"
     compare(f"train-{steps_per_execution}", "train", title, train_topic, sides)
+
+
+def test_training_epoch_in_large_batches(compare, make_filled, messages):
+    """The model takes least here: reading shows most."""
+    topic = make_filled(RECORDS)
+    options = {"steps_per_execution": 32, "batch_size": 1024}
+    memory = {**rows(messages), "records": topic.records}
+    sides = [
+        Side(TFKAFKA, "subject", "training:tfkafka", {**topic.place, **options}),
+        Side(MEMORY, "ceiling", "training:memory", {**memory, **options}),
+    ]
+    title = "Train an epoch on 600,000 records in batches of 1,024, steps_per_execution=32"
+    compare("train-1024", "train", title, topic, sides)
 
 
 def test_the_tutorials_epoch(compare, train_topic, messages):

@@ -81,9 +81,10 @@ class Comparison:
         """Medians of what is measured beside the work, by name and side."""
         found = {}
         for label in [side.label for side in self.sides]:
-            for name in self.rounds[0][label].apart:
-                seconds = [each[label].apart[name] for each in self.rounds]
-                found[f"{name}, {label}"] = median(seconds)
+            samples = [each[label].apart for each in self.rounds]
+            # In the order of the first round that has them.
+            for name in dict.fromkeys(name for sample in samples for name in sample):
+                found[f"{name}, {label}"] = median(each.get(name, 0.0) for each in samples)
         return found
 
 
@@ -97,7 +98,7 @@ def take_turns(
         for side in [side for side in sides if not side.fresh]:
             process = side.process or side.label
             if process not in workers:
-                workers[process] = Worker(side.is_plain)
+                workers[process] = Worker(side)
             workers[process].prepare(side)
         for worker in workers.values():
             worker.wait_ready()
@@ -130,7 +131,7 @@ def undisturbed(rounds: int, once: Callable[[int], Samples]) -> tuple[list[Sampl
 def _sample(side: Side, workers: dict[str, Worker], number: int) -> Sample:
     if not side.fresh:
         return workers[side.process or side.label].round(side, number)
-    worker = Worker(side.is_plain)
+    worker = Worker(side)
     try:
         worker.prepare(side)
         worker.wait_ready()

@@ -17,11 +17,13 @@ from typing import Any
 
 from tests import forked
 from tests.benchmarks.meter import Sample
+from tests.benchmarks.threads import by_thread
 
 DEADLINE_S = 600.0
 _END_S = 10.0
-PLAIN = ("java:", "writing:", "opening:imports", "reading:bare_loop")
+PLAIN = ("java:", "writing:", "c_loop:", "opening:imports", "reading:bare_loop")
 
+# Does a round, by its number, and measures it.
 Round = Callable[[int], Sample]
 
 
@@ -44,6 +46,8 @@ class Side:
         process: sides that name the same one share it: less to start, but a peak of memory that
             belongs to all of them. None: one of its own.
         fresh: a new process for each round, for what can be used once only.
+        environment: variables of its process, set before it imports anything of tfkafka.
+        by_thread: whether `apart` has the CPU seconds of each thread; it costs some.
     """
 
     label: str
@@ -52,6 +56,8 @@ class Side:
     arguments: dict[str, Any] = field(default_factory=dict)
     process: str | None = None
     fresh: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    by_thread: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -60,20 +66,23 @@ class Side:
 
 
 class Worker:
-    """A process in which sides are prepared and do their rounds."""
+    """A process in which sides like the given one are prepared and do their rounds."""
 
-    def __init__(self, plain: bool):
+    def __init__(self, side: Side):
         self._preparing: list[Side] = []
-        context = multiprocessing.get_context("spawn") if plain else forked.context()
+        self._environment = side.environment
+        context = multiprocessing.get_context("spawn") if side.is_plain else forked.context()
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        arguments = (theirs, side.environment)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
 
     def prepare(self, side: Side) -> None:
         """Begin to prepare a side; `wait_ready` waits for it."""
+        assert side.environment == self._environment, f"{side.label}: another environment"
         self._preparing.append(side)
-        self._pipe.send((_prepare, side.label, side.prepare, side.arguments))
+        self._pipe.send((_prepare, side))
 
     def wait_ready(self) -> None:
         while self._preparing:
@@ -109,8 +118,9 @@ class Worker:
         return value
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, environment: dict[str, str]) -> None:
     """Do what comes through the pipe until it is closed."""
+    os.environ.update(environment)
     try:
         while True:
             function, *arguments = pipe.recv()
@@ -123,10 +133,11 @@ def _serve(pipe: Connection) -> None:
 _rounds: dict[str, Round] = {}
 
 
-def _prepare(label: str, name: str, arguments: dict[str, Any]) -> None:
-    module, function = name.split(":")
+def _prepare(side: Side) -> None:
+    module, function = side.prepare.split(":")
     prepare = getattr(importlib.import_module(f"tests.benchmarks.sides.{module}"), function)
-    _rounds[label] = prepare(**arguments)
+    rounds = prepare(**side.arguments)
+    _rounds[side.label] = by_thread(rounds) if side.by_thread else rounds
 
 
 def _round(label: str, number: int) -> Sample:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from tests.benchmarks.meter import measured
 from tests.benchmarks.worker import Round
+
+if TYPE_CHECKING:
+    from tfkafka.chunk import Chunk
 
 COLUMNS = 18
 BATCH = 1024
@@ -18,6 +23,24 @@ def tfkafka_raw(servers: str, topic: str, records: int) -> Round:
     return _counting(KafkaDataset(topic, stop=records, servers=servers).chunks(), records)
 
 
+def tfkafka_columns(servers: str, topic: str, records: int) -> Round:
+    """tfkafka's chunks as its reader yields them: columns of bytes, before TensorFlow has them."""
+    from tfkafka.config import Limits
+    from tfkafka.data.datasets import CHUNK_BYTES, CHUNK_RECORDS
+    from tfkafka.reading.ranges import read, resolve
+    from tfkafka.reading.settings import reader_settings
+
+    _refuse_fallback()
+    settings, limits = reader_settings(servers, None), Limits(CHUNK_RECORDS, CHUNK_BYTES)
+    chosen = resolve(settings, limits, topic, stop=records)
+
+    def work() -> None:
+        count = sum(map(len, read(chosen, settings, limits)))
+        assert count == records, f"{count} of {records} records"
+
+    return lambda _number: measured(work)
+
+
 def tfkafka_decoded(
     servers: str,
     topic: str,
@@ -25,6 +48,7 @@ def tfkafka_decoded(
     batch_size: int | None = None,
     partitions: int = 1,
     delay_s: float = 0.0,
+    configuration: Mapping[str, object] | None = None,
 ) -> Round:
     """tfkafka's whole chunks, or batches, of (features, label).
 
@@ -32,6 +56,7 @@ def tfkafka_decoded(
     """
     from tfkafka import CsvDecoder, KafkaDataset
 
+    _refuse_fallback()
     if delay_s:
         _slow_down(delay_s)
     dataset = KafkaDataset(
@@ -39,6 +64,7 @@ def tfkafka_decoded(
         list(range(partitions)),
         stop=records,
         servers=servers,
+        configuration=configuration,
         batch_size=batch_size,
         decode=CsvDecoder(COLUMNS, label="key"),
     )
@@ -107,26 +133,33 @@ def bare_loop(
 
 
 def from_memory(values: list[bytes], keys: list[bytes], records: int) -> Round:
-    """The same values and keys in memory, parsed by tfkafka's parser in chunks of its size."""
+    """The same values and keys in memory, decoded in chunks of tfkafka's size.
+
+    The chunks are of buffers, as the native filler makes them; where there is no native library,
+    the decoder's parser wants bytes objects, and gets them.
+    """
     from itertools import cycle
 
-    from tfkafka.chunk import Column
+    from tfkafka import CsvDecoder, native_status
     from tfkafka.data.datasets import CHUNK_RECORDS
-    from tfkafka.decoding.numbers import parse_rows
 
+    is_native = native_status().parser
+    _refuse_fallback()
+    decoder = CsvDecoder(COLUMNS, label="key")
     starts = range(0, min(records, len(values)), CHUNK_RECORDS)
-    chunks = [slice(start, start + CHUNK_RECORDS) for start in starts]
-
-    def column(entries: list[bytes]) -> Column:
-        return Column.of(entries, len(entries))
+    chunks = [
+        _chunk(
+            values[start : start + CHUNK_RECORDS], keys[start : start + CHUNK_RECORDS], is_native
+        )
+        for start in starts
+    ]
 
     def work() -> None:
         count = 0
         for chunk in cycle(chunks):
-            matrix, _ = parse_rows(column(values[chunk]), COLUMNS)
-            labels, _ = parse_rows(column(keys[chunk]), 1)
-            assert len(matrix) == len(labels)
-            count += len(matrix)
+            decoded = decoder.decode(chunk)
+            assert not decoded.faults
+            count += len(chunk)
             if count >= records:
                 return
 
@@ -193,6 +226,30 @@ def _counting(dataset, records: int) -> Round:
         assert count == records, f"{count} of {records} records"
 
     return lambda _number: measured(work)
+
+
+def _chunk(values: list[bytes], keys: list[bytes], of_buffers: bool) -> Chunk:
+    """A chunk of a partition's first records."""
+    import numpy as np
+
+    from tfkafka.chunk import Chunk, Column, TopicPartition
+
+    def column(entries: list[bytes]) -> Column:
+        made = Column.of(entries, len(entries))
+        return Column.of_buffer(made.buffer, made.offsets, made.nulls) if of_buffers else made
+
+    count = len(values)
+    source = (TopicPartition("memory", 0),)
+    offsets = np.arange(count, dtype=np.int64)
+    return Chunk(column(values), column(keys), source, np.zeros(count, np.int32), offsets)
+
+
+def _refuse_fallback() -> None:
+    """A side that is to be native must not measure what stands in for it."""
+    from tfkafka import native, native_status
+
+    status = native_status()
+    assert os.environ.get(native.VARIABLE) != "1" or status.filler, status
 
 
 def _slow_down(delay_s: float) -> None:

@@ -19,6 +19,7 @@ def memory(
     steps_per_execution: int = 1,
     shuffle: bool = False,
     records: int | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> Round:
     """An epoch over decoded tensors in memory; shuffled as the tutorial does, or not at all.
 
@@ -28,11 +29,16 @@ def memory(
     rows = in_memory(features, labels)
     rows = rows.shuffle(BATCH_SIZE) if shuffle else rows
     rows = rows if records is None else rows.repeat().take(records)
-    return _epochs(model, rows.batch(BATCH_SIZE), records or len(labels), steps_per_execution)
+    records = records or len(labels)
+    return _epochs(model, rows.batch(batch_size), records, steps_per_execution, batch_size)
 
 
 def tfkafka(
-    servers: str, topic: str, records: int, steps_per_execution: int = 1, batch_size: int = 64
+    servers: str,
+    topic: str,
+    records: int,
+    steps_per_execution: int = 1,
+    batch_size: int = BATCH_SIZE,
 ) -> Round:
     """An epoch over batches that tfkafka decodes."""
     from tfkafka import KafkaDataset
