@@ -8,12 +8,14 @@ import pytest
 from tests import isolated, stacks
 from tests.benchmarks.bounds import Floors
 from tests.benchmarks.catalogue import (
+    MEMORY,
     c_bare_loop,
     consumer_performance,
     fillers,
     native_or_not,
     parsers,
     quick_bare_loop,
+    rows,
 )
 from tests.benchmarks.sides.writing import fill
 from tests.benchmarks.topics import Topic
@@ -57,8 +59,12 @@ def test_reading_and_decoding(compare, many, c_library, java, messages):
 
 
 @pytest.mark.parametrize("batch_size", [BATCH_SIZE, 1024])
-def test_reading_and_decoding_in_batches(compare, many, batch_size):
-    sides = fillers("reading:tfkafka_decoded", {**many.place, "batch_size": batch_size})
+def test_reading_and_decoding_in_batches(compare, many, messages, batch_size):
+    memory = {**rows(messages), "records": many.records, "batch_size": batch_size}
+    sides = [
+        *fillers("reading:tfkafka_decoded", {**many.place, "batch_size": batch_size}),
+        Side(MEMORY, "ceiling", "reading:batches_from_memory", memory),
+    ]
     title = f"Read and decode 1,000,000 records in batches of {batch_size:,}"
     compare(f"decode-many-{batch_size}", "decode", title, many, sides)
 

@@ -10,6 +10,8 @@ from tests.benchmarks.meter import measured
 from tests.benchmarks.worker import Round
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tfkafka.chunk import Chunk
 
 COLUMNS = 18
@@ -164,6 +166,16 @@ def from_memory(values: list[bytes], keys: list[bytes], records: int) -> Round:
                 return
 
     return lambda _number: measured(work)
+
+
+def batches_from_memory(
+    features: np.ndarray, labels: np.ndarray, records: int, batch_size: int
+) -> Round:
+    """Python's loop over batches of decoded tensors in memory: what TensorFlow takes for it."""
+    import tensorflow as tf
+
+    rows = tf.data.Dataset.from_tensor_slices((features, labels)).repeat().take(records)
+    return _counting(rows.batch(batch_size), records)
 
 
 def over_kafka_python(servers: str, topic: str, records: int) -> Round:
