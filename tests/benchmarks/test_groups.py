@@ -41,7 +41,7 @@ def test_inference(compare, two_classes, messages, group, use):
         tutorials("groups:tutorial", stream),
         once_in_a_process("groups:tutorial", stream),
     ]
-    compare(use, use, TITLES[use], two_classes.within(BATCH_SIZE), sides, FEWER_ROUNDS)
+    compare(use, use, TITLES[use], two_classes.within(BATCH_SIZE), sides)
 
 
 def test_online_training(compare, train_topic, messages, group):
