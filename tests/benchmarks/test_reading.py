@@ -22,8 +22,8 @@ pytestmark = pytest.mark.bench
 
 FEW = 10_000
 ORDERED = 600_000
-# For each 1,000 records of the slowed reader, which needs some 5 ms for them.
-DELAY_S = 0.03
+# How many times as long as it reads the slowed reader sleeps.
+SLOWNESS = 10.0
 
 
 def test_reading_raw(compare, train_topic, java):
@@ -73,7 +73,7 @@ def test_what_people_write(compare, make_filled):
 def test_a_slowed_reader_is_caught(train_topic):
     """The same floor as above, and tfkafka's own reader, slowed on purpose."""
     slowed = Side(
-        TFKAFKA, "subject", "reading:tfkafka_decoded", {**train_topic.place, "delay_s": DELAY_S}
+        TFKAFKA, "subject", "reading:tfkafka_decoded", {**train_topic.place, "slowness": SLOWNESS}
     )
     ceiling = bare_loop(train_topic)
     found = take_turns(

@@ -18,8 +18,8 @@ RECORDS = 10_000
 ROUNDS = 3
 # TensorFlow takes seconds to import: once for both sides.
 SHARED = "shared"
-# For each 1,000 records of the slowed reader.
-DELAY_S = 0.15
+# How many times as long as it reads the slowed reader sleeps.
+SLOWNESS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_evaluation(short, few, short_topic, group):
 
 def test_a_slowed_reader_is_caught(short_topic):
     """The floor of reading is no decoration: the reader itself, slowed on purpose, is below it."""
-    slowed = {**short_topic.place, "delay_s": DELAY_S}
+    slowed = {**short_topic.place, "slowness": SLOWNESS}
     sides = [
         Side("tfkafka", "subject", "reading:tfkafka_decoded", slowed),
         Side("bare consume loop", "ceiling", "reading:bare_loop", short_topic.place),

@@ -49,18 +49,19 @@ def tfkafka_decoded(
     records: int,
     batch_size: int | None = None,
     partitions: int = 1,
-    delay_s: float = 0.0,
+    slowness: float = 0.0,
     configuration: Mapping[str, object] | None = None,
 ) -> Round:
     """tfkafka's whole chunks, or batches, of (features, label).
 
-    `records` of each partition. `delay_s` slows the reader on purpose: for each 1,000 records.
+    `records` of each partition. `slowness` slows the reader on purpose: it sleeps so many
+    times as long as it reads.
     """
     from tfkafka import CsvDecoder, KafkaDataset
 
     _refuse_fallback()
-    if delay_s:
-        _slow_down(delay_s)
+    if slowness:
+        _slow_down(slowness)
     dataset = KafkaDataset(
         topic,
         list(range(partitions)),
@@ -264,8 +265,8 @@ def _refuse_fallback() -> None:
     assert os.environ.get(native.VARIABLE) != "1" or status.filler, status
 
 
-def _slow_down(delay_s: float) -> None:
-    """Let tfkafka's reader sleep so long for each 1,000 records that it hands over."""
+def _slow_down(slowness: float) -> None:
+    """Let tfkafka's reader sleep so many times as long as it reads: longer on a busy machine."""
     import time
 
     from tfkafka.data import datasets
@@ -273,8 +274,10 @@ def _slow_down(delay_s: float) -> None:
     read = datasets.read
 
     def slowed(*args, **kwargs):
+        begun = time.monotonic()
         for chunk in read(*args, **kwargs):
-            time.sleep(delay_s * len(chunk) / 1000)
+            time.sleep(slowness * (time.monotonic() - begun))
             yield chunk
+            begun = time.monotonic()
 
     datasets.read = slowed
