@@ -25,18 +25,19 @@ RECORDS = 40
 
 
 @contextlib.contextmanager
-def hidden_stderr() -> Iterator[None]:
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+def stderr_into(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Have a file for all that is written to stderr, by C++ too."""
+    kept, file = os.dup(2), os.open(path, os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, 2)
     try:
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
+        os.close(file)
 
 
-with hidden_stderr():
+with stderr_into(os.devnull):
     import tensorflow as tf
 
     from tfkafka.decoding.example import ExampleDecoder
@@ -146,10 +147,11 @@ KINDS = {
 }
 
 
-def main(kind: str, seconds: str, seed: str) -> None:
-    rng, (decode, good, is_right) = random.Random(int(seed)), KINDS[kind]()
+def fuzz(kind: str, seconds: float, seed: int) -> tuple[int, int, int]:
+    """Return the numbers of chunks, of decoded records and of bad ones."""
+    rng, (decode, good, is_right) = random.Random(seed), KINDS[kind]()
     rounds = decoded = bad = 0
-    end = time.monotonic() + float(seconds)
+    end = time.monotonic() + seconds
     while not rounds or time.monotonic() < end:
         values = [damaged(rng.choice(good), rng) for _ in range(RECORDS)]
         found = decode.decode(chunk(values))
@@ -159,8 +161,8 @@ def main(kind: str, seconds: str, seed: str) -> None:
         for index, array in zip(found.kept, found.arrays[0], strict=True):
             assert is_right(values[index], array), values[index]
         rounds, decoded, bad = rounds + 1, decoded + len(found.kept), bad + len(found.faults)
-    print(rounds, decoded, bad)
+    return rounds, decoded, bad
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    print(*fuzz(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))
