@@ -70,9 +70,8 @@ class OnlineTraining:
 def read_partition(reader: str, servers: str, topic: str, configuration: list[str]) -> Elements:
     """Everything that from_kafka gives, raw and decoded."""
     dataset = partition_dataset(reader, servers, topic, configuration)
-    raw = dataset.map(lambda item: (item.message, item.key))
-    values, keys = _all_of(raw)
-    features, labels = _all_of(dataset.map(decode_item))
+    both = dataset.map(lambda item: (item.message, item.key, *decode_item(item)))
+    values, keys, features, labels = _all_of(both)
     return Elements(values.tolist(), keys.tolist(), features, labels)
 
 
@@ -84,15 +83,20 @@ def train(
     path: Path,
     epochs: int = EPOCHS,
 ) -> TrainedModel:
-    """Train the tutorial's model and save it at `path`."""
+    """Train the tutorial's model and save it at `path`.
+
+    Whole batches are decoded here, which halves the CPU time and gives the same numbers; record by
+    record, as in the tutorial, `read_partition` decodes them.
+    """
     import tensorflow as tf
 
     from reproduction.susy.model import build_model
 
+    _compute_in_one_thread()
     # Before the dataset is made: tensorflow-io's would not survive it afterwards.
     tf.keras.utils.set_random_seed(SEED)
     dataset = partition_dataset(reader, servers, topic, configuration)
-    dataset = dataset.shuffle(buffer_size=BATCH_SIZE).map(decode_item).batch(BATCH_SIZE)
+    dataset = dataset.shuffle(buffer_size=BATCH_SIZE).batch(BATCH_SIZE).map(decode_item)
     model = build_model()
     steps = _step_counter()
     history = model.fit(dataset, epochs=epochs, verbose=0, callbacks=[steps]).history
@@ -156,6 +160,7 @@ def train_online(
     """Train a saved model on mini datasets; `late` messages are sent after the first of them."""
     import tensorflow as tf
 
+    _compute_in_one_thread()
     model = tf.keras.models.load_model(path)
     online_train_ds = _streaming(reader).KafkaBatchIODataset(
         topics=[topic],
@@ -211,10 +216,18 @@ def decode_item(item):
 
 
 def decode(raw_message, raw_key):
+    """The numbers of a record, shape (18,), or of a batch, shape (records, 18), and the labels."""
     import tensorflow as tf
 
-    message = tf.io.decode_csv(raw_message, [[0.0] for _ in FEATURES])
-    return message, tf.strings.to_number(raw_key)
+    columns = tf.io.decode_csv(raw_message, [[0.0] for _ in FEATURES])
+    return tf.stack(columns, axis=-1), tf.strings.to_number(raw_key)
+
+
+def _compute_in_one_thread() -> None:
+    """Before anything is computed: several threads take a fifth more CPU time for this model."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _step_counter():

@@ -1,6 +1,8 @@
 """Step 7: what was written is what an independent reader finds."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -9,8 +11,10 @@ from kafka.errors import MessageSizeTooLargeError
 from reproduction.susy.schema import LABEL
 from tests.tutorial import SusyTopic
 
+Found = dict[int, list[tuple[bytes, bytes]]]
 
-def read_all(topic: SusyTopic) -> dict[int, list[tuple[bytes, bytes]]]:
+
+def read_all(topic: SusyTopic) -> Found:
     """(key, value) of every record of each partition, from offset 0 to the end."""
     consumer = KafkaConsumer(
         bootstrap_servers=topic.bootstrap_servers, enable_auto_commit=False, group_id=None
@@ -29,28 +33,40 @@ def read_all(topic: SusyTopic) -> dict[int, list[tuple[bytes, bytes]]]:
     return records
 
 
+@pytest.fixture(scope="module")
+def topics(susy_train_topic: SusyTopic, susy_test_topic: SusyTopic) -> dict[str, SusyTopic]:
+    return {"train": susy_train_topic, "test": susy_test_topic}
+
+
+@pytest.fixture(scope="module")
+def found(topics: dict[str, SusyTopic]) -> Callable[[str], Found]:
+    """found("train" or "test") -> all that the topic has, read once."""
+    return cache(lambda which: read_all(topics[which]))
+
+
 @pytest.mark.parametrize("which", ["train", "test"])
 def test_acknowledged_is_sent_is_found(
-    susy_train_topic: SusyTopic, susy_test_topic: SusyTopic, which: str
+    topics: dict[str, SusyTopic], found: Callable[[str], Found], which: str
 ):
-    topic = {"train": susy_train_topic, "test": susy_test_topic}[which]
-    found = read_all(topic)
-    assert topic.acknowledged == len(topic.messages) == sum(map(len, found.values()))
+    topic, records_of = topics[which], found(which)
+    assert topic.acknowledged == len(topic.messages) == sum(map(len, records_of.values()))
     sent = list(zip(topic.messages.keys, topic.messages.values, strict=True))
     # A partition keeps the order of its records, and all records of a key are in one partition.
-    for records in found.values():
+    for records in records_of.values():
         keys = {key for key, _ in records}
         assert records == [record for record in sent if record[0] in keys]
 
 
-def test_each_class_has_a_partition_of_its_own(susy_test_topic: SusyTopic):
-    found = read_all(susy_test_topic)
-    keys = [{key for key, _ in found[partition]} for partition in (0, 1)]
+def test_each_class_has_a_partition_of_its_own(
+    found: Callable[[str], Found], susy_test_topic: SusyTopic
+):
+    records = found("test")
+    keys = [{key for key, _ in records[partition]} for partition in (0, 1)]
     assert sorted(map(tuple, keys)) == [(b"0.0",), (b"1.0",)]
     counts = susy_test_topic.messages.frame[LABEL].value_counts()
     for partition in (0, 1):
         (key,) = keys[partition]
-        assert len(found[partition]) == counts[float(key)]
+        assert len(records[partition]) == counts[float(key)]
 
 
 def test_an_error_callback_that_raises_is_not_heard(kafka, make_topic, observe):
