@@ -98,20 +98,25 @@ def embedded_kafka(kafka_factory: Callable[..., Broker]) -> Callable[[str], Brok
     return cache(kafka_factory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
-    """Three brokers, whatever --kafka says; tests that disturb them leave them in sync."""
+    """Three brokers, whatever --kafka says; tests that disturb them leave them in sync.
+
+    They end with the module: with nothing to do, they take a tenth of a core.
+    """
     folder = tmp_path_factory.mktemp("cluster")
     with embedded.start_cluster(folder, stacks.DEFAULT.version, progress=False) as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="session")
-def secured_kafka(kafka_factory: Callable[..., EmbeddedBroker]) -> EmbeddedBroker:
+@pytest.fixture(scope="module")
+def secured_kafka(kafka_factory: Callable[..., EmbeddedBroker]) -> Iterator[EmbeddedBroker]:
     """TLS, passwords of alice and bob, who have no rights; whatever --kafka says."""
     users = {"alice": "Pa55word-alice", "bob": "Pa55word-bob"}
     security = Security(("SCRAM-SHA-512", "PLAIN"), "server", users, acls=True)
-    return kafka_factory(stacks.DEFAULT.version, security=security, progress=False)
+    broker = kafka_factory(stacks.DEFAULT.version, security=security, progress=False)
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from reproduction.report.sources import FAULT_PROPERTY
+from tests import stacks
 from tests.faults.harness import PARTITIONS, Stage, Worker
 from tfkafka import Admin
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
@@ -22,9 +23,12 @@ FULL = os.environ.get("FAULTS") == "full"
 
 
 @pytest.fixture(scope="session")
-def kafka(kafka_factory) -> EmbeddedBroker:
-    """Our own, whatever --kafka says: it is killed and frozen here."""
-    return kafka_factory(progress=False)
+def kafka(pytestconfig: pytest.Config, embedded_kafka) -> EmbeddedBroker:
+    """An embedded one, whatever --kafka says: it is killed and frozen here, and is back at once.
+
+    Where other tests use an embedded one of this version, it is the same.
+    """
+    return embedded_kafka(stacks.chosen(pytestconfig)[0].version)
 
 
 @pytest.fixture(scope="session")

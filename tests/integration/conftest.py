@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import stacks
 from tests.integration import tfio_defects
 from tests.integration.broker_child import end_java_of
 from tests.integration.tfio_defects import Facts, Topics, send
@@ -44,10 +45,34 @@ def facts(
             admin.delete_topic(name)
 
 
-@pytest.fixture(scope="session")
-def kafka_4(embedded_kafka: Callable[[str], Broker]) -> Broker:
+@pytest.fixture(scope="module")
+def kafka_of(
+    pytestconfig: pytest.Config,
+    embedded_kafka: Callable[[str], Broker],
+    kafka_factory: Callable[..., Broker],
+) -> Iterator[Callable[[str], Broker]]:
+    """kafka_of(version) -> the session's embedded Kafka, or of another version the module's own.
+
+    That ends with the module: with nothing to do, a broker takes 2 % of a core.
+    """
+    own: dict[str, Broker] = {}
+
+    def of(version: str) -> Broker:
+        if version == stacks.chosen(pytestconfig)[0].version:
+            return embedded_kafka(version)
+        if version not in own:
+            own[version] = kafka_factory(version)
+        return own[version]
+
+    yield of
+    for broker in own.values():
+        broker.stop()
+
+
+@pytest.fixture(scope="module")
+def kafka_4(kafka_of: Callable[[str], Broker]) -> Broker:
     """A broker of Kafka 4, which tensorflow-io cannot talk to."""
-    return embedded_kafka("4.4.0")
+    return kafka_of("4.4.0")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -27,9 +28,11 @@ NEED_KAFKA = [
 
 
 @pytest.fixture(scope="module")
-def scripts_kafka(kafka_factory) -> Broker:
+def scripts_kafka(kafka_factory) -> Iterator[Broker]:
     """A Kafka of this module's own, since scripts use fixed names."""
-    return kafka_factory()
+    broker = kafka_factory()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ OLD, NEW = [f"1{n:04}" for n in range(100)], [f"2{n:04}" for n in range(250)]
 
 
 @pytest.fixture(params=["2.7.2", "3.9.2", "4.4.0"])
-def direct(request, embedded_kafka) -> str:
+def direct(request, kafka_of) -> str:
     """The address of a broker of each kind of metadata; Kafka 2.7.2 has no topic ids."""
-    return embedded_kafka(request.param).bootstrap_servers
+    return kafka_of(request.param).bootstrap_servers
 
 
 @pytest.fixture
@@ -349,9 +349,9 @@ def test_a_committed_offset_of_an_earlier_topic_is_not_used(direct, group, posit
     Admin(direct).delete_topic(group)
 
 
-def test_a_group_goes_on_in_an_old_message_format(embedded_kafka, group, tmp_path):
+def test_a_group_goes_on_in_an_old_message_format(kafka_of, group, tmp_path):
     """Its records have no epochs, so the leader can compare none."""
-    servers = embedded_kafka("2.7.2").bootstrap_servers
+    servers = kafka_of("2.7.2").bootstrap_servers
     plain = {"enable.idempotence": False}
     Admin(servers).create_topic(group, settings={"message.format.version": "0.10.2"})
     write(servers, group, ["1"] * 100, ["1"] * 100, configuration=plain)

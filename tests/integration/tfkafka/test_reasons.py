@@ -203,13 +203,13 @@ def check(failure: Failure, kind: type[TfkafkaError], words: str, at: str | None
     assert failure.seconds < TIMEOUT_MS / 2000, failure.line
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def certificates(tmp_path_factory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="session")
-def secured(kafka_factory) -> EmbeddedBroker:
+@pytest.fixture(scope="module")
+def secured(kafka_factory) -> Iterator[EmbeddedBroker]:
     """Its users: `owner` may do everything, `reader` may read the topic t, and others nothing."""
     users = dict.fromkeys(["owner", "reader", "worker", "nobody", "changed"], PASSWORD)
     security = Security(mechanisms=(SCRAM, "PLAIN"), users=users, acls=True)
@@ -220,10 +220,11 @@ def secured(kafka_factory) -> EmbeddedBroker:
     write(broker.bootstrap_servers, "t", ["1,2"] * RECORDS, ["1"] * RECORDS, partition=0)
     for name in ("reader", "worker"):
         broker.grant(name, "READ", topic="t")
-    return broker
+    yield broker
+    broker.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def as_user(secured) -> Callable[..., Target]:
     """as_user(name, **options) -> where a user of the secured broker connects."""
     return lambda name, **options: Target(
@@ -231,7 +232,7 @@ def as_user(secured) -> Callable[..., Target]:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small_servers(certificates) -> Iterator[dict[str, str]]:
     """The addresses of servers that are no usable Kafka."""
     tls = {
@@ -253,7 +254,7 @@ def small_servers(certificates) -> Iterator[dict[str, str]]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cases(small_servers, secured, certificates) -> dict[str, tuple[Target, str]]:
     """What is wrong: where, with which settings, and the words of the line."""
     small = {name: Target(address) for name, address in small_servers.items()}
