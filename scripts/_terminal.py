@@ -90,6 +90,8 @@ def _show_error(kind: type[BaseException], error: BaseException, trace) -> None:
     script = Path(sys.argv[0]).name
     if _interrupts or issubclass(kind, KeyboardInterrupt):
         print(f"\n{script}: interrupted", file=sys.stderr)
+        # kafka-python sends what is left while Python ends, and raises where a broker is too slow.
+        sys.unraisablehook = lambda _unraisable: None
     elif issubclass(kind, OSError) and error.filename is not None:
         print(f"{script}: {error.filename}: {error.strerror}", file=sys.stderr)
     elif issubclass(kind, MENDABLE):

@@ -229,6 +229,22 @@ def test_ctrl_c_while_writing(no_topics: str, tmp_path):
     assert "--recreate" in line
 
 
+def test_after_ctrl_c_nothing_is_said_of_clean_up_that_fails():
+    """As kafka-python's, at a broker that does not take the rest of the records within a second."""
+    code = (
+        "import atexit, _terminal; _terminal.install(); "
+        "atexit.register(lambda: 1 / 0); raise KeyboardInterrupt"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "scripts",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == "\n-c: interrupted\n"
+
+
 def test_ctrl_c_while_training(no_topics: str, artifacts):
     where = ("--bootstrap-servers", no_topics, "--artifacts", artifacts)
     assert run("03_create_topics.py", *where).returncode == 0
