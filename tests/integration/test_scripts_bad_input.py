@@ -155,7 +155,7 @@ def test_a_reader_that_is_not_installed():
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=ROOT / "scripts",
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -232,12 +232,13 @@ def test_ctrl_c_while_writing(no_topics: str, tmp_path):
 def test_after_ctrl_c_nothing_is_said_of_clean_up_that_fails():
     """As kafka-python's, at a broker that does not take the rest of the records within a second."""
     code = (
+        "import sys; sys.path.insert(0, 'scripts'); "
         "import atexit, _terminal; _terminal.install(); "
         "atexit.register(lambda: 1 / 0); raise KeyboardInterrupt"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=ROOT / "scripts",
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -282,7 +283,7 @@ def test_a_python_that_is_too_new():
     code = "import sys; sys.version_info = (3, 14, 0, 'final', 0); import _common"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=ROOT / "scripts",
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
