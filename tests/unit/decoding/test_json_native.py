@@ -182,6 +182,14 @@ def test_names_of_classes_in_all_languages():
     agrees(rows, TEXT)
 
 
+def test_a_class_is_not_what_its_text_is_written_like():
+    """The text stands for s, and is written as the name of the other class."""
+    decoder = JsonDecoder([Field("a", classes=["\\u0073", "s"])], Field("l"), features="dict")
+    rows = [b'{"a":"\\u0073","l":1}', b'{"a":"\\\\u0073","l":1}']
+    agrees(rows, decoder)
+    assert decoder.decode(chunk(rows)).arrays[0]["a"].tolist() == [1, 0]
+
+
 def test_missing_values_are_filled_and_counted():
     fills = {"a": 0.5, "x.y": -1, "h": 9, "n": 3, "c": 1}
     decoder = JsonDecoder(DECODE.fields, Field("l"), features="dict", missing=fills)
