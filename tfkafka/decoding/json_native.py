@@ -96,18 +96,16 @@ class NativeJson:
             self.finite,
         )
         json.kept = rows, sinks, objects
-        marks, is_seen = np.empty(len(rows), np.uint8), np.zeros(len(names), np.uint8)
+        text, marks = pointers(rows), np.empty(len(rows), np.uint8)
+        is_seen = np.zeros(len(names), np.uint8)
 
         def parse(start: int, stop: int) -> None:
             # In another thread it may outlive this call, which Ctrl-C ends: it has the arrays.
+            in_part = np.zeros(len(names), np.uint8)
             scratch = np.empty(2 * len(names) + len(objects), np.int64)
-            self.library.tk_parse_json(
-                ctypes.byref(json),
-                *pointers(rows),
-                start,
-                stop,
-                *(array.ctypes.data for array in (marks, is_seen, scratch)),
-            )
+            arrays = [array.ctypes.data for array in (marks, in_part, scratch)]
+            self.library.tk_parse_json(ctypes.byref(json), *text, start, stop, *arrays)
+            np.maximum(is_seen, in_part, out=is_seen)
 
         in_parts(len(rows), parse)
         found = [names[index].field for index in np.flatnonzero(is_seen).tolist()]
