@@ -39,7 +39,7 @@ BUILDS = (
     Sanitizers(
         "address",
         "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all",
-        ("fuzz_csv", "fuzz_json", "fuzz_filler", "mock_cluster"),
+        ("fuzz_csv", "fuzz_json", "fuzz_example", "fuzz_filler", "mock_cluster"),
     ),
     Sanitizers("thread", "-fsanitize=thread", ("mock_cluster",), ("c11_threads",)),
 )

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkafka import native
 from tfkafka.chunk import Column
-from tfkafka.decoding import wire
+from tfkafka.decoding import example_native, wire
 from tfkafka.decoding.sources import Field
 
 # The lists that a feature may be, and the numbers of their fields.
@@ -57,7 +58,12 @@ def read(values: Column, fields: Sequence[Field]) -> tuple[list[Feature], NDArra
     # An Example without any feature.
     is_empty = (records.start == records.stop) & ~values.nulls
     entries[is_empty] = records[is_empty]
-    found, is_read = wire.map_values(buffer, entries, [each.name.encode() for each in fields])
+    names, library = [each.name.encode() for each in fields], native.library()
+    found, is_read = (
+        wire.map_values(buffer, entries, names)
+        if library is None
+        else example_native.map_values(library, buffer, entries, names)
+    )
     features = []
     for field in fields:
         feature, is_right = _read_feature(buffer, found[field.name.encode()], field)

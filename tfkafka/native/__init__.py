@@ -11,7 +11,7 @@ import os
 
 from tfkafka.native import sources
 
-ABI = 3
+ABI = 4
 VARIABLE = "TFKAFKA_NATIVE"
 _REASON_BYTES = 512
 PATH = sources.LIBRARY
@@ -28,6 +28,7 @@ _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "tk_fill": (None, [_P, _P, _I32, _I32]),
     "tk_parse_csv": (_I64, [_P, _P, _P, _P, _I64, _I64, _P]),
     "tk_parse_json": (_I64, [_P, _P, _P, _P, _I64, _I64, _P, _P, _P]),
+    "tk_find_values": (None, [_P, _P, _P, _P, _I64, _I64, _I64, _P, _P, _P]),
     "tk_find_classes": (None, [_P, _P, _P, _P, _I64, _I64, _P]),
 }
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 // Changes with any change of this file: the Python side refuses a library of another number.
-#define TFKAFKA_ABI 3
+#define TFKAFKA_ABI 4
 
 #define TFKAFKA_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -179,5 +179,17 @@ struct TkJson {
 TFKAFKA_EXPORT int64_t tk_parse_json(const TkJson* json, const uint8_t* buffer,
                                      const int64_t* offsets, const uint8_t* nulls, int64_t first,
                                      int64_t last, uint8_t* marks, uint8_t* seen, int64_t* scratch);
+
+// ---- example.cc
+
+// Finds the values of a map from text to messages, which is field 1 of each of `count` messages;
+// those [first, last) of them are read. Each is in buffer[starts[row]..stops[row]), or nowhere: -1.
+// The value of a name that becomes index i is in buffer[value_starts[i * count + row]..value_stops[
+// i * count + row]), or nowhere. is_plain[row] becomes 0 where a name comes twice, or a message is
+// not there or not plain; its values are of no use then.
+TFKAFKA_EXPORT void tk_find_values(const TkClasses* names, const uint8_t* buffer,
+                                   const int64_t* starts, const int64_t* stops, int64_t first,
+                                   int64_t last, int64_t count, int64_t* value_starts,
+                                   int64_t* value_stops, uint8_t* is_plain);
 
 #endif

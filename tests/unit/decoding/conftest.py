@@ -1,4 +1,4 @@
-"""Which parser of CSV and JSON is in use."""
+"""Whether the native library parses."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def native_parser() -> None:
         pytest.skip(f"{native.PATH.name} is not built, or not wanted: {native.VARIABLE}")
 
 
-@pytest.fixture(scope="module", params=["native", "polars"])
+@pytest.fixture(scope="module", params=["native", "python"])
 def parser(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Decode by the native library, and once more by polars."""
+    """Decode by the native library, and once more without it."""
     if request.param == "native":
         request.getfixturevalue("native_parser")
         yield

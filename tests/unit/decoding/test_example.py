@@ -19,6 +19,9 @@ tf = pytest.importorskip("tensorflow")
 X, N, C = Field("x", shape=[2]), Field("n", dtype="int32"), Field("c", classes=["a", "b"])
 
 
+pytestmark = pytest.mark.usefixtures("parser")
+
+
 def floats(*values):
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
