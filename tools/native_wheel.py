@@ -33,7 +33,7 @@ class NativeHook(BuildHookInterface):
             return
         build = self._build()
         platform, _, target = _platform().partition("=")
-        library = Path(self._folder.name, "library.so")
+        library = Path(self._folder.name, Path(LIBRARY).name)
         try:
             compiler = build.build(library, target or None)
         except (build.NoCompilerError, build.SourcesError) as error:
