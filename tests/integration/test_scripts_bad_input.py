@@ -153,13 +153,7 @@ def test_a_reader_that_is_not_installed():
         "import sys; sys.modules['tensorflow_io'] = None; sys.argv[0] = '06_train.py'; "
         "import _common; _common.import_reader('tfio')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_beside_scripts(code)
     assert "--reader tfkafka" in error_line(done, "06_train.py")
 
 
@@ -232,17 +226,11 @@ def test_ctrl_c_while_writing(no_topics: str, tmp_path):
 def test_after_ctrl_c_nothing_is_said_of_clean_up_that_fails():
     """As kafka-python's, at a broker that does not take the rest of the records within a second."""
     code = (
-        "import sys; sys.path.insert(0, 'scripts'); "
+        "import sys; sys.path.insert(0, '..'); "
         "import atexit, _terminal; _terminal.install(); "
         "atexit.register(lambda: 1 / 0); raise KeyboardInterrupt"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_beside_scripts(code)
     assert done.stderr == "\n-c: interrupted\n"
 
 
@@ -260,6 +248,17 @@ def test_ctrl_c_while_training(no_topics: str, artifacts):
     )
     assert "interrupted" in done
     assert not (artifacts / "susy.keras").exists()
+
+
+def run_beside_scripts(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code that can import what scripts share."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "scripts",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def interrupt(script: str, options, condition, what: str, log=None) -> str:
@@ -281,13 +280,7 @@ def interrupt(script: str, options, condition, what: str, log=None) -> str:
 def test_a_python_that_is_too_new():
     """Python 3.14 is not at hand everywhere, so this one says that it is."""
     code = "import sys; sys.version_info = (3, 14, 0, 'final', 0); import _common"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_beside_scripts(code)
     assert done.returncode == 1
     assert done.stderr == (
         "Python 3.14 cannot run this: TensorFlow needs Python 3.11 to 3.13, and tensorflow-io "
