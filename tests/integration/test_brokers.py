@@ -166,7 +166,7 @@ def test_records_survive_a_kill(shared, version):
     assert port_is_free(broker.state.ports.broker)
     broker.restart()
     assert broker.bootstrap_servers == before
-    # The leader that this client knows has led anew since.
+    # The leader has been elected again since this client asked.
     assert cluster.end_offsets("survives", [0]) == {0: 100}
     assert read(broker, "survives", 100) == values
 

@@ -102,8 +102,8 @@ LOST_MEMBERSHIP = frozenset(
         KafkaError.FENCED_INSTANCE_ID,
     }
 )
-# The metadata names a broker as leader, and the broker does not know it yet or is one again; or it
-# names none: librdkafka 2.16 says then that there is no such entry.
+# The metadata names a leader that does not know it yet, or that has been elected again since; or it
+# names none, which librdkafka 2.16 calls no such entry.
 NOT_YET_LED = frozenset(
     {
         KafkaError._NOENT,

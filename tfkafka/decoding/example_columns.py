@@ -65,8 +65,8 @@ def read(values: Column, fields: Sequence[Field]) -> tuple[list[Feature], NDArra
         else example_native.map_values(library, buffer, entries, names)
     )
     features = []
-    for field in fields:
-        feature, is_right = _read_feature(buffer, found[field.name.encode()], field)
+    for field, name in zip(fields, names, strict=True):
+        feature, is_right = _read_feature(buffer, found[name], field)
         features.append(feature)
         is_read &= is_right
     return features, is_read

@@ -22,13 +22,12 @@ def map_values(
     classes = Classes(index_of)
     starts, stops = np.empty((2, len(index_of), count), np.int64)
     is_plain = np.empty(count, np.bool_)
-    given = [array.ctypes.data for array in (buffer, entries.start, entries.stop)]
-    out = [array.ctypes.data for array in (starts, stops, is_plain)]
 
     def find(first: int, last: int) -> None:
         # In another thread it may outlive this call, which Ctrl-C ends: it has the arrays.
-        kept = classes, buffer, entries, starts, stops, is_plain
-        library.tk_find_values(ctypes.byref(kept[0]), *given, first, last, count, *out)
+        given = [array.ctypes.data for array in (buffer, entries.start, entries.stop)]
+        out = [array.ctypes.data for array in (starts, stops, is_plain)]
+        library.tk_find_values(ctypes.byref(classes), *given, first, last, count, *out)
 
     in_parts(count, find)
     found = {name: Spans(starts[index], stops[index]) for name, index in index_of.items()}
