@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tfkafka import config
 from tfkafka._util.background import in_background
@@ -102,13 +102,6 @@ class Connection:
             self._advertised.is_reached |= not is_first
             self._was_reached = True
             self._error = self._refusal = self._since_s = self._last = None
-
-    def cause(self, error: KafkaError) -> KafkaError:
-        """Return what made a client unusable, instead of the error that says only that it is."""
-        with self._lock:
-            if error.code() != KafkaError._FATAL:
-                return error
-            return self.fatal or self._error or error
 
     def require_new_groups(self) -> None:
         """Note that the client needs brokers with `group.protocol=consumer`."""
@@ -326,6 +319,18 @@ class _Round:
 
 def _probe_soon(address: Address, settings: Mapping[str, object]) -> Future[Listener | None]:
     return in_background(lambda: probe(address, settings))
+
+
+def fatal_error(producer: Producer, timeout_s: float) -> KafkaError | None:
+    """Call a producer's callbacks, and return what has made it unusable, if it has just become so.
+
+    confluent-kafka does not call `error_cb` for a fatal error: `poll` raises it, once.
+    """
+    try:
+        producer.poll(timeout_s)
+    except KafkaException as error:
+        return error.args[0]  # type: ignore[no-any-return]
+    return None
 
 
 def is_final(error: BaseException) -> bool:

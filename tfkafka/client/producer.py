@@ -21,7 +21,7 @@ from tfkafka._util.columns import ColumnEncoder, Columns, Frame, as_columns, enc
 from tfkafka.chunk import Chunk, Position
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import Cluster
-from tfkafka.client.diagnosis import Connection, NoConnection, with_right
+from tfkafka.client.diagnosis import Connection, NoConnection, fatal_error, with_right
 from tfkafka.client.names import check_topic_name
 from tfkafka.errors import TopicError, WriteError
 
@@ -112,6 +112,8 @@ class RecordWriter:
         produce, count = self._producer.produce, 0
         for value, key, headers in records:
             try:
+                if count and not count % POLL_EVERY:
+                    self._producer.poll(0)
                 produce(topic, value, key, headers=headers, **options)
             except BufferError:
                 self._wait(topic, value, key, headers, options)
@@ -121,8 +123,6 @@ class RecordWriter:
                 _refuse_types(count, value, key)
                 raise
             count += 1
-            if not count % POLL_EVERY:
-                self._producer.poll(0)
         return count
 
     def _wait(
@@ -182,6 +182,9 @@ class Producer:
         except NoConnection as error:
             raise WriteError(f"topic {topic}: {error}", topic=topic) from error
         except (KafkaException, TimeoutError) as error:
+            if isinstance(error, KafkaException) and error.args[0].fatal():
+                reason = with_right(error.args[0], "WRITE", f"topic {topic}")
+                raise WriteError(f"topic {topic}: {reason}", topic=topic) from error
             said = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
             raise WriteError(
                 f"topic {topic}: no answer from Kafka at {self._settings['bootstrap.servers']} for "
@@ -203,13 +206,11 @@ class Producer:
             count = self._writer.put(topic, records, partition)
             unacknowledged = self._flush()
         except KafkaException as error:
-            number = error.number if isinstance(error, _Refused) else 0
-            cause = self._cause(error.args[0])
-            raise WriteError(
-                f"topic {topic}: record {number} (from 0) was refused before "
-                f"it was sent: {with_right(cause, 'WRITE', f'topic {topic}')}",
-                topic=topic,
-            ) from error
+            what = "not all records were acknowledged"
+            if isinstance(error, _Refused):
+                what = f"record {error.number} (from 0) was refused before it was sent"
+            reason = with_right(self._cause(error.args[0]), "WRITE", f"topic {topic}")
+            raise WriteError(f"topic {topic}: {what}: {reason}", topic=topic) from error
         except NoConnection as error:
             raise WriteError(f"topic {topic}: {error}", topic=topic) from error
         finally:
@@ -251,13 +252,9 @@ class Producer:
     def _cause(self, error: KafkaError) -> KafkaError:
         """Return what made the client unusable, if the error says only that it is."""
         deadline = time.monotonic() + CAUSE_S
-        while (cause := self._connection.cause(error)).code() == KafkaError._FATAL:
-            # The callback with the cause comes a little later than the refusal.
-            with suppress(KafkaException):
-                self._producer.poll(AGAIN_S)
-            if time.monotonic() > deadline:
-                break
-        return cause
+        while error.code() == KafkaError._FATAL and time.monotonic() < deadline:
+            error = fatal_error(self._producer, AGAIN_S) or error
+        return error
 
     def _refuse_missing(self, topic: str) -> None:
         """Raise WriteError: the topic is missing, or hidden from this user."""

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from tfkafka import config
 from tfkafka._util.background import in_background
 from tfkafka.client import codes, create
-from tfkafka.client.diagnosis import Connection, NoConnection, with_right
+from tfkafka.client.diagnosis import Connection, NoConnection, fatal_error, with_right
 from tfkafka.client.lineage import Places
 from tfkafka.client.producer import Record, RecordWriter
 from tfkafka.errors import (
@@ -125,7 +125,9 @@ class TransactionalProducer:
             except KafkaException as exception:
                 if failure := self._judge(what, exception.args[0]):
                     raise failure from exception
-                self._producer.poll(0)  # notes what is wrong with the connection
+                # This also notes what is wrong with the connection.
+                if fatal := fatal_error(self._producer, 0):
+                    raise self._judge(what, fatal) or UnusableError(what) from exception
                 self._refuse_no_connection(what)
                 if time.monotonic() > deadline:
                     raise UnusableError(

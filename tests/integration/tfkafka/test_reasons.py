@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 import keras
 import pytest
 import tensorflow as tf
+from confluent_kafka import KafkaError, KafkaException
 
 from tests.faults.proxy import Proxy
 from tests.unit.client.listeners import HOST, Certificates, closing, http, kafka, server, ssh
@@ -33,6 +34,7 @@ from tfkafka import (
     tfio,
     write,
 )
+from tfkafka.client.producer import Producer
 from tfkafka.errors import (
     BrokerError,
     ConfigurationError,
@@ -458,6 +460,24 @@ def test_a_missing_right_is_named(secured, as_user, learner):
     secured.grant("nobody", "DESCRIBE", topic="t")
     unread = r"opic authorization failed: grant this user READ on topic t$"
     check(attempt(bounded, as_user("nobody")), ReadError, unread, None)
+
+
+def test_a_right_that_was_missing_before_the_first_record_is_named(as_user):
+    """The client cannot be used by then, and says only that."""
+    at = as_user("reader")
+    producer = Producer({"bootstrap.servers": at.servers, **at.settings})
+    producer.connect("t")
+
+    def is_refused() -> bool:
+        try:
+            producer._producer.produce("t", "v")
+        except KafkaException as error:
+            return error.args[0].code() == KafkaError._FATAL
+        return False
+
+    wait_for(is_refused, "the refusal of the producer's id", 60)
+    with pytest.raises(WriteError, match=r"grant this user WRITE on topic t"):
+        producer.send("t", [("v", None, None)])
 
 
 def test_missing_rights_of_an_administrator(as_user):

@@ -10,7 +10,6 @@ from confluent_kafka import KafkaError, KafkaException
 from tests.unit.client.listeners import server, ssh
 from tfkafka import write
 from tfkafka.client import producer
-from tfkafka.client.diagnosis import Connection
 from tfkafka.errors import WriteError
 from tfkafka.testing import wait_for
 
@@ -51,33 +50,49 @@ def test_several_questions_may_time_out(monkeypatch):
     assert questions == [0.1] * 3
 
 
-def test_the_cause_of_a_fatal_error_may_come_after_the_refusal(monkeypatch):
-    class Fatal:
-        """Has been refused its id, and calls back in the third poll."""
+class Fatal:
+    """Has been refused its id: raises the cause once, out of the third poll, as the client does."""
 
-        def __init__(self, settings):
-            self._note, self._polls = settings["error_cb"], 0
+    def __init__(self, _settings: dict[str, object]):
+        self._polls = 0
 
-        def produce(self, *_args, **_options):
-            raise KafkaException(KafkaError(KafkaError._FATAL))
+    def list_topics(self, timeout: float) -> object:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, "no answer"))
 
-        def poll(self, _timeout_s):
-            self._polls += 1
-            if self._polls == 3:
-                self._note(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, fatal=True))
-            return 0
+    def produce(self, *_args: object, **_options: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._FATAL))
 
-        def purge(self):
-            pass
+    def poll(self, _timeout_s: float) -> int:
+        self._polls += 1
+        if self._polls == 3:
+            raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, fatal=True))
+        return 0
 
+    def purge(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "call", [lambda it: it.send("t", [("v", None, None)]), lambda it: it.connect("t")]
+)
+def test_the_cause_of_a_fatal_error_comes_once_out_of_poll(monkeypatch, call):
     monkeypatch.setattr(producer.confluent_kafka, "Producer", Fatal)
     with pytest.raises(WriteError, match="grant this user WRITE on topic t"):
+        call(producer.Producer({"bootstrap.servers": "h:1"}))
+
+
+def test_a_fatal_error_while_acknowledgements_are_awaited(monkeypatch):
+    class Refused(Fatal):
+        def produce(self, *_args: object, **_options: object) -> None:
+            pass
+
+        def flush(self, _timeout_s: float) -> int:
+            raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, fatal=True))
+
+        def __len__(self) -> int:
+            return 1
+
+    monkeypatch.setattr(producer.confluent_kafka, "Producer", Refused)
+    words = "topic t: not all records were acknowledged: .*grant this user WRITE on topic t"
+    with pytest.raises(WriteError, match=words):
         producer.Producer({"bootstrap.servers": "h:1"}).send("t", [("v", None, None)])
-
-
-def test_the_cause_of_a_fatal_error_outlasts_answers():
-    connection = Connection({"bootstrap.servers": "h:1"})
-    connection.note(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, fatal=True))
-    connection.answered(is_first=True)
-    cause = connection.cause(KafkaError(KafkaError._FATAL))
-    assert cause.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED

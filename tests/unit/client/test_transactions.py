@@ -88,6 +88,16 @@ def test_fenced(producer, code):
         transact(client)
 
 
+@pytest.mark.parametrize(
+    ("fatal", "kind"),
+    [(KafkaError(KafkaError._FENCED, "gone", fatal=True), FencedError), (FATAL, UnusableError)],
+)
+def test_a_fatal_error_comes_out_of_poll_after_a_retriable_one(producer, fatal, kind):
+    client, _ = producer({"commit_transaction": [RETRIABLE], "poll": [fatal]})
+    with pytest.raises(kind, match=f"commit_transaction: {fatal.str()}"):
+        transact(client)
+
+
 def test_refused_access_is_not_tried_again(producer):
     denied = KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "denied", retriable=True)
     client, fake = producer({"init_transactions": [denied]})
