@@ -5,6 +5,9 @@ from confluent_kafka import KafkaError, Message
 from tfkafka.chunk import Chunk
 from tfkafka.client.fill import PythonFiller
 
+# More bytes than the records of these tests have.
+MOST_BYTES = 1 << 20
+
 
 def message(
     value=b"v",
@@ -51,7 +54,8 @@ class Messages:
 def fill(messages, metadata=True) -> Chunk:
     """A chunk of these messages, as the filler makes it."""
     messages = list(messages)
-    return PythonFiller(Messages(messages), metadata).fill(0.1, max(1, len(messages))).chunk
+    filler = PythonFiller(Messages(messages), metadata)
+    return filler.fill(0.1, max(1, len(messages)), MOST_BYTES).chunk
 
 
 def chunk(values, keys=None) -> Chunk:

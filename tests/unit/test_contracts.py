@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Message
 
-from tests.unit.messages import Messages, fill, message
+from tests.unit.messages import MOST_BYTES, Messages, fill, message
 from tfkafka.client.fill import PythonFiller
 
 PACKAGE = Path(__file__).parents[2] / "tfkafka"
@@ -90,5 +90,7 @@ def test_a_chunk_holds_no_message(metadata):
 def test_nor_does_what_else_a_filler_returns():
     filler = PythonFiller(Messages([message(offset=n) for n in range(3)]))
     assert not [
-        each for each in everything_held_by(filler.fill(0.1, 9)) if isinstance(each, Message)
+        each
+        for each in everything_held_by(filler.fill(0.1, 9, MOST_BYTES))
+        if isinstance(each, Message)
     ]

@@ -140,7 +140,7 @@ class Consumer:
         size = self._size if at_most is None else max(1, min(self._size, at_most))
         with self._explained():
             self._validation.ask()
-            filled = self._filler.fill(timeout_s, size)
+            filled = self._filler.fill(timeout_s, size, self._limits.chunk_bytes)
         if not len(filled.chunk) and not filled.events:
             self._silent()
             return Polled(filled.chunk)

@@ -65,8 +65,14 @@ class Filler(Protocol):
     def close(self) -> None:
         """Take no more records. Must come before the client is closed."""
 
-    def fill(self, timeout_s: float, at_most: int) -> Filled:
-        """Wait at most `timeout_s` for a record, then take those that follow at once."""
+    def fill(self, timeout_s: float, at_most: int, most_bytes: int) -> Filled:
+        """Wait at most `timeout_s` for a record, then take those that follow at once.
+
+        Args:
+            timeout_s: how long to wait for the first one, seconds.
+            at_most: so many records are taken at most.
+            most_bytes: from about so many bytes of values on no more are taken.
+        """
 
 
 class PythonFiller:
@@ -101,7 +107,7 @@ class PythonFiller:
     def close(self) -> None:
         """Do nothing: this filler holds nothing of the client."""
 
-    def fill(self, timeout_s: float, at_most: int) -> Filled:
+    def fill(self, timeout_s: float, at_most: int, most_bytes: int) -> Filled:
         """See `Filler.fill`."""
         self._pieces, self._events = [], []
         first = self._consumer.poll(timeout_s)
@@ -109,8 +115,10 @@ class PythonFiller:
             return Filled(empty())
         self._add([first])
         if first.error() is None:
+            # The others are taken to be as large: their sizes are known only once they are taken.
+            fitting = most_bytes // max(1, len(first.value() or b""))
             with _collector_paused():
-                self._consume(at_most - 1)
+                self._consume(min(at_most, fitting) - 1)
         return Filled(concat(self._pieces), self._events)
 
     def _consume(self, missing: int) -> None:

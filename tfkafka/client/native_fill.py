@@ -79,21 +79,22 @@ class NativeFiller:
             if self._queue.forward(source) == len(self._sources):
                 self._sources.append(source)
 
-    def fill(self, timeout_s: float, at_most: int) -> Filled:
+    def fill(self, timeout_s: float, at_most: int, most_bytes: int) -> Filled:
         """See `Filler.fill`."""
-        own = self._own.fill(0 if self._sources else timeout_s, at_most)
+        own = self._own.fill(0 if self._sources else timeout_s, at_most, most_bytes)
         pieces, events = [own.chunk], [*own.events]
         wait_s = 0 if len(own.chunk) or events else timeout_s
         missing, room = at_most - len(own.chunk), Room(0, 0, 0)
         while self._sources and missing > 0:
-            filling = self._filling(missing, room)
+            filling = self._filling(missing, min(most_bytes, _MOST_ROOM), room)
             self._queue.fill(filling, wait_s)
             events += self._events(filling)
             self._note_epochs(filling)
             if filling.records:
                 pieces.append(self._chunk(filling))
                 missing -= filling.records
-            if filling.end == DRAINED:
+                most_bytes -= len(filling.values[0])
+            if filling.end == DRAINED or most_bytes <= 0:
                 break
             # The next record may need more of each than there was.
             room, wait_s = Room(*map(max, room, filling.room_for_next())), 0
@@ -103,9 +104,9 @@ class NativeFiller:
         """See `Filler.close`."""
         self._queue.close()
 
-    def _filling(self, records: int, least: Room) -> Filling:
+    def _filling(self, records: int, most: int, least: Room) -> Filling:
         expected = (int(_MARGIN * records * each) for each in self._record_bytes)
-        usual = (min(max(_LEAST_ROOM, each), _MOST_ROOM) for each in expected)
+        usual = (min(max(_LEAST_ROOM, each), most) for each in expected)
         return Filling(records, Room(*map(max, usual, least)), self._metadata)
 
     def _chunk(self, filling: Filling) -> Chunk:

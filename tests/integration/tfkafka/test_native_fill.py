@@ -164,6 +164,19 @@ def test_memory_does_not_follow_the_largest_record(servers, make_topic, make, mo
     assert max(rooms) < 50 << 20
 
 
+@pytest.mark.parametrize("filler", fillers.NAMES)
+def test_a_chunk_of_large_records_is_no_larger_than_it_may_be(servers, topic, make, filler):
+    """Nor is the first one, before which nothing says how large they are."""
+    producer = Producer({"bootstrap.servers": servers, "log_level": 0})
+    for _ in range(100):
+        producer.produce(topic, b"x" * 900_000)
+    assert producer.flush(DEADLINE_S) == 0, "the records could not be written"
+    reading = make(filler, topic, **{"queued.max.messages.kbytes": 200_000})
+    chunks, _ = read(reading, {TopicPartition(topic, 0): 0})
+    assert sum(map(len, chunks)) == 100
+    assert max(chunk.nbytes for chunk in chunks) < LIMITS.chunk_bytes + 1_000_000
+
+
 def test_an_offset_that_is_not_there(servers, topic, consumer):
     numbers(servers, topic, 10)
     source = TopicPartition(topic, 0)

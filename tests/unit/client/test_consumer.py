@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
+from tests import fillers
 from tests.unit.messages import fill, message
 from tfkafka.chunk import OffsetRange, TopicPartition, empty
 from tfkafka.client import codes, consumer, diagnosis
@@ -63,9 +64,15 @@ class FakeFiller:
     def close(self) -> None:
         pass
 
-    def fill(self, _timeout_s: float, at_most: int) -> Filled:
+    def fill(self, _timeout_s: float, at_most: int, _most_bytes: int) -> Filled:
         self.asked.append(at_most)
         return self.filled.pop(0) if self.filled else Filled(empty())
+
+
+@pytest.fixture(autouse=True)
+def python_filler(monkeypatch) -> None:
+    """The native one needs a true client."""
+    fillers.use(monkeypatch, "python")
 
 
 @pytest.fixture

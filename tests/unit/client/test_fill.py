@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.messages import Messages, fault, fill, message
+from tests.unit.messages import MOST_BYTES, Messages, fault, fill, message
 from tests.unit.properties import few
 from tfkafka.chunk import TopicPartition
 from tfkafka.client.fill import PIECE_RECORDS, PythonFiller
@@ -43,7 +43,7 @@ def test_a_message_without_a_time():
 
 def test_an_error_of_the_whole_client_is_of_no_partition():
     failed = Message(error=KafkaError(KafkaError._FAIL))
-    [event] = PythonFiller(Messages([failed])).fill(0.1, 1).events
+    [event] = PythonFiller(Messages([failed])).fill(0.1, 1, MOST_BYTES).events
     assert event.error is failed.error() and (event.source, event.offset) == (None, None)
 
 
@@ -65,7 +65,7 @@ def test_records_and_events_come_once_in_their_order(plan, at_most):
     filler = PythonFiller(consumer, metadata=True)
     records, events = [], []
     while consumer.messages:
-        filled = filler.fill(0.1, at_most)
+        filled = filler.fill(0.1, at_most, MOST_BYTES)
         assert len(filled.chunk) + len(filled.events) <= at_most
         chunk = filled.chunk
         records += zip(chunk.partitions.tolist(), chunk.offsets.tolist(), strict=True)
@@ -78,7 +78,7 @@ def test_records_and_events_come_once_in_their_order(plan, at_most):
         for partition, n, kind in numbered
         if kind != "record"
     ]
-    nothing = filler.fill(0.1, at_most)
+    nothing = filler.fill(0.1, at_most, MOST_BYTES)
     assert not len(nothing.chunk) and not nothing.events
 
 
@@ -89,12 +89,20 @@ def test_a_large_chunk_is_of_several_pieces():
     assert chunk.partitions.tolist() == [n % 3 for n in range(count)]
 
 
+def test_so_many_bytes_are_enough():
+    """Large records that come first might otherwise be more than there is memory for."""
+    filler = PythonFiller(Messages([message(b"v" * 1000, offset=n) for n in range(9)]))
+    assert [len(filler.fill(0.1, 9, 3500).chunk) for _ in range(4)] == [3, 3, 3, 0]
+    filler = PythonFiller(Messages([message(b"v" * 1000, offset=n) for n in range(2)]))
+    assert [len(filler.fill(0.1, 9, 500).chunk) for _ in range(3)] == [1, 1, 0]
+
+
 def test_one_partition_that_is_known_is_not_asked_for():
     source = TopicPartition("t", 4)
     filler = PythonFiller(
         Messages([message(partition=4, offset=n) for n in range(3)]), alone=source
     )
-    chunk = filler.fill(0.1, 9).chunk
+    chunk = filler.fill(0.1, 9, MOST_BYTES).chunk
     assert chunk.sources == (source,) and chunk.next_offsets == {source: 3}
 
 
@@ -111,7 +119,7 @@ def test_messages_are_freed_once_the_chunk_is_made():
     consumer = Messages([message(offset=n, headers=[("h", b"1")], kind=Counted) for n in range(9)])
     alive = [weakref.ref(each) for each in consumer.messages]
     filler = PythonFiller(consumer, metadata=True)
-    chunk = filler.fill(0.1, 9).chunk
+    chunk = filler.fill(0.1, 9, MOST_BYTES).chunk
     assert len(chunk) == len(alive) == 9
     assert not [each for each in alive if each() is not None]
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 from confluent_kafka import TopicPartition as Place
 
-from tests.unit.messages import Messages, message
+from tests.unit.messages import MOST_BYTES, Messages, message
 from tfkafka.chunk import TopicPartition
 from tfkafka.client.fill import PythonFiller
 from tfkafka.client.identity import Identities
@@ -39,7 +39,7 @@ def test_reading_again_forgets_what_came_later():
 def filled(messages, alone=None) -> Lineage:
     lineage = Lineage()
     filler = PythonFiller(Messages(messages), False, alone, lineage)
-    while len(filler.fill(0.1, 2).chunk):
+    while len(filler.fill(0.1, 2, MOST_BYTES).chunk):
         pass
     return lineage
 
