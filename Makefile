@@ -21,6 +21,7 @@
 # make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
 # make test-docker the tests that can share a broker, on the official image
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
+# make test-without-native  all of make test with Python alone, 20 min
 #
 # STACK=latest     on the newest TensorFlow, without tensorflow-io: the tutorial, for example, by
 #                  make reproduce STACK=latest READER=tfkafka KAFKA_VERSION=4.4.0
@@ -59,7 +60,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest tests-without-tensorflow-io test-docker package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
+.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -73,6 +74,10 @@ test: $(VENV)/installed native lint
 	@rm -f reports/tests.xml reports/tests-faults.xml
 	$(PYTEST) $(IN_PARALLEL) --junitxml=reports/tests.xml; status=$$?; \
 	  echo; $(REPORT); exit $$status
+
+# Again in Python, as on a machine where nothing can be compiled.
+test-without-native: export TFKAFKA_NATIVE = 0
+test-without-native: test
 
 test-latest:
 	$(MAKE) STACK=latest tests-without-tensorflow-io

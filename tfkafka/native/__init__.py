@@ -39,7 +39,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def filler(librdkafka: str) -> ctypes.CDLL | None:
-    """Return the library where its filler is to be used; None otherwise.
+    """Return the library where its filler can be used; None otherwise.
 
     Args:
         librdkafka: the path of a library through which librdkafka's functions are found.
@@ -88,8 +88,6 @@ def _filler(librdkafka: str) -> tuple[ctypes.CDLL | None, str]:
     loaded, why = _load()
     if loaded is None:
         return None, why
-    if os.environ.get(VARIABLE) != "1":
-        return None, f"{VARIABLE}=1 is not set"
     if ";" in str(PATH) or not _is_text(str(PATH)):
         return None, f"librdkafka cannot have a plugin with the path {str(PATH)!r}"
     reason = ctypes.create_string_buffer(_REASON_BYTES)
