@@ -9,7 +9,7 @@ from types import TracebackType
 
 from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError
-from tfkafka.testing.brokers.base import NOBODY, Replicas, answers_metadata, replicas
+from tfkafka.testing.brokers.base import NOBODY, Replicas, answers_metadata, live_brokers, replicas
 from tfkafka.testing.brokers.folder import State
 from tfkafka.testing.brokers.launch import Node, launch
 from tfkafka.testing.brokers.processes import end_together
@@ -101,7 +101,7 @@ class EmbeddedCluster:
         return set(self._led(topic, partition).in_sync)
 
     def wait_until_in_sync(self, deadline_s: float = IN_SYNC_DEADLINE_S) -> None:
-        """Wait until every replica of every topic is in sync, Kafka's own topics included."""
+        """Wait until each broker knows all brokers, and each replica of each topic is in sync."""
         wait_for(
             self._are_in_sync,
             f"all replicas at {self.bootstrap_servers} to be in sync",
@@ -140,10 +140,12 @@ class EmbeddedCluster:
 
     def _are_in_sync(self) -> bool:
         answers = [self._replicas(number) for number in range(len(self))]
-        return all(answer is not None for answer in answers) and all(
-            each.leader != NOBODY and each.in_sync == each.all
+        everybody = set(range(len(self)))
+        known = [live_brokers(self.address(number), ANSWER_TIMEOUT_S) for number in everybody]
+        return all(ids == everybody for ids in known) and all(
+            answer is not None
+            and all(each.leader != NOBODY and each.in_sync == each.all for each in answer.values())
             for answer in answers
-            for each in (answer or {}).values()
         )
 
     def _replicas(self, broker: int) -> dict[tuple[str, int], Replicas] | None:

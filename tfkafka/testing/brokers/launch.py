@@ -114,9 +114,10 @@ class _Launch:
         self._deliver_ctrl_c = deliver_ctrl_c
         self._format_storage()
         states = [self._start(node) for node in self._nodes]
+        numbers = {node.number for node in self._nodes}
         for node in self._nodes:
             what = f"Kafka {node.lock.version} at {node.address}"
-            self._wait(node, partial(_is_registered, node), what)
+            self._wait(node, partial(_knows, node, numbers), what)
         return states
 
     def undo(self) -> None:
@@ -179,9 +180,12 @@ class _Launch:
                 _format(node, self._flags(node, STORAGE_MAIN), cluster_id)
 
 
-def _is_registered(node: Node) -> bool:
-    """Return whether a broker answers, and the cluster knows it: only then can clients use it."""
-    return node.number in live_brokers(node.address, ANSWER_TIMEOUT_S)
+def _knows(node: Node, numbers: set[int]) -> bool:
+    """Return whether a broker answers, and has these in its metadata.
+
+    Clients drop a broker, and their requests to it, when another one does not know it.
+    """
+    return numbers <= live_brokers(node.address, ANSWER_TIMEOUT_S)
 
 
 def _forget_dead_broker(node: Node, zookeeper: str) -> None:
