@@ -53,6 +53,7 @@ _NO_CONNECTION = re.compile(
     r"Local: (?:All broker connections are down|Broker transport failure|Timed out)"
 )
 _ADDRESS = re.compile(r"(?:ipv4#)?(?:127\.0\.0\.1|localhost):\d+")
+_TOPIC_IDS = re.compile(r"\(its id is [^,]+, was [^)]+\)")
 _REASON = re.compile(r"(no answer from Kafka at HOST:PORT for \d+ ms) \(.*\)$", re.DOTALL)
 _FINDING = {
     KafkaError._TRANSPORT,
@@ -80,9 +81,10 @@ class Stage:
         self._admin = self._client()
 
     def normalise(self, text: str) -> str:
-        """Replace what differs from run to run: addresses, names, a client's reason for silence."""
+        """Replace what differs from run to run: addresses, names, ids, a reason for silence."""
         text = _ADDRESS.sub("HOST:PORT", text).replace(str(self.folder), "FOLDER")
         text = _NO_CONNECTION.sub("Local: NO CONNECTION", text)
+        text = _TOPIC_IDS.sub("(its id is ID, was FORMER ID)", text)
         for name, label in self._labels.items():
             text = text.replace(name, label)
         return _REASON.sub(r"\1 (REASON)", text)

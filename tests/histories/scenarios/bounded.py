@@ -187,10 +187,10 @@ def bounded_deleted_meanwhile(stage: Stage, story: Story) -> None:
 
 @scenario()
 def bounded_topic_made_again(stage: Stage, story: Story) -> None:
-    """The topic is deleted, and created again with fewer records; then with as many."""
+    """The topic is deleted, and created again with fewer records; then with as many: an error."""
     topic = stage.topic()
     stage.numbers(topic, 100)
-    dataset = KafkaDataset(topic, servers=stage.servers, broker_timeout=3000)
+    dataset = KafkaDataset(topic, servers=stage.servers)
     stage.delete(topic)
     stage.create(topic)
     for count, first in ((3, 0), (97, 3)):

@@ -76,7 +76,7 @@ class Numbers:
 
 @scenario()
 def group_commit_by_count(stage: Stage, story: Story) -> None:
-    """Nothing is committed but what `commit` says: some records, then all."""
+    """Nothing is committed but the beginning and what `commit` says: some records, then all."""
     numbers = Numbers(stage, story, 300)
     dataset = numbers.dataset(auto_commit=False)
     story.deliver(places(dataset))
@@ -204,7 +204,7 @@ def group_late_records(stage: Stage, story: Story) -> None:
 
 @scenario()
 def group_latest(stage: Stage, story: Story) -> None:
-    """A new group begins at the end unless its settings say earliest."""
+    """A new group begins at the end by default; from then on its settings do not move it."""
     numbers = Numbers(stage, story, 10)
     story.deliver(places(numbers.dataset(configuration=None)))
     numbers.note_commits("after reading with the default")
@@ -219,7 +219,7 @@ def group_latest(stage: Stage, story: Story) -> None:
 
 @scenario()
 def group_deleted_unread_by_reset(stage: Stage, story: Story) -> None:
-    """Records after the committed offset are deleted: what each auto.offset.reset makes of it."""
+    """Records after the committed offset are deleted: an error with each auto.offset.reset."""
     for reset in ("earliest", "latest", "error"):
         numbers = Numbers(stage, story, 100)
         story.step(f"auto.offset.reset={reset}")

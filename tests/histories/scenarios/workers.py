@@ -39,7 +39,7 @@ def exactly_once_poisoned_records(stage: Stage, story: Story) -> None:
 
 @scenario()
 def exactly_once_model_fails_and_runs_again(stage: Stage, story: Story) -> None:
-    """The model fails at its third batch, or has a wrong shape; the next worker goes on."""
+    """The model fails at its third batch, or leaves out a record; the next worker goes on."""
     topic = stage.topic()
     stage.numbers(topic, 500)
     worker = Worker(stage, story, topic)
@@ -51,7 +51,7 @@ def exactly_once_model_fails_and_runs_again(stage: Stage, story: Story) -> None:
             raise RuntimeError("the model fails")
         return first_column(rows)
 
-    for predict in (fails, lambda rows: rows, first_column):
+    for predict in (fails, lambda rows: rows[1:, 0], first_column):
         try:
             worker.make(predict).run()
         except Exception as error:
