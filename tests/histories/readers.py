@@ -33,6 +33,12 @@ def places(dataset) -> Iterator[str]:
         yield place(message, where)
 
 
+def places_of_minis(dataset) -> Iterator[str]:
+    """Return the elements of a dataset of mini datasets, one mini dataset after the other."""
+    for mini in dataset:
+        yield from places(mini)
+
+
 def place(message: bytes, where) -> str:
     """Return a record as histories have it; zeros before a number are left out."""
     text = message.decode()

@@ -18,6 +18,7 @@ from tests.histories.readers import (
     mini_size,
     place,
     places,
+    places_of_minis,
 )
 from tests.histories.registry import scenario
 from tests.histories.scenarios.groups import Numbers
@@ -153,7 +154,7 @@ class _Reading:
         self.found: list[str] = []
         self._dataset = dataset
         is_mini = isinstance(dataset, KafkaBatchDataset)
-        self._elements = _of_minis(dataset) if is_mini else _chunked(dataset)
+        self._elements = places_of_minis(dataset) if is_mini else _chunked(dataset)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -179,11 +180,6 @@ class _Reading:
             self.found += self._elements
         except Exception as error:
             self._error = error
-
-
-def _of_minis(dataset) -> Iterator[str]:
-    for mini in dataset:
-        yield from places(mini)
 
 
 def _filled(stage: Stage, story: Story, count: int = MANY) -> Numbers:

@@ -11,12 +11,19 @@ from tests.histories.product import (
     tfio,
     write,
 )
-from tests.histories.readers import EARLIEST, Learner, Worker, mini_size, places, values
+from tests.histories.readers import (
+    EARLIEST,
+    Learner,
+    Worker,
+    mini_size,
+    places,
+    places_of_minis,
+    values,
+)
 from tests.histories.registry import scenario
 from tests.histories.stage import Stage
 
 NOWHERE = "127.0.0.1:1"
-PATIENCE = {"broker_timeout": 1500}
 
 
 @scenario(BY_PARTITION)
@@ -35,7 +42,7 @@ def write_records(stage: Stage, story: Story) -> None:
         lambda: write(stage.servers, topic, ["1", "2"], ["1"]),
         lambda: write(stage.servers, stage.name("missing"), ["1"]),
         lambda: write(stage.servers, topic, ["1"], configuration=["lingerms=1"]),
-        lambda: write(NOWHERE, topic, ["1"], timeout_s=1.0),
+        lambda: write(NOWHERE, topic, ["1"]),
     ]
     for call in refused:
         try:
@@ -106,13 +113,13 @@ def no_broker_at_all(stage: Stage, story: Story) -> None:
     """No broker is at the address: each reader says so."""
     topic, group = stage.name("topic"), stage.name("group")
     try:
-        KafkaDataset(topic, servers=NOWHERE, **PATIENCE)
+        KafkaDataset(topic, servers=NOWHERE)
     except Exception as error:
         story.error(error)
-    for kind in (KafkaGroupDataset, KafkaBatchDataset):
-        dataset = kind(topic, group, NOWHERE, 100, metadata=True, **PATIENCE)
+    for kind, elements in ((KafkaGroupDataset, places), (KafkaBatchDataset, places_of_minis)):
+        dataset = kind(topic, group, NOWHERE, 100, metadata=True)
         try:
-            story.deliver(places(dataset))
+            story.deliver(elements(dataset))
         except Exception as error:
             story.error(error, dataset)
     worker = Worker(stage, story, topic)
@@ -122,4 +129,4 @@ def no_broker_at_all(stage: Stage, story: Story) -> None:
         worker.make().run()
     except Exception as error:
         story.error(error)
-    Learner(nowhere, story, topic).read(**PATIENCE)
+    Learner(nowhere, story, topic).read()
