@@ -14,6 +14,7 @@ TfkafkaError
 ├── PredictionsError      there is not exactly one finite prediction for each input
 ├── ManifestError         a manifest cannot be read, or describes other records
 ├── CheckpointError       a checkpoint could not be saved or read, or is not worth saving
+├── MetricsError          metrics cannot be served
 ├── ForkError             it belongs to the process that this one was forked from
 └── TransactionError      a transaction failed, and a retry will not help
     ├── AbortedError      it was aborted: the producer can begin another
@@ -93,6 +94,10 @@ class CheckpointError(TfkafkaError):
 
     Or its folder is in use, or belongs to another training.
     """
+
+
+class MetricsError(TfkafkaError):
+    """Metrics cannot be served: the port is in use, or prometheus-client is not installed."""
 
 
 class ForkError(TfkafkaError):

@@ -51,13 +51,14 @@ def test_what_is_imported_is_declared_and_the_other_way_round():
     everywhere = set(PACKAGE.rglob("*.py"))
     testing = set((PACKAGE / "testing").rglob("*.py"))
     assert imported(testing) | dependencies == names(EXTRAS["testing"]) | dependencies
-    assert imported(everywhere - testing) == names(EXTRAS["tensorflow"]) | dependencies
+    optional = names(EXTRAS["tensorflow"]) | names(EXTRAS["metrics"])
+    assert imported(everywhere - testing) == optional | dependencies
 
 
 @pytest.mark.parametrize("stack", ["requirements.txt", "requirements-latest.txt"])
 def test_bounds_hold_for_the_versions_that_are_tested(stack):
     pinned = pins("requirements-common.txt", stack)
-    for line in [*PROJECT["dependencies"], *EXTRAS["tensorflow"], *EXTRAS["testing"]]:
+    for line in [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]:
         requirement = Requirement(line)
         assert pinned[requirement.name] in requirement.specifier, line
 

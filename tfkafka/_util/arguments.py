@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from numbers import Real
 from pathlib import Path
@@ -22,6 +23,7 @@ LARGEST_PORT = 2**16 - 1
 LONGEST_TEXT = 2**15 - 1
 _LARGEST_FLOAT32 = 2.0**128 - 2.0**104
 SHOWN_LENGTH = 60
+_LISTENER = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 # What Python can iterate over, but nobody means as a list.
 _SINGLE = (str, bytes, bytearray, Mapping)
 
@@ -65,6 +67,21 @@ def stream_timeout(name: str, value: object) -> int:
 def port(name: str, value: object) -> int:
     """Return the number of a TCP port."""
     return whole_number(name, value, 1, LARGEST_PORT)
+
+
+def listener(name: str, value: object) -> tuple[str, int]:
+    """Return the host and the port to listen on; the host of an IPv6 address has no brackets."""
+    what = f"a port of 127.0.0.1 from 0 to {LARGEST_PORT}, or HOST:PORT; 0: a free port"
+    if isinstance(value, str):
+        found = _LISTENER.fullmatch(value)
+        host, number = (found["host"].strip("[]"), int(found["port"])) if found else ("", -1)
+    elif (index := _index(value)) is None:
+        _refuse_type(name, value, what)
+    else:
+        host, number = "127.0.0.1", index
+    if not 0 <= number <= LARGEST_PORT:
+        _refuse(name, value, what)
+    return host, number
 
 
 def partition(name: str, value: object) -> int:

@@ -1,0 +1,151 @@
+"""A meter's numbers by HTTP: `/metrics` for Prometheus, `/healthz` for a monitor."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import os
+import socket
+import socketserver
+import threading
+import urllib.parse
+import weakref
+
+from tfkafka._util import arguments
+from tfkafka._util.processes import Owner
+from tfkafka.errors import MetricsError
+from tfkafka.metrics.meter import RunningMeter
+
+METRICS, HEALTH = "/metrics", "/healthz"
+# Without progress for so long, health is 503; `?within=SECONDS` asks for another limit.
+WITHIN_S = 60.0
+_CLIENT_S = 5.0
+_LOOK_S = 0.1
+
+_log = logging.getLogger(__name__)
+_servers: weakref.WeakSet[_Server] = weakref.WeakSet()
+
+
+class Endpoint:
+    """A server in a thread of its own, between `open` and `close`.
+
+    Raises MetricsError without prometheus-client.
+    """
+
+    def __init__(self, host: str, port: int, meter: RunningMeter):
+        self._host, self._port = host, port
+        self._handler = _handler(meter)
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._owner = Owner()
+
+    def open(self) -> int:
+        """Listen, unless it does, and return the port. Raises MetricsError where it cannot."""
+        if self._server is None:
+            self._server = self._listening()
+            # As a free port was chosen the first time, so it stays.
+            self._port = self._server.server_address[1]
+            serve = self._server.serve_forever
+            self._thread = threading.Thread(
+                target=serve, args=[_LOOK_S], name="tfkafka-metrics", daemon=True
+            )
+            self._thread.start()
+        return self._port
+
+    def close(self) -> None:
+        """Stop listening, and end the thread. Safe to call twice."""
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        # A forked child has no thread that would end.
+        if server is not None and thread is not None and self._owner.is_here():
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def _listening(self) -> _Server:
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            family, _, _, _, address = found[0]
+            return _Server(family, address, self._handler)
+        except OSError as error:
+            raise MetricsError(
+                f"metrics_port: nobody can listen on {self._host}, port {self._port} "
+                f"({error.strerror}): give another one, or 0 for a free port"
+            ) from error
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """A server of HTTP. Python's own looks up the host's name first, which may take seconds."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(
+        self, family: int, address: object, handler: type[http.server.BaseHTTPRequestHandler]
+    ):
+        self.address_family = family
+        super().__init__(address, handler)  # type: ignore[arg-type]  # that of its family
+        _servers.add(self)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that went away."""
+        _log.debug("metrics: %s was not answered", client_address, exc_info=True)
+
+
+def _handler(meter: RunningMeter) -> type[http.server.BaseHTTPRequestHandler]:
+    """Return what answers requests. Raises MetricsError without prometheus-client."""
+    try:
+        from tfkafka.metrics.exposition import CONTENT_TYPE_LATEST, Page
+    except ImportError as error:
+        raise MetricsError(
+            "metrics_port needs prometheus-client, which is not installed: "
+            "pip install 'tfkafka[metrics]'"
+        ) from error
+    page = Page(meter)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        timeout = _CLIENT_S
+
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            if path == METRICS:
+                self._answer(200, CONTENT_TYPE_LATEST, page.text())
+            elif path == HEALTH:
+                self._health(query)
+            else:
+                self._line(404, f"there are {METRICS} and {HEALTH}")
+
+        def _health(self, query: str) -> None:
+            asked = urllib.parse.parse_qs(query).get("within", [str(WITHIN_S)])[-1]
+            try:
+                within_s = arguments.seconds("within", float(asked))
+            except ValueError:
+                self._line(400, f"within is {arguments.shown(asked)}, must be seconds")
+                return
+            is_well, reason = meter.health(within_s)
+            self._line(200 if is_well else 503, reason)
+
+        def _line(self, status: int, text: str) -> None:
+            self._answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Log no request."""
+
+    return Handler
+
+
+def _close_in_child() -> None:
+    """Close the copies of the sockets, which would keep the ports in use."""
+    for server in list(_servers):
+        server.socket.close()
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
