@@ -304,7 +304,7 @@ class Consumer:
 
     def is_alive(self) -> bool:
         """Return whether a broker answered as recently as it must while no records arrive."""
-        return self._unheard_s() < 2 * (PROBE_AFTER_S + self._probe_timeout_s)
+        return self.unheard_s() < 2 * (PROBE_AFTER_S + self._probe_timeout_s)
 
     def failure(self, what: str) -> ReadError:
         """Return the error to raise where no broker has answered for too long."""
@@ -314,7 +314,8 @@ class Consumer:
             topic=self._only_topic(),
         )
 
-    def _unheard_s(self) -> float:
+    def unheard_s(self) -> float:
+        """Return for how many seconds no broker has answered."""
         return time.monotonic() - self._heard
 
     def _silent(self) -> None:
@@ -329,7 +330,7 @@ class Consumer:
         if (fatal := self._connection.fatal) is not None:
             reason = f"topic {self._names()}: {codes.reason(fatal)}"
             raise ReadError(reason, topic=self._only_topic()) from KafkaException(fatal)
-        if self._unheard_s() * 1000 > self._limits.broker_timeout:
+        if self.unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 
     def _probe(self, topic: str) -> None:

@@ -23,6 +23,7 @@ from tfkafka.decoding.base import (
     decode_checked,
     needs_headers,
 )
+from tfkafka.metrics.meter import UNMETERED, Meter
 from tfkafka.reading.prefetch import Prepared
 
 
@@ -87,10 +88,12 @@ class Elements:
     Args:
         decode: None for (message, key) strings; a decoder for its arrays.
         metadata: append `Metadata`.
+        meter: counts the seconds of decoding.
     """
 
     decode: Decoder | None = None
     metadata: bool = False
+    meter: Meter = UNMETERED
 
     def __post_init__(self) -> None:
         if self.decode is not None:
@@ -121,7 +124,11 @@ class Elements:
 
     def prepare(self, chunk: Chunk) -> Decoded | None:
         """Decode a chunk, which takes long; None where there is no decoder."""
-        return None if self.decode is None else decode_checked(self.decode, chunk)
+        return None if self.decode is None else self._decoded(self.decode, chunk)
+
+    def _decoded(self, decode: Decoder, chunk: Chunk) -> Decoded:
+        with self.meter.stage("decode"):
+            return decode_checked(decode, chunk)
 
     def columns(self, prepared: Prepared, bad_records: BadRecords) -> tuple[Columns, Chunk]:
         """Return the chunk's columns, as in `signature`, and the records that are in them."""
@@ -131,7 +138,7 @@ class Elements:
             bad_records.handle(chunk, ())
             columns = (_strings(chunk.values), _strings(chunk.keys))
         else:
-            decoded = decoded or decode_checked(self.decode, chunk)
+            decoded = decoded or self._decoded(self.decode, chunk)
             bad_records.handle(chunk, decoded.faults, decoded.absent)
             columns, chunk = decoded.arrays, decoded.records(chunk)
         return ((*columns, _metadata(chunk)) if self.metadata else columns), chunk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -23,6 +23,8 @@ from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import TfkafkaError
+from tfkafka.metrics.meter import UNMETERED, Meter
+from tfkafka.metrics.metrics import Metrics
 from tfkafka.reading.commits import OffsetTracker
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.member import GroupMember, why_empty
@@ -50,8 +52,10 @@ class Membership:
         metadata: bool,
         prepare: Prepare = lambda chunk: None,
         on_missing: OnMissingOffsets = "error",
+        meter: Meter = UNMETERED,
     ):
         self.topics = topics
+        self._meter = meter
         arguments.choice("on_missing_offsets", on_missing, ON_MISSING_OFFSETS)
         self.auto_commit: bool = arguments.flag("auto_commit", auto_commit)
         self.tracker: OffsetTracker = OffsetTracker()
@@ -87,7 +91,8 @@ class Membership:
         ended = False
         try:
             while (prepared := member.next_chunk()) is not None:
-                yield prepared
+                with self._meter.stage("model"):
+                    yield prepared
                 if self.auto_commit and len(prepared.chunk):
                     self.tracker.acknowledge_all()
                     member.commit(self.tracker.committable(), wait=False)
@@ -107,7 +112,8 @@ class Membership:
         member = self._join()
         try:
             for chunk in _regrouped(member, records):
-                yield Prepared(chunk)
+                with self._meter.stage("model"):
+                    yield Prepared(chunk)
                 if self.auto_commit and len(chunk):
                     self.tracker.acknowledge_all()
                     member.commit(self.tracker.committable(), wait=True)
@@ -123,6 +129,8 @@ class Membership:
     def deliver(self, chunk: Chunk, kept: Chunk) -> None:
         """Note a chunk that is delivered to the present member."""
         self.tracker.deliver(chunk, kept)
+        if len(chunk):
+            self._meter.count("batches")
 
     def end(self) -> None:
         """Do nothing: `chunks` commits at the end."""
@@ -144,6 +152,10 @@ class Membership:
     def missing(self) -> int:
         """The number of records of this iteration that were gone before they were read."""
         return 0 if self._member is None else self._member.missing
+
+    def lag(self, patience_s: float) -> Mapping[TopicPartition, int] | None:
+        """Return how many offsets of each partition are not committed; None: unknown so soon."""
+        return None if self._member is None else self._member.lag(patience_s)
 
     def stop(self) -> None:
         """End the stream of this iteration, and of all later ones."""
@@ -179,6 +191,7 @@ class Membership:
             self._metadata,
             self._prepare,
             self._on_missing,
+            self._meter,
         )
         if self._is_stopped:
             self._member.is_stopped = True
@@ -220,10 +233,11 @@ def _regrouped(member: GroupMember, records: int) -> Iterator[Chunk]:
         yield concat(pending)
 
 
-class _GroupDataset(ChunkedDataset):
+class GroupDataset(ChunkedDataset):
     """The common part of KafkaGroupDataset and KafkaMiniBatchDataset."""
 
     _membership: Membership
+    _metrics: Metrics
     _stream: ChunkStream
 
     @property
@@ -235,6 +249,11 @@ class _GroupDataset(ChunkedDataset):
     def counts(self) -> Counts:
         """Numbers of records of the last iteration: see `Counts`."""
         return replace(self._stream.counts, missing=self._membership.missing)
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The port that metrics are served on; None: they are not."""
+        return self._metrics.port
 
     def stop(self) -> None:
         """End the stream, from any thread: iteration ends as at the end of the stream.
@@ -248,10 +267,12 @@ class _GroupDataset(ChunkedDataset):
     def close(self) -> None:
         """Leave the group now; records that are not committed are delivered again.
 
-        A `with` block calls it at its end, also where `fit` or its like raised: TensorFlow's
-        iterator would keep the membership until Python's garbage collector finds it.
+        Metrics are no longer served. A `with` block calls it at its end, also where `fit` or its
+        like raised: TensorFlow's iterator would keep the membership until Python's garbage
+        collector finds it.
         """
         self._membership.leave()
+        self._metrics.close()
 
     def __enter__(self) -> Self:
         return self
@@ -260,7 +281,7 @@ class _GroupDataset(ChunkedDataset):
         self.close()
 
 
-class KafkaGroupDataset(_GroupDataset):
+class KafkaGroupDataset(GroupDataset):
     """A consumer group's share of topics, from the group's committed offsets.
 
     The stream ends after `stream_timeout` ms without a record; late records are delivered. A
@@ -292,6 +313,9 @@ class KafkaGroupDataset(_GroupDataset):
             they were read, so that a committed or current offset no longer exists; "earliest"
             counts them in `counts.missing`, logs them, and continues at the first record that the
             partition has.
+        metrics_port: a port of 127.0.0.1, or `HOST:PORT`, where Prometheus reads metrics at
+            `/metrics` and a monitor the health at `/healthz`, from now until `close`; 0: a free
+            port; None: nothing is counted.
 
     Example:
         stream = tfkafka.KafkaGroupDataset(
@@ -322,10 +346,13 @@ class KafkaGroupDataset(_GroupDataset):
         on_missing_offsets: OnMissingOffsets = "error",
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
+        metrics_port: int | str | None = None,
     ):
         names = arguments.texts("topics", topics)
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
-        elements = Elements(decode, metadata)
+        self._metrics = Metrics(metrics_port)
+        meter = self._metrics.meter
+        elements = Elements(decode, metadata, meter)
         batch_size = arguments.optional(arguments.whole_number, "batch_size", batch_size, 1)
         settings = _group_settings(servers, configuration, group_id)
         has_metadata = elements.needs_metadata or dead_letter_topic is not None
@@ -339,18 +366,21 @@ class KafkaGroupDataset(_GroupDataset):
             has_metadata,
             elements.prepare,
             on_missing_offsets,
+            meter,
         )
+        policy = bad_records_policy(on_bad_record, dead_letter_topic, settings, limits, names)
         self._stream = ChunkStream(
             self._membership.name,
             elements,
             self._membership.chunks,
-            bad_records_policy(on_bad_record, dead_letter_topic, settings, limits, names),
+            replace(policy, total=meter.counts),
             lambda: self._membership,
             self._membership.why_empty,
             self._membership.end_early,
         )
         self.batch_size: int | None = batch_size
         super().__init__(self._shaped(batch_size, whole=False), batch_size or 1)
+        self._metrics.open()
 
     def chunks(self) -> tf.data.Dataset[Any]:
         """Return a dataset of whole chunks, whose first axis has any length but 0."""
@@ -382,7 +412,7 @@ class KafkaGroupDataset(_GroupDataset):
             self._membership.leave()
 
 
-class KafkaMiniBatchDataset(_GroupDataset):
+class KafkaMiniBatchDataset(GroupDataset):
     """A consumer group's share of topics in mini datasets, for online learning.
 
     Each element is a `tf.data.Dataset` of known length. It has `records` records (10,000 by
@@ -423,10 +453,13 @@ class KafkaMiniBatchDataset(_GroupDataset):
         on_missing_offsets: OnMissingOffsets = "error",
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
+        metrics_port: int | str | None = None,
     ):
         names = arguments.texts("topics", topics)
         limits = Limits(prefetch_bytes=prefetch_bytes, broker_timeout=broker_timeout)
-        elements = Elements(decode, metadata)
+        self._metrics = Metrics(metrics_port)
+        meter = self._metrics.meter
+        elements = Elements(decode, metadata, meter)
         records = arguments.whole_number("records", records, 1)
         settings = _group_settings(servers, configuration, group_id)
         config.refuse(
@@ -444,18 +477,21 @@ class KafkaMiniBatchDataset(_GroupDataset):
             auto_commit,
             has_metadata,
             on_missing=on_missing_offsets,
+            meter=meter,
         )
+        policy = bad_records_policy(on_bad_record, dead_letter_topic, settings, limits, names)
         self._stream = ChunkStream(
             self._membership.name,
             elements,
             lambda: self._membership.mini_datasets(records),
-            bad_records_policy(on_bad_record, dead_letter_topic, settings, limits, names),
+            replace(policy, total=meter.counts),
             lambda: self._membership,
             self._membership.why_empty,
             self._membership.end_early,
         )
         chunks = shaped(self._stream.dataset(), self._stream.elements, None, True)
         super().__init__(chunks.map(_mini_dataset).with_options(source_options()))
+        self._metrics.open()
 
     def __iter__(self) -> Iterator[tf.data.Dataset[Any]]:
         """Yield one mini dataset at a time to a Python loop, without reading ahead in tf.data."""

@@ -115,11 +115,13 @@ class BadRecords:
             it with `dead_letters`.
         dead_letters: writes the records; None: nothing is written.
         counts: the counts so far.
+        total: where several iterations are counted together; None: nowhere.
     """
 
     policy: Policy = "error"
     dead_letters: DeadLetters | None = None
     counts: Counts = field(default_factory=Counts)
+    total: Counts | None = None
 
     def handle(
         self, chunk: Chunk, faults: Sequence[Fault], absent: frozenset[str] = frozenset()
@@ -136,7 +138,9 @@ class BadRecords:
         refuse(self.policy, chunk, faults)
         if faults and self.dead_letters is not None:
             self.dead_letters(chunk, faults)
-        self.counts.add(len(chunk), faults, self.policy, absent)
+        for counts in (self.counts, self.total):
+            if counts is not None:
+                counts.add(len(chunk), faults, self.policy, absent)
 
 
 def check_policy(policy: Policy, topic: str | None, read: Sequence[str]) -> None:

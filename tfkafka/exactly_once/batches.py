@@ -18,6 +18,7 @@ from tfkafka.client.lineage import Places
 from tfkafka.client.transactions import PROGRESS_S
 from tfkafka.config import Limits
 from tfkafka.errors import FencedError, ReadError, UnusableError
+from tfkafka.metrics.meter import Meter
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
@@ -60,6 +61,7 @@ class BatchReader:
         metadata: whether chunks have timestamps and headers.
         on_missing: what to do where an offset no longer exists.
         known: the identities of topics that are known so far; new ones are added.
+        meter: counts assignments.
 
     Methods raise UnusableError where only a new client can continue, FencedError where another
     member has this one's `group.instance.id`, and ReadError, OffsetError or TopicError.
@@ -76,6 +78,7 @@ class BatchReader:
         metadata: bool,
         on_missing: OnMissingOffsets,
         known: Identities,
+        meter: Meter,
     ):
         self._batch_limits = batch_limits
         self._forget = forget
@@ -95,7 +98,10 @@ class BatchReader:
             patience_s=patience_s,
             known=known,
             was_reached=True,  # when the job's topics were looked up
+            meter=meter,
         )
+        self._meter = meter
+        meter.observe(self._group)
         self._group.join()
 
     @property
@@ -153,6 +159,10 @@ class BatchReader:
         """Return offsets for a transaction: see `Lineage.to_commit`."""
         return self._group.lineage.to_commit(positions)
 
+    def note_committed(self, positions: Positions) -> None:
+        """Note that these offsets have been committed."""
+        self._group.note_committed(positions)
+
     def membership(self) -> object:
         """Return what proves to a transaction that offsets come from a current group member."""
         return self._group.consumer.group_metadata()
@@ -168,6 +178,7 @@ class BatchReader:
     def leave(self) -> None:
         """Leave the group, so that others get the partitions at once."""
         consumer = self._group.consumer
+        self._meter.forget(self._group)
 
         def leave() -> None:
             # A member with a group.instance.id leaves the group only if it unsubscribes.
@@ -185,6 +196,7 @@ class BatchReader:
     def discard(self) -> None:
         """Drop the consumer without waiting for the broker."""
         self._forget = lambda: None
+        self._meter.forget(self._group)
         self._group.guard.close()
         in_background(self._group.consumer.close)
 

@@ -29,6 +29,7 @@ from tfkafka.decoding.encoders.probability import ProbabilityEncoder
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.specs import check_fit
+from tfkafka.metrics.meter import UNMETERED, Meter
 
 # From features, one array or several by their names, to predictions of the same kind.
 Predict = Callable[[NDArray[Any]], Arrays] | Callable[[Mapping[str, NDArray[Any]]], Arrays]
@@ -137,19 +138,23 @@ class Predicted:
         return outgoing
 
 
-def predict(job: InferenceJob, chunk: Chunk) -> Predicted:
+def predict(job: InferenceJob, chunk: Chunk, meter: Meter = UNMETERED) -> Predicted:
     """Decode a batch, predict, and encode the predictions.
 
     Raises BadRecordError as the job's `on_bad_record` says, and PredictionsError where the model
     predicts a number that is not finite.
     """
-    decoded = decode_checked(only_finite(job.decode), chunk)
+    with meter.stage("decode"):
+        decoded = decode_checked(only_finite(job.decode), chunk)
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
     values: list[bytes] = []
     if len(kept):
         model: Callable[..., object] = job.predict
-        values = _encoded(job.encoder, model(decoded.arrays[0]), kept)
+        with meter.stage("model"):
+            returned = model(decoded.arrays[0])
+        with meter.stage("encode"):
+            values = _encoded(job.encoder, returned, kept)
     return Predicted(job, chunk, kept, values, decoded.faults, decoded.absent)
 
 

@@ -25,6 +25,7 @@ from tfkafka.decoding.base import Fault, needs_headers
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
 from tfkafka.exactly_once.batches import BatchLimits, BatchReader
 from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
+from tfkafka.metrics.meter import Meter
 from tfkafka.reading.starts import OnMissingOffsets
 
 # One being predicted, one being committed.
@@ -81,8 +82,9 @@ class Pipeline:
         events: Events,
         on_missing: OnMissingOffsets,
         known: Identities,
+        meter: Meter,
     ):
-        self._job, self._events = job, events
+        self._job, self._events, self._meter = job, events, meter
         self._work: deque[Future[Predicted | None]] = deque()
         # Held while a transaction is open. Records that were read in an earlier epoch, or after a
         # batch that failed, are never written.
@@ -107,6 +109,7 @@ class Pipeline:
             metadata=job.dead_letter_topic is not None or needs_headers(job.decode),
             on_missing=on_missing,
             known=known,
+            meter=meter,
         )
 
     def run(self) -> None:
@@ -163,14 +166,16 @@ class Pipeline:
         if len(self._work) >= _IN_WORK or self._ended:
             self._wait_for_work()
             return
-        chunk = self._reader.next_batch()
+        with self._meter.stage("wait"):
+            chunk = self._reader.next_batch()
         if chunk is None:
             self._ended = True
         elif not len(chunk):
             if not self._work and self._reader.is_idle():
                 self._events.idle()
         else:
-            predicted = self._predictor.submit(predict, self._job, chunk)
+            self._meter.count("batches")
+            predicted = self._predictor.submit(predict, self._job, chunk, self._meter)
             membership = self._reader.membership()
             self._work.append(self._writer.submit(self._write, predicted, self._epoch, membership))
 
@@ -201,13 +206,15 @@ class Pipeline:
                 self._begun_s = time.monotonic()
                 positions = batch.chunk.next_offsets
                 topics = {source.topic for source in positions}
-                self._producer.transact(
-                    batch.outgoing(),
-                    self._reader.places(positions),
-                    membership,
-                    confirm=lambda: self._reader.confirm(topics),
-                )
+                with self._meter.stage("commit"):
+                    self._producer.transact(
+                        batch.outgoing(),
+                        self._reader.places(positions),
+                        membership,
+                        confirm=lambda: self._reader.confirm(topics),
+                    )
                 self._begun_s = None
+                self._reader.note_committed(positions)
                 return batch
         except BaseException:
             with self._transaction:

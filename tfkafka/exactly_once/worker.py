@@ -33,6 +33,7 @@ from tfkafka.errors import (
 from tfkafka.exactly_once.batches import BatchLimits
 from tfkafka.exactly_once.job import InferenceJob, refuse_missing_topics
 from tfkafka.exactly_once.pipeline import Pipeline
+from tfkafka.metrics.metrics import Metrics
 from tfkafka.reading.dead_letters import refuse_missing
 from tfkafka.reading.settings import reader_settings
 from tfkafka.reading.starts import ON_MISSING_OFFSETS, OnMissingOffsets
@@ -71,17 +72,22 @@ class ExactlyOnceInference:
             they were read; "earliest" counts them in `counts.missing`, logs them, and continues at
             the first record that the partition has.
         on_commit: called with the counts after each transaction.
+        metrics_port: a port of 127.0.0.1, or `HOST:PORT`, where Prometheus reads metrics at
+            `/metrics` and a monitor the health at `/healthz`, from now until `run` ends; 0: a free
+            port; None: nothing is counted.
 
     Raises:
         TypeError, ValueError: an argument is of a wrong type, or out of its range.
         ConfigurationError: a setting is unknown or refused.
         TopicError: the job's dead letter topic does not exist.
         ReadError: no broker answers, where the job has a dead letter topic.
+        MetricsError: `metrics_port` is in use, or prometheus-client is not installed.
 
     Attributes:
         counts: numbers of records whose commit was confirmed to this worker.
         restarts: the number of times it began again, with new clients or at the committed offsets.
         rebalances: the number of times that partitions were assigned to it.
+        metrics_port: the port that metrics are served on, or None.
 
     Example:
         from tfkafka.exactly_once import ExactlyOnceInference
@@ -104,6 +110,7 @@ class ExactlyOnceInference:
         configuration: config.Configuration = None,
         on_missing_offsets: OnMissingOffsets = "error",
         on_commit: Callable[[Counts], None] | None = None,
+        metrics_port: int | str | None = None,
     ):
         arguments.instance("job", job, InferenceJob, "an InferenceJob")
         self.job = job
@@ -127,9 +134,13 @@ class ExactlyOnceInference:
         self._member_ids: set[str] = set()
         self.restarts: int = 0
         self.rebalances: int = 0
-        self.counts: Counts = Counts()
+        self._metrics = Metrics(metrics_port)
+        self._meter = self._metrics.meter
+        self.counts: Counts = self._meter.counts or Counts()
         self._on_commit = on_commit
         self._patience = _Patience(broker_timeout / 1000, self._stopped)
+        self._metrics.open()
+        self.metrics_port: int | None = self._metrics.port
 
     def run(self) -> Counts:
         """Work until the stream ends or `stop` is called, then leave the group.
@@ -143,13 +154,15 @@ class ExactlyOnceInference:
             TopicError: a topic is missing, or was deleted and created again.
             ReadError: no broker answers within `broker_timeout` at the start.
         """
-        self._refuse_missing_topics()
+        self._metrics.open()
         try:
+            self._refuse_missing_topics()
             while not self.is_stopped() and (failure := self._attempt()) is not None:
                 self.failed(failure)
         finally:
             if summary := self.counts.summary():
                 _log.warning("group %s, worker %s: %s", self.job.group_id, self.job.worker, summary)
+            self._metrics.close()
         return self.counts
 
     def stop(self) -> None:
@@ -167,16 +180,21 @@ class ExactlyOnceInference:
         """See `Events`."""
         self._patience.reset()
         self.counts.add(records, faults, self.job.on_bad_record, absent)
+        self._meter.count("commits")
+        self._meter.progressed()
         if self._on_commit is not None:
             self._on_commit(self.counts)
 
     def idle(self) -> None:
         """See `Events`."""
         self._patience.reset()
+        self._meter.progressed()
 
     def failed(self, error: Exception) -> None:
         """See `Events`. Raises TransactionError where nothing can be committed for too long."""
         self.restarts += 1
+        self._meter.count("restarts")
+        self._meter.failed(str(error))
         _log.warning(
             "group %s, worker %s: %s; continuing at the committed offsets",
             self.job.group_id,
@@ -208,6 +226,7 @@ class ExactlyOnceInference:
             events=self,
             on_missing=self._on_missing,
             known=self._known,
+            meter=self._meter,
         )
         try:
             attempt.run()

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tfkafka import config
 from tfkafka._util import arguments
-from tfkafka.chunk import OffsetRange, concat
+from tfkafka.chunk import OffsetRange, TopicPartition, concat
 from tfkafka.client.reports import OffsetReport
 from tfkafka.config import BROKER_TIMEOUT_MS, FOREVER, Limits
 from tfkafka.decoding.bad_records import Counts, Policy, check_policy
@@ -38,10 +38,13 @@ from tfkafka.decoding.base import (
     only_finite,
 )
 from tfkafka.errors import CheckpointError
+from tfkafka.metrics.meter import Meter
+from tfkafka.metrics.metrics import Metrics
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
 from tfkafka.online.planner import TopicEnds, next_plan
 from tfkafka.online.tensorflow_threads import TENSORFLOW
 from tfkafka.reading.dead_letters import bad_records_policy
+from tfkafka.reading.lag import Lag
 from tfkafka.reading.manifest import Manifest, describe_decoder
 from tfkafka.reading.ranges import TopicRanges, identify, read
 from tfkafka.reading.settings import reader_settings
@@ -155,6 +158,7 @@ def learn(
     keep: int = KEPT,
     export_s: float = EXPORT_S,
     notify: Callable[[str], None] = print,
+    metrics_port: int | str | None = None,
 ) -> Progress:
     """Train on a stream, mini dataset by mini dataset, and continue where the last process ended.
 
@@ -180,6 +184,9 @@ def learn(
             newest is damaged.
         export_s: seconds between two exports of `model.keras`; the end exports it too.
         notify: called with a line about each mini dataset and each damaged file.
+        metrics_port: a port of 127.0.0.1, or `HOST:PORT`, where Prometheus reads metrics at
+            `/metrics` and a monitor the health at `/healthz` until learning ends; 0: a free port,
+            of which `notify` is told; None: nothing is counted.
 
     Raises:
         CheckpointError: another process learns in this folder; the folder belongs to another
@@ -190,6 +197,7 @@ def learn(
             since the folder was created.
         OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
+        MetricsError: `metrics_port` is in use, or prometheus-client is not installed.
         ForkError: TensorFlow was used before this process was forked.
 
     Example:
@@ -213,12 +221,23 @@ def learn(
     keep = arguments.whole_number("keep", keep, 1)
     export_s = arguments.seconds("export_s", export_s, math.inf)
     TENSORFLOW.refuse("learn")
+    metrics = Metrics(metrics_port)
+    meter = metrics.meter
     tf.config.experimental.enable_op_determinism()
-    with locked(folder), _sigterm() as is_stopped:
-        learner = _Learner(folder, stream, build, train, seed, keep, notify)
+    with locked(folder), _sigterm() as is_stopped, closing(metrics):
+        metrics.open()
+        if metrics.port is not None:
+            notify(f"metrics: port {metrics.port}, /metrics and /healthz")
+        learner = _Learner(folder, stream, build, train, seed, keep, notify, meter)
+        meter.observe(learner)
         exported = -export_s
-        while (plan := learner.plan(is_stopped)) is not None:
+        while True:
+            with meter.stage("wait"):
+                plan = learner.plan(is_stopped)
+            if plan is None:
+                break
             learner.train_on(plan)
+            meter.progressed()
             if time.monotonic() - exported >= export_s:
                 learner.export()
                 exported = time.monotonic()
@@ -239,10 +258,11 @@ class _Learner:
         seed: int,
         keep: int,
         notify: Callable[[str], None],
+        meter: Meter,
     ):
         self._folder, self._stream = folder, stream
         self._train: Callable[..., None] = train
-        self._seed, self._keep, self._notify = seed, keep, notify
+        self._seed, self._keep, self._notify, self._meter = seed, keep, notify, meter
         self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
         self._limits = Limits(broker_timeout=stream.broker_timeout)
@@ -254,8 +274,10 @@ class _Learner:
             self._limits,
             [stream.topic],
         )
+        self._bad_records.total = meter.counts
         self._topic = identify(self._settings, self._limits, stream.topic)
-        self._ends = TopicEnds(self._settings, self._topic, stream.broker_timeout)
+        self._ends = TopicEnds(self._settings, self._topic, stream.broker_timeout, meter)
+        self._lag = Lag(self._ends.end_offsets, self._next_offsets)
         self._report = None
         if stream.group_id is not None:
             self._report = OffsetReport(self._settings, stream.group_id, stream.topic)
@@ -273,6 +295,7 @@ class _Learner:
             self._save()
         else:
             self._restore(*found)
+            meter.count("restarts")
             state = self._states.path(self.progress.mini_datasets).name
             self._refuse_not_finite(f"{state} has", ": delete it to use the state before")
 
@@ -304,13 +327,15 @@ class _Learner:
     def train_on(self, plan: list[OffsetRange]) -> None:
         """Train on a mini dataset, and save the state."""
         progress = self.progress
+        self._meter.count("batches")
         arrays, bad = self._read(plan)
         records = len(arrays[1])
         begun = time.monotonic()
         mixed = np.random.SeedSequence([self._seed, progress.mini_datasets + 1])
         keras.utils.set_random_seed(int(mixed.generate_state(1)[0]))
         if records:
-            self._train(self._model, *arrays)
+            with self._meter.stage("model"):
+                self._train(self._model, *arrays)
         progress.training_s += time.monotonic() - begun
         last_good = self._states.path(progress.mini_datasets).name
         self._refuse_not_finite(
@@ -322,11 +347,25 @@ class _Learner:
         progress.records += records
         progress.positions |= {each.partition: each.stop for each in plan}
         self._epochs |= {each.partition: each.leader_epoch for each in plan}
-        self._save()
+        with self._meter.stage("save"):
+            self._save()
+        self._meter.count("commits")
         self._notify(
             f"mini dataset {progress.mini_datasets:,}: {records:,} records, "
             f"{progress.records:,} in all{bad and f'; {bad}'}"
         )
+
+    def lag(self) -> Mapping[TopicPartition, int] | None:
+        """Return how many offsets of each partition are not learnt yet; None: unknown."""
+        return self._lag.ask()
+
+    def trouble(self) -> str | None:
+        """Return that Kafka does not answer, or None."""
+        return self._ends.trouble()
+
+    def _next_offsets(self) -> dict[TopicPartition, int]:
+        positions = dict(self.progress.positions)
+        return {TopicPartition(self._stream.topic, p): offset for p, offset in positions.items()}
 
     def export(self) -> None:
         """Write the model for others, which see the previous one or this one, never half of it."""
@@ -358,9 +397,11 @@ class _Learner:
             if each.start == positions.get(each.partition)
         }
         reading = read(chosen, self._settings, self._limits, metadata=metadata, epochs=epochs)
-        chunk = concat(list(reading))
+        with self._meter.stage("read"):
+            chunk = concat(list(reading))
         chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
-        decoded = decode_checked(self._decode, chunk)
+        with self._meter.stage("decode"):
+            decoded = decode_checked(self._decode, chunk)
         self._bad_records.handle(chunk, decoded.faults, decoded.absent)
         mine = Counts()
         mine.add(len(chunk), decoded.faults, self._bad_records.policy)

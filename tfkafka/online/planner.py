@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from tfkafka.client.diagnosis import is_final
 from tfkafka.client.identity import TopicGuard
 from tfkafka.config import FOREVER
 from tfkafka.errors import ReadError, TopicError
+from tfkafka.metrics.meter import UNMETERED, Meter
 from tfkafka.reading.missing import missing
 from tfkafka.reading.ranges import Identity
 
@@ -23,6 +24,8 @@ REQUEST_S = 2.0
 POLL_S = 0.1
 # As with KafkaMiniBatchDataset: after this time without a new record, fewer records are enough.
 QUIET_S = 1.0
+# After this time without an answer there is no progress.
+SILENT_S = 3.0
 Answer = TypeVar("Answer")
 Question = Callable[[str, list[int]], dict[int, Answer]]
 
@@ -35,14 +38,22 @@ class TopicEnds:
             used.
         identity: the topic.
         broker_timeout: ms without an answer after which ReadError is raised.
+        meter: notes that Kafka answers.
     """
 
-    def __init__(self, settings: Mapping[str, object], identity: Identity, broker_timeout: int):
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        identity: Identity,
+        broker_timeout: int,
+        meter: Meter = UNMETERED,
+    ):
         self.topic = identity.topic
         self._cluster = Cluster(settings, broker_timeout)
         self._guard = TopicGuard(self._cluster)
         self._guard.expect(**asdict(identity))
         self._broker_timeout = broker_timeout
+        self._meter = meter
         self._unanswered_since: float | None = None
         self._asked: dict[object, Future[Any]] = {}
 
@@ -63,6 +74,20 @@ class TopicEnds:
         """
         return self._ask(self._cluster.ends)
 
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return where these partitions end. Any thread may ask; it raises what `ends` raises."""
+        numbers = [source.partition for source in partitions]
+        found = self._cluster.end_offsets(self.topic, numbers)
+        return {TopicPartition(self.topic, number): end for number, end in found.items()}
+
+    def trouble(self) -> str | None:
+        """Return that Kafka does not answer, or None. Any thread may ask."""
+        since = self._unanswered_since
+        silent_s = 0.0 if since is None else time.monotonic() - since
+        if silent_s < SILENT_S:
+            return None
+        return f"no answer from Kafka at {self._cluster.servers} for {silent_s:.0f} s"
+
     def _ask(self, question: Question[Answer]) -> dict[int, Answer] | None:
         if self._unanswered_since is None:
             self._unanswered_since = time.monotonic()
@@ -78,6 +103,7 @@ class TopicEnds:
             return None
         if offsets is not None:
             self._unanswered_since = None
+            self._meter.progressed()
         elif self._is_late():
             raise ReadError(
                 f"topic {self.topic}: no answer from Kafka at {self._cluster.servers} for "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -156,9 +156,13 @@ class Committer:
 
     Use it only from the thread that polls. In confluent-kafka 2.16 a commit from another thread
     waits for the poll, at times forever. A synchronous commit waits as long as the broker is away.
+
+    Args:
+        note: called with the positions that the broker has accepted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[Positions], None] = lambda _positions: None) -> None:
+        self._note = note
         self._accepted: dict[TopicPartition, int] = {}
         self._under_way: deque[_Sent] = deque()
         self._held: deque[_Held] = deque()
@@ -201,7 +205,7 @@ class Committer:
         except CommitError as failure:
             _settle(answers, failure)
         else:
-            self._accepted |= news
+            self._accept(news)
             _settle(answers, None)
 
     def on_commit(self, failure: CommitError | None, accepted: Positions) -> None:
@@ -209,7 +213,7 @@ class Committer:
         if self._is_over:
             return
         answers = self._under_way.popleft().answers if self._under_way else []
-        self._accepted |= accepted
+        self._accept(accepted)
         _settle(answers, failure)
         if failure and not answers:
             raise failure
@@ -247,6 +251,10 @@ class Committer:
 
     def _unanswered(self) -> list[_Sent]:
         return [*self._under_way, *self._held]
+
+    def _accept(self, positions: Positions) -> None:
+        self._accepted |= positions
+        self._note(positions)
 
     def _news(self, positions: Positions) -> dict[TopicPartition, int]:
         return {key: o for key, o in positions.items() if self._accepted.get(key) != o}

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tfkafka import config
@@ -17,6 +17,8 @@ from tfkafka.client.identity import Identities, TopicGuard, topics_before_offset
 from tfkafka.client.lineage import Committed, Lineage
 from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import CommitError, ReadError
+from tfkafka.metrics.meter import UNMETERED, Meter
+from tfkafka.reading.lag import PATIENCE_S, Lag
 from tfkafka.reading.starts import Ends, Reset, Start, continued, existing, starting_offsets
 
 # How long the first request for a group's offsets may take; each further one takes twice as long.
@@ -33,12 +35,17 @@ class _Progress:
         goal: its end at that time; None where that does not matter.
         reached: the next offset.
         at_end: whether all its records have been read.
+        committed: the offset that was committed last, or where reading began.
     """
 
     generation: int
     goal: int | None
     reached: int
     at_end: bool = False
+    committed: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.committed = self.reached
 
     def is_done(self) -> bool:
         return self.goal is not None and (self.at_end or self.reached >= self.goal)
@@ -65,6 +72,7 @@ class GroupConsumer:
             of a dead member; at least as long as a broker may be away.
         was_reached: whether the cluster has answered this program before, so that a broker that
             does not answer is taken for one that restarts.
+        meter: counts assignments.
 
     Attributes:
         assignments: the number of times that partitions were assigned.
@@ -91,6 +99,7 @@ class GroupConsumer:
         patience_s: float = 30.0,
         known: Identities | None = None,
         was_reached: bool = False,
+        meter: Meter = UNMETERED,
     ):
         self.lock: AbstractContextManager[bool] = threading.RLock()
         self.assignments: int = 0
@@ -121,6 +130,9 @@ class GroupConsumer:
         self._lost_in_poll: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
         self._is_assigned = False
+        self._meter = meter
+        self._lag = Lag(self.end_offsets, self._positions)
+        self._kept: dict[TopicPartition, int] = {}
 
     def join(self) -> None:
         """Subscribe; partitions are assigned while polling."""
@@ -179,6 +191,36 @@ class GroupConsumer:
         """Return the next offset of each assigned partition."""
         return {source: progress.reached for source, progress in self._progress.items()}
 
+    def note_committed(self, positions: Positions) -> None:
+        """Note that these offsets have been committed."""
+        with self.lock:
+            for source, offset in self.mine(positions).items():
+                self._progress[source].committed = offset
+
+    def keep_positions(self) -> None:
+        """Let `lag` go on with what is committed now: the group is about to be left."""
+        self._kept = self._positions()
+
+    def lag(self, patience_s: float = PATIENCE_S) -> dict[TopicPartition, int] | None:
+        """Return how many offsets of each assigned partition are not committed yet.
+
+        Any thread may ask. None where Kafka does not answer within `patience_s`.
+        """
+        return self._lag.ask(patience_s)
+
+    def trouble(self) -> str | None:
+        """Return that Kafka does not answer, or None. Any thread may ask."""
+        consumer = self.consumer
+        if consumer.is_alive():
+            return None
+        return f"no answer from Kafka at {consumer.servers} for {consumer.unheard_s():.0f} s"
+
+    def _positions(self) -> dict[TopicPartition, int]:
+        with self.lock:
+            return self._kept or {
+                source: progress.committed for source, progress in self._progress.items()
+            }
+
     @property
     def is_assigned(self) -> bool:
         """Whether the member has its assignment, which may be empty; False while it joins."""
@@ -229,6 +271,7 @@ class GroupConsumer:
                 self._progress[source] = _Progress(self._generation, goal, start, start >= end)
             self._starts |= starts
             self._is_assigned = True
+        self._meter.count("rebalances")
         if self._is_cooperative:
             self.consumer.start_more_at(starts)
         else:

@@ -22,6 +22,7 @@ from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
 from tfkafka.client.outsiders import commit_as_outsider, committed_as_outsider
 from tfkafka.config import Limits
 from tfkafka.errors import CommitError, ReadError, TopicError
+from tfkafka.metrics.meter import UNMETERED, Meter
 from tfkafka.reading.commits import Committer
 from tfkafka.reading.group import ASK_S, GroupConsumer
 from tfkafka.reading.prefetch import CLOSE_S, URGENT_S, Prefetch, Prepare, Prepared
@@ -54,6 +55,7 @@ class GroupMember:
         metadata: whether chunks have timestamps and headers.
         prepare: called with each chunk in the polling thread, while the model works.
         on_missing: what to do where an offset no longer exists.
+        meter: counts what the member does.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class GroupMember:
         metadata: bool = False,
         prepare: Prepare = lambda chunk: None,
         on_missing: OnMissingOffsets = "error",
+        meter: Meter = UNMETERED,
     ):
         self._topics = list(topics)
         self._settings = settings
@@ -75,7 +78,7 @@ class GroupMember:
             settings, "max.poll.interval.ms", DEFAULT_MAX_POLL_INTERVAL_MS
         )
         self._patience_s = min(1.0, interval_ms / 4000)
-        self._committer = Committer()
+        self._committer = Committer(self._note_commit)
         self._group = GroupConsumer(
             topics,
             settings,
@@ -86,7 +89,10 @@ class GroupMember:
             after_loss=self._committer.forget,
             metadata=metadata,
             on_commit=self._committer.on_commit,
+            meter=meter,
         )
+        self._meter = meter
+        self._meter.observe(self._group)
         self._buffer = Prefetch(self._run, limits.buffer_bytes, "tfkafka-poll", self._leave)
         self._silence_s = 0.0
         self._silent_in = 0
@@ -108,6 +114,17 @@ class GroupMember:
         Raises the error that ended the polling thread: ReadError, OffsetError or TopicError. Raises
         ReadError after `close`.
         """
+        try:
+            with self._meter.stage("wait"):
+                prepared = self._wait_for_chunk()
+        except Exception as error:
+            self._meter.failed(str(error))
+            raise
+        if prepared is not None and (len(prepared.chunk) or self.is_quiet()):
+            self._meter.progressed()
+        return prepared
+
+    def _wait_for_chunk(self) -> Prepared | None:
         began = time.monotonic()
         with self._buffer.changed:
             while self.is_stopped or (prepared := self._take()) is None:
@@ -142,6 +159,10 @@ class GroupMember:
         """The number of records that were gone before they were read."""
         return self._group.missing
 
+    def lag(self, patience_s: float) -> dict[TopicPartition, int] | None:
+        """Return how many offsets of each partition are not committed; None: unknown so soon."""
+        return self._group.lag(patience_s)
+
     def offsets(self) -> dict[TopicPartition, tuple[int | None, int]] | None:
         """Return the committed offset and the end of each assigned partition; None: unknown."""
         try:
@@ -171,6 +192,7 @@ class GroupMember:
             mine = self._group.mine(positions)
             self._group.guard.confirm(_topics(mine))
             self._group.consumer.commit(mine)
+            self._note_commit(mine)
             return
         answer: Future[None] = Future()
         with self._buffer.changed:
@@ -182,6 +204,7 @@ class GroupMember:
         if is_outside:
             self._group.guard.confirm(_topics(positions))
             commit_as_outsider(self._settings, positions, self._group.lineage)
+            self._note_commit(positions)
         elif wait:
             answer.result()
 
@@ -220,12 +243,14 @@ class GroupMember:
             self._committer.give_up(self._answers, self._buffer.error)
             self._answers = []
         try:
+            self._group.keep_positions()
             # Partitions are revoked here. Where reading has failed the broker may be away, or the
             # topic another one: records that cannot be committed are then delivered again.
             with contextlib.suppress(CommitError, ReadError, TopicError):
                 self._group.consumer.close()
         finally:
             self._group.guard.close()
+            self._meter.forget(self._group)
             with self._buffer.changed:
                 self._left = True
                 self._committer.give_up(self._answers, self._buffer.error)
@@ -273,6 +298,12 @@ class GroupMember:
             positions, self._to_commit = self._to_commit, {}
             answers, self._answers = self._answers, []
         return self._group.mine(positions), answers
+
+    def _note_commit(self, accepted: Positions) -> None:
+        if accepted:
+            self._group.note_committed(accepted)
+            self._meter.count("commits")
+            self._meter.progressed()
 
     def _finish_commits(self) -> None:
         """Wait for the answers to all commits. Raises ReadError where the broker is away."""
