@@ -128,6 +128,7 @@ CALLS: dict[str, Call] = {
         }.items()
     },
     "CommitCallback": Call(tfkafka.CommitCallback, {"dataset": _group(), "batch_size": 5}),
+    "MetricsCallback": Call(tfkafka.MetricsCallback, {"dataset": _group()}),
     "CommitCallback.watch": Call(tfkafka.CommitCallback.watch, {"pipeline": 5}, _callback),
     "CommitCallback.filter": Call(
         tfkafka.CommitCallback.filter,
@@ -276,9 +277,13 @@ NO_CALLS = {
     },
     "Encoder": "a protocol",
     "ProbabilityEncoder": "has no arguments",
-    "CommitCallback.set_params": "called by Keras",
     **{
-        f"CommitCallback.on_{event}": "called by Keras"
+        f"{callback}.set_params": "called by Keras"
+        for callback in ("CommitCallback", "MetricsCallback")
+    },
+    **{
+        f"{callback}.on_{event}": "called by Keras"
+        for callback in ("CommitCallback", "MetricsCallback")
         for event in (
             "train_begin",
             "train_end",
@@ -435,6 +440,7 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
             "InferenceJob",
             "Stream",
             "KafkaGroupDataset",
+            "KafkaMiniBatchDataset",
             "tf.data.Dataset[Any]",
         ),
         lambda value: False,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfkafka.data.datasets import KafkaDataset
     from tfkafka.data.elements import Metadata, headers_of
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
+    from tfkafka.data.metrics_callback import MetricsCallback
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
     from tfkafka.decoding.encoders.base import Encoder
@@ -67,6 +68,7 @@ _HOMES = {
     "KafkaMiniBatchDataset": "data.groups",
     "Key": "decoding.sources",
     "Metadata": "data.elements",
+    "MetricsCallback": "data.metrics_callback",
     "NativeStatus": "client.status",
     "ProbabilityEncoder": "decoding.encoders.probability",
     "TensorDecoder": "decoding.tensor",
@@ -102,6 +104,7 @@ __all__ = [
     "KafkaMiniBatchDataset",
     "Key",
     "Metadata",
+    "MetricsCallback",
     "NativeStatus",
     "ProbabilityEncoder",
     "TensorDecoder",
