@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "reading-kafka.md"
 DECODERS = ROOT / "docs" / "decoders.md"
 PREDICTIONS = ROOT / "docs" / "predictions.md"
+MONITORING = ROOT / "docs" / "monitoring.md"
 RECORDS = 1000
 GROUPS = ["my-group", "evaluation", "training", "training-on-some", "own-loop", "susy-inference"]
 # The one warning of the guide that no example of it shows.
@@ -120,6 +121,25 @@ def test_the_examples_of_predictions(kafka, admin, make_topic, group):
     names["classification"] = f"{group}-classification"
     shown = isolated.run(run_predictions, kafka.bootstrap_servers, names)
     assert shown == (RECORDS, 1000)
+
+
+def run_monitoring(servers: str, names: dict[str, str], folder: Path) -> tuple[int, list[float]]:
+    """Run the examples about metrics; return how many were predicted, and the lag of training."""
+    import keras
+
+    os.chdir(folder)
+    model = keras.Sequential([keras.layers.Input([18]), keras.layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy")
+    scope = {"servers": servers, "model": model}
+    run_examples(examples(MONITORING), names, scope)
+    return scope["counts"].used, scope["history"].history["lag"]
+
+
+def test_the_examples_of_monitoring(kafka, make_topic, names, group, tmp_path):
+    names["susy-predictions"] = make_topic(2)
+    names |= {name: f"{group}-{name}" for name in ("watched-inference", "watched-training")}
+    shown = isolated.run(run_monitoring, kafka.bootstrap_servers, names, tmp_path)
+    assert shown == (RECORDS, [0])
 
 
 def test_the_guides_test_on_a_broker_of_its_own(tmp_path):
