@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import urllib.request
 from pathlib import Path
 
 import tfkafka
@@ -21,14 +22,28 @@ def read_back(servers: str) -> list[list[float]]:
     return [features.tolist() for features in dataset.as_numpy_iterator()]
 
 
+def metrics(servers: str) -> list[str]:
+    """Return the lines of the metrics of a group that has read the topic."""
+    dataset = tfkafka.KafkaGroupDataset(
+        "rows", "group", servers, configuration=["auto.offset.reset=earliest"], metrics_port=0
+    )
+    with dataset:
+        list(dataset)
+        address = f"http://127.0.0.1:{dataset.metrics_port}/metrics"
+        with urllib.request.urlopen(address) as page:
+            return page.read().decode().splitlines()
+
+
 def main(folder: Path) -> None:
     broker = embedded.start(folder, "3.9.2")
     try:
         rows = read_back(broker.bootstrap_servers)
+        lines = metrics(broker.bootstrap_servers)
     finally:
         broker.stop()
     found = {
         "rows": rows,
+        "metrics": lines,
         "version": tfkafka.__version__,
         "native": str(tfkafka.native_status()),
         "package": str(Path(tfkafka.__file__).parent),

@@ -192,7 +192,7 @@ def installed(request, wheel, tmp_path) -> Iterator[Path]:
     )
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
-    what = f"{wheel}[tensorflow,testing]"
+    what = f"{wheel}[metrics,tensorflow,testing]"
     run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, what)
     yield python
     shutil.rmtree(tmp_path / "venv")  # it has 2 GB, and pytest keeps the folders of three runs
@@ -203,6 +203,7 @@ def test_installed_outside_the_repository_it_writes_and_reads(installed, tmp_pat
     command = ("env", "TFKAFKA_NATIVE=1", installed, script, tmp_path / "broker")
     found = json.loads(run(*command, cwd=tmp_path).splitlines()[-1])
     assert found["rows"] == [[1, 10], [2, 20], [3, 30]]
+    assert "tfkafka_records_total 3.0" in found["metrics"]
     assert found["version"] == tfkafka.__version__
     assert found["native"].startswith("reading and parsing: native\n")
     assert Path(found["package"]).is_relative_to(tmp_path)
