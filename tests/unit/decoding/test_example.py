@@ -35,7 +35,9 @@ def texts(*values):
 
 
 def example(**features) -> bytes:
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(
+        deterministic=True
+    )
 
 
 def right(**others) -> bytes:
@@ -45,7 +47,7 @@ def right(**others) -> bytes:
 def without(name) -> bytes:
     found = tf.train.Example.FromString(right())
     del found.features.feature[name]
-    return found.SerializeToString()
+    return found.SerializeToString(deterministic=True)
 
 
 GOOD = right()

@@ -27,7 +27,9 @@ def record(rng: random.Random) -> bytes:
         "other" * rng.randrange(60): tf.train.Feature(),
     }
     kept = {name: feature[name] for name in feature if rng.randrange(9)}
-    return tf.train.Example(features=tf.train.Features(feature=kept)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=kept)).SerializeToString(
+        deterministic=True
+    )
 
 
 def plain_ones(values: Column) -> tuple[list[list[bytes]], list[bool]]:
@@ -105,7 +107,7 @@ def test_records_may_have_any_number_of_other_features():
                     "x": tf.train.Feature(float_list=tf.train.FloatList(value=[number] * 3)),
                 }
             )
-        ).SerializeToString()
+        ).SerializeToString(deterministic=True)
         for number in range(40)
     ]
     [feature], is_read = example_columns.read(Column.of(values, 40), FIELDS[:1])

@@ -33,7 +33,9 @@ def value(kind, **members) -> bytes:
         else tf.train.Feature(int64_list=tf.train.Int64List(value=each))
         for name, each in members.items()
     }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(
+        deterministic=True
+    )
 
 
 @BOTH
