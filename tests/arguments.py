@@ -164,6 +164,7 @@ CALLS: dict[str, Call] = {
     "format_group": Call(tfkafka.format_group, {}),
     "format_topic": Call(tfkafka.format_topic, {}),
     "headers_of": Call(tfkafka.headers_of, {}),
+    "shards": Call(tfkafka.shards, {"ranges": [], "count": 2}),
     "write": Call(
         tfkafka.write, {"servers": NOWHERE, "topic": "t", "values": ["v"], "timeout_s": 0.1}
     ),
@@ -394,6 +395,7 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "tf.Tensor": lambda value: isinstance(value, tf.Tensor),
     "Sequence[int]": lambda value: _are(value, _is_number),
     "Sequence[str]": lambda value: _are(value, _is_name),
+    "Sequence[OffsetRange]": lambda value: isinstance(value, list | tuple) and not value,
     "Sequence[str | Field]": lambda value: _are(
         value, lambda each: _is_name(each) or isinstance(each, tfkafka.Field)
     ),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tfkafka.decoding.json import JsonDecoder
     from tfkafka.decoding.sources import Column, Field, Header, Key
     from tfkafka.decoding.tensor import TensorDecoder
+    from tfkafka.reading.sharding import shards
 else:
     # Hidden from type checkers: with it, they would accept any name.
     def __getattr__(name: str) -> object:
@@ -77,6 +78,7 @@ _HOMES = {
     "format_topic": "client.tables",
     "headers_of": "data.elements",
     "native_status": "client.status",
+    "shards": "reading.sharding",
     "write": "client.producer",
 }
 
@@ -113,6 +115,7 @@ __all__ = [
     "format_topic",
     "headers_of",
     "native_status",
+    "shards",
     "write",
 ]
 
