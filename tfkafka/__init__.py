@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tfkafka.client.tables import format_group, format_topic
     from tfkafka.data.commit_callback import CommitCallback
     from tfkafka.data.datasets import KafkaDataset
-    from tfkafka.data.elements import Metadata, headers_of
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.data.metrics_callback import MetricsCallback
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from tfkafka.decoding.json import JsonDecoder
     from tfkafka.decoding.sources import Column, Field, Header, Key
     from tfkafka.decoding.tensor import TensorDecoder
+    from tfkafka.reading.elements import Metadata, headers_of
     from tfkafka.reading.sharding import shards
 else:
     # Hidden from type checkers: with it, they would accept any name.
@@ -68,7 +68,7 @@ _HOMES = {
     "KafkaGroupDataset": "data.groups",
     "KafkaMiniBatchDataset": "data.groups",
     "Key": "decoding.sources",
-    "Metadata": "data.elements",
+    "Metadata": "reading.elements",
     "MetricsCallback": "data.metrics_callback",
     "NativeStatus": "client.status",
     "ProbabilityEncoder": "decoding.encoders.probability",
@@ -76,7 +76,7 @@ _HOMES = {
     "TensorEncoder": "decoding.encoders.tensor",
     "format_group": "client.tables",
     "format_topic": "client.tables",
-    "headers_of": "data.elements",
+    "headers_of": "reading.elements",
     "native_status": "client.status",
     "shards": "reading.sharding",
     "write": "client.producer",

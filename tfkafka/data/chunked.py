@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from tfkafka._util import interrupts
 from tfkafka.chunk import Chunk
-from tfkafka.data.elements import Columns, Elements, Signature
+from tfkafka.data.elements import Signature, signature
 from tfkafka.data.iteration import Audible, audible
 from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.errors import ReadError, TfkafkaError
+from tfkafka.reading.elements import Columns, Elements
 from tfkafka.reading.prefetch import Prepared
 
 _log = logging.getLogger(__name__)
@@ -134,8 +135,8 @@ class ChunkStream:
                 raise ReadError("the dataset was deleted: keep it while TensorFlow uses it")
             return stream._columns_for_tensorflow()
 
-        signature = self.elements.signature()
-        return audible(tf.data.Dataset.from_generator(columns, output_signature=signature), [self])
+        specs = signature(self.elements)
+        return audible(tf.data.Dataset.from_generator(columns, output_signature=specs), [self])
 
     def columns(self) -> Generator[Columns, None, None]:
         """Yield the columns of one chunk after another."""
@@ -232,7 +233,7 @@ def shaped(
         chunks = chunks.unbatch()
     else:
         chunks = chunks.rebatch(batch_size)
-    return chunks.map(lambda column: column) if len(elements.signature()) == 1 else chunks
+    return chunks.map(lambda column: column) if len(signature(elements)) == 1 else chunks
 
 
 def source_options() -> tf.data.Options:

@@ -12,9 +12,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
-from tfkafka.data.elements import Metadata
 from tfkafka.data.groups import KafkaGroupDataset
 from tfkafka.reading.commits import OffsetTracker
+from tfkafka.reading.elements import Metadata
 
 if TYPE_CHECKING:
     # Typed by types-tensorflow; Keras itself has no types.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,31 +10,20 @@ import tensorflow as tf
 
 from tfkafka import config
 from tfkafka._util import arguments
-from tfkafka.chunk import Chunk, OffsetRange
+from tfkafka.chunk import OffsetRange
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
-from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder, check_decoder
-from tfkafka.reading.bounds import Bounds, Last
-from tfkafka.reading.dead_letters import bad_records_policy
+from tfkafka.reading.bounded import bounded_reader
+from tfkafka.reading.bounds import Bounds
 from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
-from tfkafka.reading.prefetch import Prepared, read_ahead
 from tfkafka.reading.progress import Place, ReadLog, Total
-from tfkafka.reading.ranges import (
-    TopicRanges,
-    identify,
-    read,
-    resolve,
-    why_empty,
-)
+from tfkafka.reading.ranges import TopicRanges, identify
 from tfkafka.reading.settings import reader_settings
 
 CHUNKS_AHEAD = 2
-# Where no offsets are committed, chunks may be large: they cost less per record.
-CHUNK_RECORDS = 16_384
-CHUNK_BYTES = 8 << 20
 
 
 class KafkaDataset(ChunkedDataset):
@@ -113,24 +102,25 @@ class KafkaDataset(ChunkedDataset):
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
     ):
-        arguments.text("topic", topic)
-        chosen = arguments.optional(arguments.partitions, "partitions", partitions)
-        if last is not None:
-            start = _last(last, start, stop)
-        max_records = arguments.optional(arguments.whole_number, "max_records", max_records)
         batch_size = arguments.optional(arguments.whole_number, "batch_size", batch_size, 1)
-        limits = Limits(CHUNK_RECORDS, CHUNK_BYTES, prefetch_bytes, broker_timeout)
-        elements = Elements(decode, metadata)
-        settings = reader_settings(servers, configuration)
-        bad_records = bad_records_policy(
-            on_bad_record, dead_letter_topic, settings, limits, [topic]
+        self._reader = bounded_reader(
+            topic,
+            partitions,
+            start=start,
+            stop=stop,
+            last=last,
+            max_records=max_records,
+            servers=servers,
+            configuration=configuration,
+            decode=decode,
+            metadata=metadata,
+            on_bad_record=on_bad_record,
+            dead_letter_topic=dead_letter_topic,
+            prefetch_bytes=prefetch_bytes,
+            broker_timeout=broker_timeout,
         )
-        self._settings, self._limits = settings, limits
-        self._resolve: Callable[[], TopicRanges] = lambda: resolve(
-            settings, limits, topic, chosen, start, stop
-        )
-        self._max_records, self._batch_size = max_records, batch_size
-        self._has_metadata = elements.needs_metadata or dead_letter_topic is not None
+        self._batch_size = batch_size
+        self._pin = self._reader.pin
         self._chosen: TopicRanges
         self._begin = Place()
         # Of a manifest, and of an earlier iteration.
@@ -141,11 +131,11 @@ class KafkaDataset(ChunkedDataset):
         self._taken = 0
         self._stream = ChunkStream(
             f"topic {topic}",
-            elements,
-            self._read,
-            bad_records,
+            self._reader.elements,
+            lambda: self._reader.read(self._chosen, self._begin),
+            self._reader.bad_records,
             self._begin_log,
-            self._why_empty,
+            lambda: self._reader.why_empty(self._chosen, self._begin),
         )
         super().__init__(self._shaped(whole=False), batch_size or 1)
 
@@ -167,7 +157,7 @@ class KafkaDataset(ChunkedDataset):
             tfkafka.write("localhost:9092", "clicks", ["one more"])
             dataset.refresh()
         """
-        self._chosen = self._resolve()
+        self._chosen = self._pin()
         self._expected = self._saved
         self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
 
@@ -335,7 +325,7 @@ class KafkaDataset(ChunkedDataset):
         return dataset
 
     def _begin_at(self, place: Place, saved: Manifest) -> None:
-        self._resolve = lambda: TopicRanges(saved.identity, saved.ranges)
+        self._pin = lambda: TopicRanges(saved.identity, saved.ranges)
         self._begin, self._stream.skip = place, place.skip
         self._saved = None if saved.counts is None else Total.of(saved.counts, place)
         self.refresh()
@@ -359,43 +349,24 @@ class KafkaDataset(ChunkedDataset):
     def _take(self) -> None:
         self._taken += 1
 
-    def _read(self) -> Generator[Prepared, None, None]:
-        """Yield the chunks of one iteration."""
-        # The thread that takes a chunk decodes it: records are read and decoded at the same time.
-        return read_ahead(self._chunks, self._limits.buffer_bytes)
-
-    def _why_empty(self) -> str:
-        return why_empty(self.ranges, self._begin.next_offsets, self._max_records)
-
     def _begin_log(self) -> ReadLog:
         self._expected = self._total
         self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
         return self._log
 
-    def _chunks(self) -> Generator[Chunk, None, None]:
-        wanted = self._max_records
-        return read(
-            self._chosen,
-            self._settings,
-            self._limits,
-            None if wanted is None else wanted - self._begin.read,
-            metadata=self._has_metadata,
-            reached=self._begin.next_offsets,
-        )
-
     def _manifest(self) -> Manifest:
-        elements, bad_records = self._stream.elements, self._stream.bad_records
+        reader = self._reader
         return Manifest(
-            servers=str(self._settings["bootstrap.servers"]),
+            servers=str(reader.settings["bootstrap.servers"]),
             identity=self._chosen.identity,
             ranges=self._chosen.ranges,
             order=ORDER,
-            isolation_level=config.isolation_level(self._settings),
-            max_records=self._max_records,
+            isolation_level=config.isolation_level(reader.settings),
+            max_records=reader.max_records,
             batch_size=self._batch_size,
-            metadata=elements.metadata,
-            on_bad_record=bad_records.policy,
-            decoder=describe_decoder(elements.decode),
+            metadata=reader.elements.metadata,
+            on_bad_record=reader.bad_records.policy,
+            decoder=describe_decoder(reader.elements.decode),
             counts=self.counts.numbers() if self._log.is_whole else None,
         )
 
@@ -403,10 +374,3 @@ class KafkaDataset(ChunkedDataset):
         chunks = self._stream.dataset().prefetch(CHUNKS_AHEAD)
         chunks = shaped(chunks, self._stream.elements, self._batch_size, whole)
         return chunks.with_options(source_options())
-
-
-def _last(last: int, start: Bounds, stop: Bounds) -> Last:
-    number = arguments.whole_number("last", last)
-    if (start, stop) != ("earliest", "latest"):
-        raise ValueError("last replaces start and stop: give one or the other")
-    return Last(number)

@@ -19,7 +19,7 @@ from tfkafka.data.chunked import (
     shaped,
     source_options,
 )
-from tfkafka.data.elements import Elements
+from tfkafka.data.elements import tensors
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder
 from tfkafka.errors import TfkafkaError
@@ -27,6 +27,7 @@ from tfkafka.metrics.meter import UNMETERED, Meter
 from tfkafka.metrics.metrics import Metrics
 from tfkafka.reading.commits import OffsetTracker
 from tfkafka.reading.dead_letters import bad_records_policy
+from tfkafka.reading.elements import Elements
 from tfkafka.reading.member import GroupMember, why_empty
 from tfkafka.reading.prefetch import Prepare, Prepared
 from tfkafka.reading.settings import reader_settings
@@ -496,7 +497,7 @@ class KafkaMiniBatchDataset(GroupDataset):
     def __iter__(self) -> Iterator[tf.data.Dataset[Any]]:
         """Yield one mini dataset at a time to a Python loop, without reading ahead in tf.data."""
         for columns in self._stream.columns():
-            dataset = tf.data.Dataset.from_tensor_slices(self._stream.elements.tensors(columns))
+            dataset = tf.data.Dataset.from_tensor_slices(tensors(columns))
             if len(dataset):
                 yield dataset
 

@@ -12,7 +12,7 @@ from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped
 from tfkafka.data.datasets import KafkaDataset
-from tfkafka.data.elements import Elements
+from tfkafka.reading.elements import Elements
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.reading.settings import reader_settings

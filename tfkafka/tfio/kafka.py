@@ -15,8 +15,8 @@ from tfkafka.chunk import Chunk
 from tfkafka.client.producer import Producer, write
 from tfkafka.config import Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
-from tfkafka.data.elements import Elements, Metadata
 from tfkafka.errors import OffsetError
+from tfkafka.reading.elements import Elements, Metadata
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import TopicRanges, read, resolve
 from tfkafka.reading.settings import reader_settings

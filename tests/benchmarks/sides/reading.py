@@ -28,7 +28,7 @@ def tfkafka_raw(servers: str, topic: str, records: int) -> Round:
 def tfkafka_columns(servers: str, topic: str, records: int) -> Round:
     """tfkafka's chunks as its reader yields them: columns of bytes, before TensorFlow has them."""
     from tfkafka.config import Limits
-    from tfkafka.data.datasets import CHUNK_BYTES, CHUNK_RECORDS
+    from tfkafka.reading.bounded import CHUNK_BYTES, CHUNK_RECORDS
     from tfkafka.reading.ranges import read, resolve
     from tfkafka.reading.settings import reader_settings
 
@@ -144,7 +144,7 @@ def from_memory(values: list[bytes], keys: list[bytes], records: int) -> Round:
     from itertools import cycle
 
     from tfkafka import CsvDecoder, native_status
-    from tfkafka.data.datasets import CHUNK_RECORDS
+    from tfkafka.reading.bounded import CHUNK_RECORDS
 
     is_native = native_status().parser
     _refuse_fallback()
@@ -269,9 +269,9 @@ def _slow_down(slowness: float) -> None:
     """Let tfkafka's reader sleep so many times as long as it reads: longer on a busy machine."""
     import time
 
-    from tfkafka.data import datasets
+    from tfkafka.reading import bounded
 
-    read = datasets.read
+    read = bounded.read
 
     def slowed(*args, **kwargs):
         begun = time.monotonic()
@@ -280,4 +280,4 @@ def _slow_down(slowness: float) -> None:
             yield chunk
             begun = time.monotonic()
 
-    datasets.read = slowed
+    bounded.read = slowed

@@ -68,7 +68,7 @@ def test_a_manifest_reads_the_same_records_equal_to_the_bit(servers, rows, tmp_p
 
 def test_iterations_at_the_same_time_are_counted_apart(servers, rows, monkeypatch):
     # So small that neither has ended when the other one begins.
-    monkeypatch.setattr("tfkafka.data.datasets.CHUNK_RECORDS", 50)
+    monkeypatch.setattr("tfkafka.reading.bounded.CHUNK_RECORDS", 50)
     dataset = decoded(servers, rows)
     arrays(dataset)
     again = KafkaDataset.from_manifest(dataset.manifest())

@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from tests.unit.messages import chunk
 from tfkafka.data.chunked import ChunkStream
-from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.decoding.example import ExampleDecoder
 from tfkafka.decoding.json import JsonDecoder
 from tfkafka.decoding.sources import Field, Key
 from tfkafka.errors import BadRecordError
+from tfkafka.reading.elements import Elements
 from tfkafka.reading.prefetch import Prepared
 
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tests.unit.messages import chunk
 from tfkafka.data.chunked import ChunkStream, shaped
-from tfkafka.data.elements import Elements
 from tfkafka.decoding.json import JsonDecoder
 from tfkafka.decoding.sources import Field
+from tfkafka.reading.elements import Elements
 from tfkafka.reading.prefetch import Prepared
 
 # Their order is not the one of the alphabet, by which TensorFlow sorts them.

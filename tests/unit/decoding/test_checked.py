@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.unit.messages import chunk
-from tfkafka.data.elements import Elements
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.decoding.base import ArraySpec, Decoded, Fault, check_decoder, decode_checked
 from tfkafka.exactly_once import InferenceJob
 from tfkafka.exactly_once.job import predict
+from tfkafka.reading.elements import Elements
 from tfkafka.reading.prefetch import Prepared
 
 RECORDS = chunk([b"1", b"2", b"3"])

@@ -1,4 +1,4 @@
-"""Chunks as columns for TensorFlow."""
+"""Chunks as columns."""
 
 import json
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.unit.messages import chunk, fill, message
-from tfkafka.data.elements import Elements, headers_of
 from tfkafka.decoding.bad_records import BadRecords
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError
+from tfkafka.reading.elements import Elements, headers_of
 from tfkafka.reading.prefetch import Prepared
 
 
