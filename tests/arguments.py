@@ -358,6 +358,11 @@ def _is_configuration(value: object) -> bool:
     return value is None or _is_empty(value) or _are(value, _is_setting)
 
 
+def _is_shard(value: object) -> bool:
+    is_pair = isinstance(value, list | tuple) and len(value) == 2 and _are(value, _is_number)
+    return is_pair and 0 <= value[0] < value[1]
+
+
 def _are_columns(value: object) -> bool:
     """Whether it is a list of some of the two columns, 0 and 1."""
     kinds = isinstance(value, list | tuple) and all(type(each) is int for each in value)
@@ -418,6 +423,7 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "Saved": lambda value: isinstance(value, str | Path),
     "OnMissingOffsets": _is_one_of("error", "earliest"),
     "Policy": _is_one_of("error", "skip"),
+    "Shard": lambda value: _is_one_of("jax")(value) or _is_shard(value),
     "Literal['key']": _is_one_of("key"),
     "Field": lambda value: isinstance(value, tfkafka.Field),
     "Mapping[str, DType]": _is_empty,

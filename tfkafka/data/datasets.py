@@ -13,15 +13,18 @@ from tfkafka._util import arguments
 from tfkafka.chunk import OffsetRange
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
+from tfkafka.data.padding import padded
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder, check_decoder
 from tfkafka.reading.bounded import bounded_reader
 from tfkafka.reading.bounds import Bounds
+from tfkafka.reading.jax_processes import own_shard
 from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
 from tfkafka.reading.progress import Place, ReadLog, Total
 from tfkafka.reading.ranges import TopicRanges, identify
 from tfkafka.reading.settings import reader_settings
+from tfkafka.reading.sharding import Shard, most_offsets, part_of
 
 CHUNKS_AHEAD = 2
 
@@ -53,11 +56,15 @@ class KafkaDataset(ChunkedDataset):
         metadata: whether elements end with their `Metadata`.
         decode: a decoder, for example `CsvDecoder(18, label="key")`.
         batch_size: the number of records in an element; None: one, without a batch axis.
-        max_records: stop after this many records; None: after all.
+        max_records: stop after this many records, of a shard too; None: after all.
         on_bad_record: "error", "skip" or "dead_letter": what to do if decode fails on a record.
         dead_letter_topic: the topic that bad records are written to.
         prefetch_bytes: approximate size of the records that are read ahead, in bytes.
         broker_timeout: ms without an answer from Kafka after which iteration raises.
+        shard: (index, count) reads the part `index`, from 0, of `count` equal parts of the offsets:
+            see `shards`. `start` and `stop` must be offsets, the same in each process. "jax" reads
+            the part of this process of JAX, whose process 0 pins both ends for all of them: each
+            has to make the dataset, and to call `refresh()`, at the same point of its program.
 
     Raises:
         ConfigurationError: a setting is unknown or refused.
@@ -101,6 +108,7 @@ class KafkaDataset(ChunkedDataset):
         dead_letter_topic: str | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
         broker_timeout: int = BROKER_TIMEOUT_MS,
+        shard: Shard | None = None,
     ):
         batch_size = arguments.optional(arguments.whole_number, "batch_size", batch_size, 1)
         self._reader = bounded_reader(
@@ -118,9 +126,12 @@ class KafkaDataset(ChunkedDataset):
             dead_letter_topic=dead_letter_topic,
             prefetch_bytes=prefetch_bytes,
             broker_timeout=broker_timeout,
+            shard=shard,
         )
         self._batch_size = batch_size
         self._pin = self._reader.pin
+        self._shard = self._reader.shard
+        self._pinned: TopicRanges
         self._chosen: TopicRanges
         self._begin = Place()
         # Of a manifest, and of an earlier iteration.
@@ -157,13 +168,14 @@ class KafkaDataset(ChunkedDataset):
             tfkafka.write("localhost:9092", "clicks", ["one more"])
             dataset.refresh()
         """
-        self._chosen = self._pin()
+        self._pinned = self._pin()
+        self._chosen = replace(self._pinned, ranges=part_of(self._pinned.ranges, self._shard))
         self._expected = self._saved
         self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
 
     @property
     def ranges(self) -> list[OffsetRange]:
-        """The pinned offsets of each partition."""
+        """The pinned offsets of each partition; of a shard, its part of them."""
         return list(self._chosen.ranges)
 
     def cardinality(self) -> tf.Tensor:
@@ -191,6 +203,30 @@ class KafkaDataset(ChunkedDataset):
                 print(messages.shape, keys.shape)
         """
         return self._shaped(whole=True)
+
+    def padded(self) -> tf.data.Dataset[Any]:
+        """Return batches of one static shape, as many as those of every other shard.
+
+        Elements are (features, label, sample weight). Rows without a record are 0 and have weight
+        0; all others have the decoder's weight, or 1. The number of steps is known beforehand: that
+        of the shard with the most offsets if each of them had a record. So neither gaps nor bad
+        records change it; after `refresh()` call this again.
+
+        Raises ValueError where the dataset has no batch_size, no decoder with a label, or metadata,
+        or is the rest of an iteration (`from_state`).
+
+        Example:
+            decode = tfkafka.CsvDecoder(18, label="key")
+            dataset = tfkafka.KafkaDataset(
+                "susy-train", servers="localhost:9092", decode=decode, batch_size=64
+            )
+            model.fit(dataset.padded(), epochs=2)
+        """
+        batch_size = self._refuse_unpadded()
+        rows = most_offsets(self._pinned.ranges, self._shard)
+        if self._reader.max_records is not None:
+            rows = min(rows, self._reader.max_records)
+        return padded(self, batch_size, self._batches(rows))
 
     def manifest(self) -> dict[str, Any]:
         """Return a description of the records, for `json.dump`; `from_manifest` reads them again.
@@ -241,6 +277,7 @@ class KafkaDataset(ChunkedDataset):
         servers: str | Sequence[str] | None = None,
         configuration: config.Configuration = None,
         decode: Decoder | None = None,
+        shard: Shard | None = None,
     ) -> KafkaDataset:
         """Return a dataset of the same records, in the same order and equal to the bit.
 
@@ -252,6 +289,8 @@ class KafkaDataset(ChunkedDataset):
             servers: `HOST:PORT[,HOST:PORT]`; None: as in the manifest.
             configuration: librdkafka's settings; a manifest has none.
             decode: the decoder, where it is not one of tfkafka's.
+            shard: the part of the manifest's ranges to read, as for the class; None: the part that
+                the manifest is of.
 
         Raises:
             ManifestError: it cannot be read, or the decoder is a different one.
@@ -266,7 +305,8 @@ class KafkaDataset(ChunkedDataset):
             Path("susy.json").write_text(json.dumps(dataset.manifest()))
             same = tfkafka.KafkaDataset.from_manifest("susy.json")
         """
-        return cls._of(Manifest.of(manifest), servers, configuration, decode)
+        saved = Manifest.of(manifest).of_shard(own_shard(shard))
+        return cls._of(saved, servers, configuration, decode)
 
     @classmethod
     def from_state(
@@ -305,9 +345,7 @@ class KafkaDataset(ChunkedDataset):
         settings = reader_settings(servers, chosen)
         saved.refuse_another_topic(identify(settings, Limits(), saved.topic))
         saved.refuse_unknown_order(ORDER)
-        left = [
-            each.since(place.next_offsets.get(each.source, each.start)) for each in saved.ranges
-        ]
+        left = [each.since(place.next_offsets.get(each.source, each.start)) for each in saved.part]
         dataset = cls(
             saved.topic,
             [each.partition for each in left],
@@ -325,7 +363,7 @@ class KafkaDataset(ChunkedDataset):
         return dataset
 
     def _begin_at(self, place: Place, saved: Manifest) -> None:
-        self._pin = lambda: TopicRanges(saved.identity, saved.ranges)
+        self._pin, self._shard = lambda: TopicRanges(saved.identity, saved.ranges), saved.shard
         self._begin, self._stream.skip = place, place.skip
         self._saved = None if saved.counts is None else Total.of(saved.counts, place)
         self.refresh()
@@ -341,6 +379,19 @@ class KafkaDataset(ChunkedDataset):
 
     def _batches(self, elements: int) -> int:
         return -(-elements // (self._batch_size or 1))
+
+    def _refuse_unpadded(self) -> int:
+        """Return the size of batches. Raises ValueError where they cannot be padded."""
+        elements = self._reader.elements
+        if self._batch_size is None:
+            reason = "the dataset has no batches: give batch_size="
+        elif elements.decode is None or len(elements.decode.element_spec) < 2 or elements.metadata:
+            reason = "only (features, label) has a weight: give decode= with a label, no metadata"
+        elif self._begin != Place():
+            reason = "it has the steps of a whole iteration: skip those of from_manifest instead"
+        else:
+            return self._batch_size
+        raise ValueError(f"topic {self._reader.topic}: padded() cannot be had: {reason}")
 
     def __iter__(self) -> Iterator[Any]:
         self._taken = 0
@@ -358,8 +409,9 @@ class KafkaDataset(ChunkedDataset):
         reader = self._reader
         return Manifest(
             servers=str(reader.settings["bootstrap.servers"]),
-            identity=self._chosen.identity,
-            ranges=self._chosen.ranges,
+            identity=self._pinned.identity,
+            ranges=self._pinned.ranges,
+            shard=self._shard,
             order=ORDER,
             isolation_level=config.isolation_level(reader.settings),
             max_records=reader.max_records,

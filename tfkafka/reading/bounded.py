@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tfkafka import config
 from tfkafka._util import arguments
@@ -14,10 +15,12 @@ from tfkafka.decoding.base import Decoder
 from tfkafka.reading.bounds import Bounds, Last
 from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.elements import Elements
+from tfkafka.reading.jax_processes import own_shard, ranges_of_first_process
 from tfkafka.reading.prefetch import Prepared, read_ahead
 from tfkafka.reading.progress import Place
 from tfkafka.reading.ranges import TopicRanges, read, resolve, why_empty
 from tfkafka.reading.settings import reader_settings
+from tfkafka.reading.sharding import Shard, refuse_moving_bounds
 
 # Where no offsets are committed, chunks may be large: they cost less per record.
 CHUNK_RECORDS = 16_384
@@ -36,6 +39,7 @@ class BoundedReader:
         bad_records: the policy for records that cannot be decoded.
         pin: returns the offsets that the arguments stand for now; raises as `resolve`.
         max_records: the number of records after which reading stops; None: after all.
+        shard: the index of the part of these offsets to read, and the number of parts.
     """
 
     topic: str
@@ -45,6 +49,7 @@ class BoundedReader:
     bad_records: BadRecords
     pin: Callable[[], TopicRanges]
     max_records: int | None
+    shard: tuple[int, int] | None
 
     def read(self, chosen: TopicRanges, begin: Place = WHOLE) -> Generator[Prepared, None, None]:
         """Yield the chunks of the ranges from a place on; a separate thread reads ahead."""
@@ -84,6 +89,7 @@ def bounded_reader(
     dead_letter_topic: str | None = None,
     prefetch_bytes: int = PREFETCH_BYTES,
     broker_timeout: int = BROKER_TIMEOUT_MS,
+    shard: Shard | None = None,
 ) -> BoundedReader:
     """Check the arguments of `KafkaDataset`, and return the reader that they describe.
 
@@ -94,6 +100,7 @@ def bounded_reader(
     if last is not None:
         start = _last(last, start, stop)
     most = arguments.optional(arguments.whole_number, "max_records", max_records)
+    part = own_shard(shard)
     limits = Limits(CHUNK_RECORDS, CHUNK_BYTES, prefetch_bytes, broker_timeout)
     elements = Elements(decode, metadata)
     settings = reader_settings(servers, configuration)
@@ -102,7 +109,11 @@ def bounded_reader(
     def pin() -> TopicRanges:
         return resolve(settings, limits, topic, chosen, start, stop)
 
-    return BoundedReader(topic, settings, limits, elements, bad_records, pin, most)
+    if isinstance(shard, str):  # "jax"
+        pin = partial(ranges_of_first_process, pin)
+    elif part is not None:
+        refuse_moving_bounds(part, start, stop)
+    return BoundedReader(topic, settings, limits, elements, bad_records, pin, most, part)
 
 
 def _last(last: int, start: Bounds, stop: Bounds) -> Last:

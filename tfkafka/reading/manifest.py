@@ -6,7 +6,7 @@ import importlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tfkafka.decoding.base import Decoder
 from tfkafka.errors import ManifestError, TopicError
 from tfkafka.reading.progress import Place
 from tfkafka.reading.ranges import Identity
+from tfkafka.reading.sharding import check_shard, part_of
 
 FORMAT = "tfkafka manifest 1"
 # The packages that decide the bits of a decoded record, or how it is read.
@@ -34,7 +35,7 @@ class Manifest:
     Attributes:
         servers: the brokers that they were read from, `HOST:PORT[,HOST:PORT]`.
         identity: the identity of the cluster and the topic.
-        ranges: the offsets.
+        ranges: the offsets, of all shards together.
         order: the order of the records; None: as `tfkafka.online` trained on them, mini dataset
             by mini dataset.
         isolation_level: "read_committed" or "read_uncommitted".
@@ -45,6 +46,7 @@ class Manifest:
             no iteration was complete.
         versions: the versions of Python and of the packages.
         place: how far an iteration was; None: a manifest of all records.
+        shard: the index of the part of the ranges, and the number of parts; None: all of them.
     """
 
     servers: str
@@ -60,10 +62,31 @@ class Manifest:
     counts: Mapping[str, int] | None = None
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
     place: Place | None = None
+    shard: tuple[int, int] | None = None
 
     @property
     def topic(self) -> str:
         return self.identity.topic
+
+    @property
+    def part(self) -> tuple[OffsetRange, ...]:
+        """The offsets of the shard."""
+        return part_of(self.ranges, self.shard)
+
+    def of_shard(self, shard: tuple[int, int] | None) -> Manifest:
+        """Return the manifest of a shard of the same ranges; None: the same manifest.
+
+        Raises ManifestError where numbers of records, which shards do not know, bound it.
+        """
+        if shard in (None, self.shard):
+            return self
+        if self.max_records is not None or self.place is not None:
+            bound = "begins in the middle" if self.max_records is None else "has max_records"
+            raise ManifestError(
+                f"topic {self.topic}: shard is {shard}, and the manifest {bound}: only whole "
+                f"ranges of offsets can be cut"
+            )
+        return replace(self, shard=shard, counts=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest in a form that `json.dump` accepts and `of` reads."""
@@ -73,6 +96,7 @@ class Manifest:
             {name: value for name, value in asdict(each).items() if name != "topic"}
             for each in self.ranges
         ]
+        content["shard"] = None if self.shard is None else list(self.shard)
         del content["place"]
         return content if self.place is None else content | {"place": self.place.to_json()}
 
@@ -237,10 +261,12 @@ def _parsed(content: Mapping[str, Any]) -> Manifest:
         for each in rest.pop("ranges")
     )
     place = rest.pop("place", None)
+    shard = arguments.optional(check_shard, "shard", rest.pop("shard", None))
     return Manifest(
         identity=identity,
         ranges=ranges,
         place=None if place is None else Place.of(identity.topic, place),
+        shard=shard,
         **rest,
     )
 

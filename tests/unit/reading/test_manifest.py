@@ -36,8 +36,9 @@ STATE = Place({TopicPartition("t", 1): 7}, read=2, skip=1)
 
 
 @pytest.mark.parametrize("place", [None, STATE])
-def test_what_is_read_is_what_was_written(tmp_path, place):
-    manifest = Manifest(**{**vars(MANIFEST), "place": place})
+@pytest.mark.parametrize("shard", [None, (1, 3)])
+def test_what_is_read_is_what_was_written(tmp_path, place, shard):
+    manifest = Manifest(**{**vars(MANIFEST), "place": place, "shard": shard})
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(manifest.to_json()))
     assert Manifest.of(path) == manifest
@@ -46,8 +47,28 @@ def test_what_is_read_is_what_was_written(tmp_path, place):
     assert [each.leader_epoch for each in Manifest.of(path).ranges] == [3, None]
 
 
-def test_a_manifest_without_epochs_is_read():
+def test_a_shard_of_a_manifest():
+    shard = MANIFEST.of_shard((1, 2))
+    assert shard.part == (OffsetRange("t", 1, 8, 9), OffsetRange("t", 0, 0, 2))
+    assert (shard.ranges, shard.counts) == (MANIFEST.ranges, None)
+    assert shard.of_shard(None) is shard.of_shard((1, 2)) is shard
+    assert shard.of_shard((0, 1)).part == MANIFEST.part == MANIFEST.ranges
+
+
+@pytest.mark.parametrize(
+    ("bound", "reason"),
+    [({"max_records": 5}, "has max_records"), ({"place": STATE}, "begins in the middle")],
+)
+def test_what_is_counted_cannot_be_cut(bound, reason):
+    manifest = Manifest(**{**vars(MANIFEST), **bound, "shard": (0, 2)})
+    assert manifest.of_shard((0, 2)) is manifest
+    with pytest.raises(ManifestError, match=rf"^topic t: shard is \(1, 2\), and .* {reason}: only"):
+        manifest.of_shard((1, 2))
+
+
+def test_a_manifest_without_epochs_and_shard_is_read():
     content = json.loads(json.dumps(MANIFEST.to_json()))
+    del content["shard"]
     for each in content["ranges"]:
         del each["leader_epoch"]
     found = Manifest.of(content)
@@ -72,6 +93,10 @@ def test_a_manifest_without_epochs_is_read():
         ),
         (json.dumps({**MANIFEST.to_json(), "more": 7}), "unexpected keyword argument 'more'"),
         (json.dumps({**MANIFEST.to_json(), "place": {}}), "it has no 'next_offsets'"),
+        (
+            json.dumps({**MANIFEST.to_json(), "shard": [2, 2]}),
+            r"shard is \[2, 2\], must be",
+        ),
     ],
 )
 def test_what_is_no_manifest_is_refused(tmp_path, text, reason):

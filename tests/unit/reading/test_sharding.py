@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.properties import few
-from tfkafka import shards
+from tfkafka import KafkaDataset, shards
 from tfkafka.chunk import OffsetRange
+from tfkafka.reading.jax_processes import own_shard
+from tfkafka.reading.sharding import most_offsets, part_of
 
 LARGE = 2**40
 RANGES = st.lists(
@@ -64,3 +70,56 @@ def test_fewer_offsets_than_parts():
 def test_what_is_no_range_is_named():
     with pytest.raises(TypeError, match=r"^ranges\[1\] is 5, must be an OffsetRange$"):
         shards([OffsetRange("t", 0, 0, 1), 5], 2)
+
+
+@pytest.mark.parametrize("shard", [(0, 1), [1, 2], (np.int64(3), 4), np.array([1, 2])])
+def test_what_is_a_shard(shard):
+    assert own_shard(shard) == tuple(shard)
+    assert own_shard(None) is None
+
+
+@pytest.mark.parametrize(
+    "shard", [(2, 2), (-1, 2), (0, 0), (0,), (0, 1, 2), (), (0.5, 2), ("0", 2), "jack", 3, {0, 1}]
+)
+def test_what_is_no_shard(shard):
+    line = r'^shard is .*, must be \(index, count\) with an index from 0 to count - 1, or "jax"$'
+    with pytest.raises((TypeError, ValueError), match=line):
+        own_shard(shard)
+
+
+def test_jax_that_is_not_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ValueError, match=r'^shard is "jax", and JAX cannot be .*: pip install jax'):
+        KafkaDataset("t", servers="127.0.0.1:1", shard="jax")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "named"),
+    [
+        ({}, "start is 'earliest', which"),
+        ({"start": 5}, "stop is 'latest', which"),
+        ({"last": 5}, "start is Last"),
+        ({"start": 5, "stop": datetime(2026, 1, 1, tzinfo=UTC)}, "stop is datetime"),
+        ({"start": {0: 5, 1: "earliest"}, "stop": 9}, "start is 'earliest', which"),
+    ],
+)
+def test_bounds_that_differ_between_processes_are_refused(bounds, named):
+    """Each would cut other ranges: some records would be read twice, and others by nobody."""
+    line = rf"^shard is \(1, 2\), and {named}.*give offsets as start= and stop="
+    with pytest.raises(ValueError, match=line):
+        KafkaDataset("t", servers="127.0.0.1:1", shard=(1, 2), **bounds)
+
+
+def test_a_shard_has_at_least_one_range():
+    ranges = (OffsetRange("t", 0, 5, 6), OffsetRange("t", 1, 0, 0))
+    assert part_of(ranges, None) == ranges
+    assert part_of(ranges, (1, 2)) == ranges[:1]
+    assert part_of(ranges, (0, 2)) == ranges[1:]
+
+
+@few
+@given(ranges=RANGES, count=st.integers(1, 20))
+def test_the_most_offsets_of_a_shard(ranges, count):
+    sizes = [sum(map(len, part)) for part in shards(ranges, count)]
+    assert most_offsets(ranges, (0, count)) == max(sizes)
+    assert most_offsets(ranges, None) == sum(sizes)
