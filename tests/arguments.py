@@ -164,6 +164,7 @@ CALLS: dict[str, Call] = {
     "format_group": Call(tfkafka.format_group, {}),
     "format_topic": Call(tfkafka.format_topic, {}),
     "headers_of": Call(tfkafka.headers_of, {}),
+    "read": Call(tfkafka.read, {**READER, "broker_timeout": 100}),
     "shards": Call(tfkafka.shards, {"ranges": [], "count": 2}),
     "write": Call(
         tfkafka.write, {"servers": NOWHERE, "topic": "t", "values": ["v"], "timeout_s": 0.1}

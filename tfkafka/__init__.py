@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfkafka.decoding.json import JsonDecoder
     from tfkafka.decoding.sources import Column, Field, Header, Key
     from tfkafka.decoding.tensor import TensorDecoder
+    from tfkafka.reading.batches import read
     from tfkafka.reading.elements import Metadata, headers_of
     from tfkafka.reading.sharding import shards
 else:
@@ -78,6 +79,7 @@ _HOMES = {
     "format_topic": "client.tables",
     "headers_of": "reading.elements",
     "native_status": "client.status",
+    "read": "reading.batches",
     "shards": "reading.sharding",
     "write": "client.producer",
 }
@@ -115,6 +117,7 @@ __all__ = [
     "format_topic",
     "headers_of",
     "native_status",
+    "read",
     "shards",
     "write",
 ]

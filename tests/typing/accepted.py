@@ -26,6 +26,8 @@ from tfkafka import (
     format_group,
     format_topic,
     headers_of,
+    read,
+    shards,
     write,
 )
 from tfkafka.chunk import Chunk, OffsetRange
@@ -90,6 +92,18 @@ def bounded_reading() -> list[OffsetRange]:
     error: Exception | None = dataset.error
     print(counts.read - counts.skipped, error)
     return dataset.ranges
+
+
+def shards_and_arrays(dataset: KafkaDataset) -> None:
+    parts: list[list[OffsetRange]] = shards(dataset.ranges, 4)
+    stop = {each.partition: each.stop for each in dataset.ranges}
+    KafkaDataset("susy-train", start=0, stop=stop, servers=SERVERS, shard=(3, 4))
+    KafkaDataset("susy-train", servers=SERVERS, batch_size=64, shard="jax").padded()
+    KafkaDataset.from_manifest("susy.json", shard=(0, 2))
+    with read("susy-train", servers=SERVERS, decode=CsvDecoder(18, "key"), shard="jax") as batches:
+        for features, labels in batches:
+            print(features.shape, labels.mean(), parts)
+        print(batches.counts.used, len(batches.ranges))
 
 
 def groups(model: keras.Model) -> None:

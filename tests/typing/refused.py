@@ -23,6 +23,7 @@ from tfkafka import (
     KafkaDataset,
     KafkaGroupDataset,
     KafkaMiniBatchDataset,
+    read,
     write,
 )
 from tfkafka.chunk import Chunk
@@ -65,6 +66,9 @@ def bounded_reading() -> None:
     KafkaDataset("susy-train", on_bad_record="fail")  # type: ignore[arg-type]
     KafkaDataset("susy-train", on_poison="skip")  # type: ignore[call-arg]
     KafkaDataset("susy-train").ranges = []  # type: ignore[misc]
+    KafkaDataset("susy-train", shard=3)  # type: ignore[arg-type]
+    read("susy-train", shard="torch")  # type: ignore[arg-type]
+    read("susy-train", batch_size="64")  # type: ignore[arg-type]
 
 
 def groups() -> None:

@@ -24,7 +24,7 @@ from tfkafka.reading.order import ORDER
 from tfkafka.reading.progress import Place, ReadLog, Total
 from tfkafka.reading.ranges import TopicRanges, identify
 from tfkafka.reading.settings import reader_settings
-from tfkafka.reading.sharding import Shard, most_offsets, part_of
+from tfkafka.reading.sharding import Shard, most_offsets
 
 CHUNKS_AHEAD = 2
 
@@ -129,8 +129,6 @@ class KafkaDataset(ChunkedDataset):
             shard=shard,
         )
         self._batch_size = batch_size
-        self._pin = self._reader.pin
-        self._shard = self._reader.shard
         self._pinned: TopicRanges
         self._chosen: TopicRanges
         self._begin = Place()
@@ -168,8 +166,8 @@ class KafkaDataset(ChunkedDataset):
             tfkafka.write("localhost:9092", "clicks", ["one more"])
             dataset.refresh()
         """
-        self._pinned = self._pin()
-        self._chosen = replace(self._pinned, ranges=part_of(self._pinned.ranges, self._shard))
+        self._pinned = self._reader.pin()
+        self._chosen = self._reader.part_of(self._pinned)
         self._expected = self._saved
         self._log = ReadLog(self._chosen.topic, self._begin, self._expected)
 
@@ -223,7 +221,7 @@ class KafkaDataset(ChunkedDataset):
             model.fit(dataset.padded(), epochs=2)
         """
         batch_size = self._refuse_unpadded()
-        rows = most_offsets(self._pinned.ranges, self._shard)
+        rows = most_offsets(self._pinned.ranges, self._reader.shard)
         if self._reader.max_records is not None:
             rows = min(rows, self._reader.max_records)
         return padded(self, batch_size, self._batches(rows))
@@ -363,7 +361,8 @@ class KafkaDataset(ChunkedDataset):
         return dataset
 
     def _begin_at(self, place: Place, saved: Manifest) -> None:
-        self._pin, self._shard = lambda: TopicRanges(saved.identity, saved.ranges), saved.shard
+        pinned = TopicRanges(saved.identity, saved.ranges)
+        self._reader = replace(self._reader, pin=lambda: pinned, shard=saved.shard)
         self._begin, self._stream.skip = place, place.skip
         self._saved = None if saved.counts is None else Total.of(saved.counts, place)
         self.refresh()
@@ -411,7 +410,7 @@ class KafkaDataset(ChunkedDataset):
             servers=str(reader.settings["bootstrap.servers"]),
             identity=self._pinned.identity,
             ranges=self._pinned.ranges,
-            shard=self._shard,
+            shard=reader.shard,
             order=ORDER,
             isolation_level=config.isolation_level(reader.settings),
             max_records=reader.max_records,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tfkafka import config
@@ -20,7 +20,7 @@ from tfkafka.reading.prefetch import Prepared, read_ahead
 from tfkafka.reading.progress import Place
 from tfkafka.reading.ranges import TopicRanges, read, resolve, why_empty
 from tfkafka.reading.settings import reader_settings
-from tfkafka.reading.sharding import Shard, refuse_moving_bounds
+from tfkafka.reading.sharding import Shard, part_of, refuse_moving_bounds
 
 # Where no offsets are committed, chunks may be large: they cost less per record.
 CHUNK_RECORDS = 16_384
@@ -50,6 +50,10 @@ class BoundedReader:
     pin: Callable[[], TopicRanges]
     max_records: int | None
     shard: tuple[int, int] | None
+
+    def part_of(self, pinned: TopicRanges) -> TopicRanges:
+        """Return the shard's part of pinned offsets."""
+        return replace(pinned, ranges=part_of(pinned.ranges, self.shard))
 
     def read(self, chosen: TopicRanges, begin: Place = WHOLE) -> Generator[Prepared, None, None]:
         """Yield the chunks of the ranges from a place on; a separate thread reads ahead."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -13,8 +17,9 @@ from confluent_kafka.admin import AdminClient
 
 from tests import fillers, isolated
 from tests.integration.tfkafka.records import ints, numbers, transaction
-from tfkafka import CsvDecoder, KafkaDataset, native_status, write
+from tfkafka import CsvDecoder, KafkaDataset, native_status, shards, write
 from tfkafka.exactly_once import wait_until_settled
+from tfkafka.testing.brokers.processes import free_ports
 
 DECODE = CsvDecoder(1, label="key")
 Places = list[tuple[int, int]]
@@ -77,19 +82,19 @@ def test_processes_read_each_record_once(servers, gaps, monkeypatch, count, fill
 @fillers.both
 def test_all_shards_have_the_same_steps_of_one_shape(servers, gaps):
     manifest = KafkaDataset(gaps, servers=servers, decode=DECODE, batch_size=64).manifest()
-    shards = [KafkaDataset.from_manifest(manifest, shard=(index, 4)) for index in range(4)]
-    offsets = [sum(map(len, shard.ranges)) for shard in shards]
+    parts = [KafkaDataset.from_manifest(manifest, shard=(index, 4)) for index in range(4)]
+    offsets = [sum(map(len, part.ranges)) for part in parts]
     assert max(offsets) - min(offsets) <= 1
     steps = -(-max(offsets) // 64)
     records, values = [], []
-    for shard in shards:
-        dataset = shard.padded()
+    for part in parts:
+        dataset = part.padded()
         assert dataset.element_spec[0] == tf.TensorSpec([64, 1], tf.float32)
         assert len(dataset) == steps
         rows = [np.concatenate(each) for each in zip(*dataset.as_numpy_iterator(), strict=True)]
         assert [len(each) for each in rows] == [64 * steps] * 3
         is_record = rows[2] == 1
-        assert np.array_equal(is_record, np.arange(64 * steps) < shard.counts.used)
+        assert np.array_equal(is_record, np.arange(64 * steps) < part.counts.used)
         records.append(int(is_record.sum()))
         values += rows[0][is_record, 0].tolist()
     assert sorted(values) == [*range(900), *range(1050, 1350), *range(2000, 2060)]
@@ -139,6 +144,37 @@ def test_a_shard_is_gone_on_with_and_read_again(servers, gaps, tmp_path):
     assert [each.tolist() for each, _ in rest.as_numpy_iterator()] == first[2:]
     with pytest.raises(ValueError, match="skip those of from_manifest instead"):
         rest.padded()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_process_of_jax_reads_its_part_of_what_the_first_one_pins(servers, make_topic, count):
+    pytest.importorskip("jax", reason="JAX is not installed")
+    topic = make_topic(2)
+    numbers(servers, topic, 300)
+    numbers(servers, topic, 61, partition=1, first=300)
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    script = [sys.executable, "-m", "tests.integration.tfkafka.jax_process"]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    processes = [
+        subprocess.Popen(
+            [*script, str(index), str(count), address, servers, topic],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(count)
+    ]
+    try:
+        ends = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    read = [json.loads(end.splitlines()[-1]) for end in ends]
+    pinned = KafkaDataset(topic, servers=servers).ranges
+    expected = [[[*astuple(each)[1:]] for each in part] for part in shards(pinned, count)]
+    assert [ranges for ranges, _ in read] == expected
+    assert sorted(value for _, values in read for value in values) == [*range(361)]
 
 
 def test_a_shard_without_an_offset(servers, topic, caplog):
