@@ -17,6 +17,7 @@ from tfkafka import write
 ROOT = Path(__file__).parents[3]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "reading-kafka.md"
 DECODERS = ROOT / "docs" / "decoders.md"
+SCALING = ROOT / "docs" / "scaling.md"
 PREDICTIONS = ROOT / "docs" / "predictions.md"
 MONITORING = ROOT / "docs" / "monitoring.md"
 RECORDS = 1000
@@ -100,6 +101,18 @@ def test_the_examples_of_decoders(kafka, make_topic):
     topics = set(re.findall(r'"(events-[a-z]+)"', "".join(blocks)))
     names = {topic: make_topic() for topic in topics}
     isolated.run(run_examples, blocks, names, {"servers": kafka.bootstrap_servers})
+
+
+def run_scaling(servers: str, names: dict[str, str], folder: Path) -> tuple[int, int, int]:
+    """Run the examples about scaling; return the records that were read, steps, and updates."""
+    scope = {"servers": servers, "folder": folder}
+    run_examples(examples(SCALING), names, scope)
+    return scope["used"], len(scope["steps"]), int(scope["model"].optimizer.iterations)
+
+
+def test_the_examples_of_scaling(kafka, names, tmp_path):
+    records, steps, updates = isolated.run(run_scaling, kafka.bootstrap_servers, names, tmp_path)
+    assert (records, steps, updates) == (RECORDS, 4, 2 * 4)
 
 
 def run_predictions(servers: str, names: dict[str, str]) -> tuple[int, int]:

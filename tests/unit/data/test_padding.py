@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,3 +35,24 @@ def test_rows_without_a_record_weigh_nothing(count, weight, named):
     assert rows.tolist() == [[n, n] for n in range(1, count + 1)] + [[0, 0]] * (12 - count)
     labels = np.concatenate([each[1] for each in found]).tolist()
     assert labels == [b"a"] * count + [b""] * (12 - count)
+
+
+def test_a_model_learns_nothing_from_steps_without_a_record():
+    """With SGD, and a loss that divides by the weights; a last batch is not full, either."""
+    numbers = np.linspace(0, 1, 7, dtype=np.float32)
+    columns = (np.stack([numbers, 1 - numbers], 1), (numbers > 0.5).astype(np.float32)[:, None])
+    weights = []
+    for steps in (2, 9):
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.layers.Input([2]), keras.layers.Dense(1, "sigmoid")])
+        loss = keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
+        model.compile("sgd", loss)
+        model.fit(padded(tf.data.Dataset.from_tensors(columns).rebatch(4), 4, steps), verbose=0)
+        weights.append(model.get_weights())
+        assert int(model.optimizer.iterations) == steps
+    assert all(map(np.array_equal, *weights))
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.layers.Input([2]), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    model.fit(tf.data.Dataset.from_tensors(columns).rebatch(4), verbose=0)
+    assert all(map(np.allclose, weights[0], model.get_weights()))
