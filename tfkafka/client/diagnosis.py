@@ -135,7 +135,10 @@ class Connection:
             try:
                 return future.result(max(0.0, min(_LOOK_S, left)))
             except TimeoutError:
-                if future.done() or left <= 0:
+                # It may have ended since, or its own end is a TimeoutError.
+                if future.done():
+                    return future.result()
+                if left <= 0:
                     raise
             serve(0)
             self.check()

@@ -263,6 +263,17 @@ def test_waiting_for_an_answer(there):
         first.wait(Future(), 60.0, lambda _: first.note(DOWN))
 
 
+def test_an_answer_that_comes_when_its_wait_is_over(there):
+    class Late(Future[int]):
+        def result(self, timeout: float | None = None) -> int:
+            if self.done():
+                return super().result(timeout)
+            self.set_result(7)
+            raise TimeoutError
+
+    assert connection().wait(Late(), 60.0, lambda _: None) == 7
+
+
 def test_a_real_probe():
     with server(http) as address:
         first = Connection({"bootstrap.servers": address})
