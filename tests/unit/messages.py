@@ -6,7 +6,7 @@ from tfkafka.chunk import Chunk
 from tfkafka.client.fill import PythonFiller
 
 # More bytes than the records of these tests have.
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 40
 
 
 def message(

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # Without what make tells the makes that it starts.
-TOLD = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+TOLD = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "STACK")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in TOLD}
 ODD = """a b,c'd "e" $HOME `f` é;*.csv"""
 

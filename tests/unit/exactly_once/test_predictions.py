@@ -198,7 +198,7 @@ AB = {name: np.zeros((3, 2), np.float32) for name in ("input_0", "input_1")}
             ROWS.tolist(),
             "^keras_predict: features is .*, must be columns: a NumPy array",
         ),
-        (ONE_INPUT, np.float32(1), "^keras_predict: features is 1.0, must be columns: a NumPy arr"),
+        (ONE_INPUT, np.float32(1), r"^keras_predict: features is .*1\.0\)?, must be columns: a N"),
         (ONE_INPUT, np.array(1.0), r"^keras_predict: features is array\(1.\), must be columns"),
         (Subclassed(), ROWS.tolist(), "^keras_predict: features is .*, must be columns"),
     ],

@@ -10,6 +10,7 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaException, cimpl
 
+from tests import isolated
 from tfkafka import native
 from tfkafka.client.native_fill import with_plugin
 from tfkafka.native import sources
@@ -106,11 +107,18 @@ def test_a_folder_may_have_blanks_quotes_and_letters(moved):
 
 @pytest.mark.parametrize("moved", ["a;b", os.fsdecode(b"a\xff")], indirect=True)
 def test_librdkafka_takes_no_plugin_from_some_folders(moved):
+    # Other tests read the names of what their process has loaded as UTF-8.
+    isolated.run(check_refusal, moved)
+
+
+def check_refusal(path: Path) -> None:
+    native.PATH = path
+    sources.FOLDER = path.parent
     with pytest.raises((KafkaException, SystemError)):
         confluent_kafka.Consumer(with_plugin({"group.id": "g"}))
     assert native.why_not() == ""
     assert native.why_no_filler(cimpl.__file__) == (
-        f"librdkafka cannot have a plugin with the path {str(moved)!r}"
+        f"librdkafka cannot have a plugin with the path {str(path)!r}"
     )
 
 
