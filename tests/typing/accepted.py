@@ -194,8 +194,13 @@ def online() -> Progress:
     ) -> None:
         model.fit(features, labels, batch_size=64)
 
+    def evaluate(
+        model: keras.Model, features: NDArray[np.float32], labels: NDArray[np.float32]
+    ) -> dict[str, float]:
+        return {"largest": float(features.max()), "share": float(labels.mean())}
+
     stream = Stream("susy-train", CsvDecoder(18, label="key"), SERVERS, stream_timeout=0)
-    return learn("state", stream, build, train, seed=7, keep=2)
+    return learn("state", stream, build, train, seed=7, keep=2, evaluate=evaluate)
 
 
 def errors_and_brokers() -> None:

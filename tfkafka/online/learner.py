@@ -41,6 +41,7 @@ from tfkafka.errors import CheckpointError
 from tfkafka.metrics.meter import Meter
 from tfkafka.metrics.metrics import Metrics
 from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
+from tfkafka.online.history import Evaluate, History, evaluate_with, shown
 from tfkafka.online.planner import TopicEnds, next_plan
 from tfkafka.online.tensorflow_threads import TENSORFLOW
 from tfkafka.reading.dead_letters import bad_records_policy
@@ -52,6 +53,7 @@ from tfkafka.reading.starts import ON_MISSING_OFFSETS, OnMissingOffsets
 
 MODEL = "model.keras"
 MANIFEST = "model.manifest.json"
+HISTORY = "history.jsonl"
 KEPT = 3
 EXPORT_S = 60.0
 # What NumPy takes.
@@ -133,6 +135,9 @@ class Progress:
         records: the number of records in them.
         positions: the next offset of each partition.
         counts: the records that were read so far, by all processes together.
+        history: for each metric a list with one number for each mini dataset, by all processes
+            together: what the model was worth on it before it was trained on it. nan where the
+            mini dataset had no records, or the metric did not exist yet.
         training_s, saving_s: seconds that this process spent on training and on saving.
 
     Example:
@@ -144,6 +149,7 @@ class Progress:
     records: int = 0
     positions: dict[int, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
+    history: dict[str, list[float]] = field(default_factory=dict)
     training_s: float = 0.0
     saving_s: float = 0.0
 
@@ -155,6 +161,7 @@ def learn(
     train: Train,
     *,
     seed: int,
+    evaluate: Evaluate | None = None,
     keep: int = KEPT,
     export_s: float = EXPORT_S,
     notify: Callable[[str], None] = print,
@@ -167,19 +174,25 @@ def learn(
     the model (Keras' own layers have them) are saved with the weights. With the same machine and
     the same versions the weights are the same, bit by bit, wherever processes were killed.
 
+    Each mini dataset is evaluated before it is trained on, so its records are new to the model. The
+    metrics are in `history`, in the line about the mini dataset, and in `history.jsonl`, a line of
+    JSON for each mini dataset.
+
     Returns at the end of the stream, or on SIGTERM (in the main thread) after the current mini
     dataset, with everything saved.
 
     Args:
-        folder: the folder for the state and the plans, and for the exported `model.keras` and
-            `model.manifest.json`. The manifest says which records made the model: see
-            `KafkaDataset.from_manifest`.
+        folder: the folder for the state, the plans and the history, and for the exported
+            `model.keras` and `model.manifest.json`. The manifest says which records made the model:
+            see `KafkaDataset.from_manifest`.
         stream: the stream to train on.
         build: returns the compiled model; called once.
         train: called with the model and the decoder's arrays of a mini dataset: features, labels
             and, where it has them, sample weights, [n, ...] each. The partitions follow one
             another, each in its order: shuffle them.
         seed: the seed of all random numbers.
+        evaluate: called as `train` is, before it, and returns numbers by their names. It must not
+            change the model. None: `model.evaluate`; a model without a loss then has no metrics.
         keep: the number of saved states to keep, at least 1; the older ones are used where the
             newest is damaged.
         export_s: seconds between two exports of `model.keras`; the end exports it too.
@@ -199,6 +212,7 @@ def learn(
         BadRecordError, WriteError: see `decoding.bad_records`.
         MetricsError: `metrics_port` is in use, or prometheus-client is not installed.
         ForkError: TensorFlow was used before this process was forked.
+        TypeError, ValueError: an argument is wrong; or the mini dataset cannot be evaluated.
 
     Example:
         from tfkafka.online import learn
@@ -217,6 +231,7 @@ def learn(
     arguments.instance("stream", stream, Stream, "a Stream")
     for name, function in (("build", build), ("train", train), ("notify", notify)):
         arguments.function(name, function)
+    arguments.optional(arguments.function, "evaluate", evaluate)
     seed = arguments.whole_number("seed", seed, 0, LARGEST_SEED)
     keep = arguments.whole_number("keep", keep, 1)
     export_s = arguments.seconds("export_s", export_s, math.inf)
@@ -228,7 +243,7 @@ def learn(
         metrics.open()
         if metrics.port is not None:
             notify(f"metrics: port {metrics.port}, /metrics and /healthz")
-        learner = _Learner(folder, stream, build, train, seed, keep, notify, meter)
+        learner = _Learner(folder, stream, build, train, evaluate, seed, keep, notify, meter)
         meter.observe(learner)
         exported = -export_s
         while True:
@@ -236,7 +251,8 @@ def learn(
                 plan = learner.plan(is_stopped)
             if plan is None:
                 break
-            learner.train_on(plan)
+            mini = learner.read(plan)
+            learner.train_on(mini, learner.evaluate(mini))
             meter.progressed()
             if time.monotonic() - exported >= export_s:
                 learner.export()
@@ -244,6 +260,19 @@ def learn(
         learner.export()
         learner.end()
         return learner.progress
+
+
+@dataclass(frozen=True)
+class _MiniDataset:
+    """The arrays of planned records; `bad` says which of them could not be decoded, or is ""."""
+
+    plan: list[OffsetRange]
+    arrays: tuple[Arrays, ...]
+    bad: str
+
+    @property
+    def records(self) -> int:
+        return len(self.arrays[1])
 
 
 class _Learner:
@@ -255,6 +284,7 @@ class _Learner:
         stream: Stream,
         build: Callable[[], keras.Model],
         train: Train,
+        evaluate: Evaluate | None,
         seed: int,
         keep: int,
         notify: Callable[[str], None],
@@ -262,6 +292,7 @@ class _Learner:
     ):
         self._folder, self._stream = folder, stream
         self._train: Callable[..., None] = train
+        self._evaluate, self._history = evaluate, History(folder / HISTORY)
         self._seed, self._keep, self._notify, self._meter = seed, keep, notify, meter
         self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
@@ -284,7 +315,7 @@ class _Learner:
         keras.utils.set_random_seed(seed)
         self._model = build()
         self._model.optimizer.build(self._model.trainable_variables)
-        self.progress = Progress(counts=self._bad_records.counts)
+        self.progress = Progress(counts=self._bad_records.counts, history=self._history.columns)
         # The leaders' epochs of the records before the positions.
         self._epochs: dict[int, int | None] = {}
         found = self._states.newest(notify)
@@ -298,6 +329,7 @@ class _Learner:
             meter.count("restarts")
             state = self._states.path(self.progress.mini_datasets).name
             self._refuse_not_finite(f"{state} has", ": delete it to use the state before")
+        self._history.restore(self.progress.mini_datasets)
 
     def plan(self, is_stopped: Callable[[], bool]) -> list[OffsetRange] | None:
         """Return the ranges of the next mini dataset; None at the end.
@@ -324,18 +356,44 @@ class _Learner:
             save(path, {"ranges": [astuple(each) for each in ranges]}, {})
         return ranges
 
-    def train_on(self, plan: list[OffsetRange]) -> None:
-        """Train on a mini dataset, and save the state."""
-        progress = self.progress
+    def read(self, plan: list[OffsetRange]) -> _MiniDataset:
+        """Return the planned records, always in the same order."""
         self._meter.count("batches")
-        arrays, bad = self._read(plan)
-        records = len(arrays[1])
+        metadata = self._stream.dead_letter_topic is not None or needs_headers(self._decode)
+        chosen = TopicRanges(self._topic, tuple(self._still_there(plan)))
+        positions = self.progress.positions
+        epochs = {
+            each.source: self._epochs.get(each.partition)
+            for each in chosen.ranges
+            if each.start == positions.get(each.partition)
+        }
+        reading = read(chosen, self._settings, self._limits, metadata=metadata, epochs=epochs)
+        with self._meter.stage("read"):
+            chunk = concat(list(reading))
+        chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
+        with self._meter.stage("decode"):
+            decoded = decode_checked(self._decode, chunk)
+        self._bad_records.handle(chunk, decoded.faults, decoded.absent)
+        mine = Counts()
+        mine.add(len(chunk), decoded.faults, self._bad_records.policy)
+        return _MiniDataset(plan, decoded.arrays, mine.summary())
+
+    def evaluate(self, mini: _MiniDataset) -> dict[str, float]:
+        """Return what the model is worth on a mini dataset; {} where that has no records."""
+        if not mini.records:
+            return {}
+        with self._meter.stage("model"):
+            return evaluate_with(self._evaluate, self._model, mini.arrays)
+
+    def train_on(self, mini: _MiniDataset, metrics: Mapping[str, float]) -> None:
+        """Train on a mini dataset, and save the state, and the metrics from before."""
+        progress, plan, records = self.progress, mini.plan, mini.records
         begun = time.monotonic()
         mixed = np.random.SeedSequence([self._seed, progress.mini_datasets + 1])
         keras.utils.set_random_seed(int(mixed.generate_state(1)[0]))
         if records:
             with self._meter.stage("model"):
-                self._train(self._model, *arrays)
+                self._train(self._model, *mini.arrays)
         progress.training_s += time.monotonic() - begun
         last_good = self._states.path(progress.mini_datasets).name
         self._refuse_not_finite(
@@ -347,12 +405,14 @@ class _Learner:
         progress.records += records
         progress.positions |= {each.partition: each.stop for each in plan}
         self._epochs |= {each.partition: each.leader_epoch for each in plan}
+        self._history.add(progress.mini_datasets, records, metrics)
         with self._meter.stage("save"):
             self._save()
         self._meter.count("commits")
+        before = f"; before training {shown(metrics)}" if metrics else ""
         self._notify(
             f"mini dataset {progress.mini_datasets:,}: {records:,} records, "
-            f"{progress.records:,} in all{bad and f'; {bad}'}"
+            f"{progress.records:,} in all{before}{mini.bad and f'; {mini.bad}'}"
         )
 
     def lag(self) -> Mapping[TopicPartition, int] | None:
@@ -382,30 +442,6 @@ class _Learner:
             self._notify(
                 f"progress could not be reported to group {self._stream.group_id}: {refused}"
             )
-
-    def _read(self, plan: list[OffsetRange]) -> tuple[tuple[Arrays, ...], str]:
-        """Return the arrays of the planned records, always in the same order.
-
-        The text says which of them could not be decoded; "" where there is none.
-        """
-        metadata = self._stream.dead_letter_topic is not None or needs_headers(self._decode)
-        chosen = TopicRanges(self._topic, tuple(self._still_there(plan)))
-        positions = self.progress.positions
-        epochs = {
-            each.source: self._epochs.get(each.partition)
-            for each in chosen.ranges
-            if each.start == positions.get(each.partition)
-        }
-        reading = read(chosen, self._settings, self._limits, metadata=metadata, epochs=epochs)
-        with self._meter.stage("read"):
-            chunk = concat(list(reading))
-        chunk = chunk.select(np.argsort(chunk.partitions, kind="stable"))
-        with self._meter.stage("decode"):
-            decoded = decode_checked(self._decode, chunk)
-        self._bad_records.handle(chunk, decoded.faults, decoded.absent)
-        mine = Counts()
-        mine.add(len(chunk), decoded.faults, self._bad_records.policy)
-        return decoded.arrays, mine.summary()
 
     def _still_there(self, plan: list[OffsetRange]) -> list[OffsetRange]:
         """Return the plan without records that are gone, where the stream allows that."""

@@ -27,6 +27,12 @@ def test_a_record_that_is_not_finite_is_a_bad_one(kafka, topic, tmp_path):
     isolated.run(learn_from_nan, kafka.bootstrap_servers, topic, tmp_path)
 
 
+def test_each_mini_dataset_is_evaluated_before_it_is_trained_on(kafka, topic, tmp_path):
+    write(kafka.bootstrap_servers, topic, [f"{n % 7},{n % 3}" for n in range(25)], ["1"] * 25)
+    write(kafka.bootstrap_servers, topic, ["no number"] * 10, ["1"] * 10)
+    isolated.run(learn_with_history, kafka.bootstrap_servers, topic, tmp_path)
+
+
 def build():
     import keras
 
@@ -82,6 +88,76 @@ def learn_from_what_spoils(servers: str, topic: str, folder: Path) -> None:
         assert all(np.isfinite(each).all() for each in arrays)
 
 
+def learn_with_history(servers: str, topic: str, folder: Path) -> None:
+    from tfkafka.online import Stream, learn
+
+    stream = Stream(
+        topic,
+        CsvDecoder(2, "key"),
+        servers,
+        mini_dataset=10,
+        stream_timeout=0,
+        on_bad_record="skip",
+    )
+    seen: list[float] = []
+
+    def note(model, features, labels) -> None:
+        outputs = model(features).numpy()[:, 0]
+        seen.append(float(((outputs - labels) ** 2).mean()))
+        train(model, features, labels)
+
+    def run(name: str, **options):
+        return learn(folder / name, stream, build, seed=1, notify=said.append, **options)
+
+    said: list[str] = []
+    history = run("keras", train=note).history
+    assert list(history) == ["loss"]
+    *losses, none = history["loss"]
+    assert losses == pytest.approx(seen, rel=1e-5) and len(losses) == 3 and np.isnan(none)
+    assert [line.count("before training loss") for line in said] == [1, 1, 1, 0, 0]
+    # It is the history of all processes together.
+    assert run("keras", train=note).history["loss"][:3] == losses
+
+    def refuse_one(model, features, labels):
+        if seen:
+            raise RuntimeError
+        seen.append(1.0)
+        return {"rows": len(features), "constant": np.float32(0.5)}
+
+    seen.clear()
+    with pytest.raises(RuntimeError):
+        run("own", train=train, evaluate=refuse_one)
+    rows = run("own", train=train, evaluate=lambda model, x, y: {"rows": len(x)}).history
+    assert rows["rows"][:3] == [10, 10, 5] and rows["constant"][0] == 0.5
+    assert np.isnan(rows["rows"][3:]).all() and np.isnan(rows["constant"][1:]).all()
+
+    def build_for_one_column():
+        import keras
+
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    def train_on_one_column(model, features, labels):
+        train(model, features[:, :1], labels)
+
+    with pytest.raises(ValueError, match=r"^evaluate: model.evaluate fails .*give learn an evalu"):
+        learn(folder / "one", stream, build_for_one_column, train_on_one_column, seed=1)
+
+    def build_without_loss():
+        import keras
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd")
+        return model
+
+    def train_by_hand(model, features, labels):
+        model.weights[0].assign_add(np.full((2, 1), 0.5))
+
+    end = learn(folder / "hand", stream, build_without_loss, train_by_hand, seed=1)
+    assert (end.mini_datasets, end.history) == (4, {})
+
+
 def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
     from tfkafka import KafkaDataset
     from tfkafka.online import Stream, learn
@@ -110,7 +186,9 @@ def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
         "1 x column 1 (from 0) is not finite as float32; "
         "1 x label: is not finite as float32"
     )
-    assert said == [f"mini dataset 1: 20 records, 20 in all; {bad}", f"topic {topic}: {bad}"]
+    line, last = said
+    assert line.startswith("mini dataset 1: 20 records, 20 in all; before training loss ")
+    assert line.endswith(f"; {bad}") and last == f"topic {topic}: {bad}"
     # Another process counts on.
     assert run("skip", None, "skip").counts.skipped == 3 and said[-1] == f"topic {topic}: {bad}"
     with pytest.raises(CheckpointError, match=r"mini dataset 1 .*state-0000000000.ckpt"):
