@@ -200,7 +200,17 @@ def online() -> Progress:
         return {"largest": float(features.max()), "share": float(labels.mean())}
 
     stream = Stream("susy-train", CsvDecoder(18, label="key"), SERVERS, stream_timeout=0)
-    return learn("state", stream, build, train, seed=7, keep=2, evaluate=evaluate)
+    learn("state", stream, build, train, seed=7, keep=2, evaluate=evaluate)
+    return learn(
+        "state",
+        stream,
+        build,
+        train,
+        seed=7,
+        export_s=10,
+        export_if=lambda metrics: metrics["loss"] < 0.5,
+        keep_exports=100,
+    )
 
 
 def errors_and_brokers() -> None:

@@ -7,7 +7,6 @@ with the same random numbers: the weights are those of a run that was never kill
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
@@ -40,7 +39,8 @@ from tfkafka.decoding.base import (
 from tfkafka.errors import CheckpointError
 from tfkafka.metrics.meter import Meter
 from tfkafka.metrics.metrics import Metrics
-from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, replace, save
+from tfkafka.online.checkpoints import Checkpoint, Series, load, locked, save
+from tfkafka.online.exports import ExportIf, Exports
 from tfkafka.online.history import Evaluate, History, evaluate_with, shown
 from tfkafka.online.planner import TopicEnds, next_plan
 from tfkafka.online.tensorflow_threads import TENSORFLOW
@@ -51,10 +51,9 @@ from tfkafka.reading.ranges import TopicRanges, identify, read
 from tfkafka.reading.settings import reader_settings
 from tfkafka.reading.starts import ON_MISSING_OFFSETS, OnMissingOffsets
 
-MODEL = "model.keras"
-MANIFEST = "model.manifest.json"
 HISTORY = "history.jsonl"
 KEPT = 3
+KEPT_EXPORTS = 10
 EXPORT_S = 60.0
 # What NumPy takes.
 LARGEST_SEED = 2**32 - 1
@@ -164,6 +163,8 @@ def learn(
     evaluate: Evaluate | None = None,
     keep: int = KEPT,
     export_s: float = EXPORT_S,
+    export_if: ExportIf | None = None,
+    keep_exports: int = KEPT_EXPORTS,
     notify: Callable[[str], None] = print,
     metrics_port: int | str | None = None,
 ) -> Progress:
@@ -178,13 +179,17 @@ def learn(
     metrics are in `history`, in the line about the mini dataset, and in `history.jsonl`, a line of
     JSON for each mini dataset.
 
+    `exports` in the folder has the exported models, `model-NUMBER-DIGEST.keras`: the number of mini
+    datasets that the model was trained on, and 12 digits of its weights' sha256. Each appears in
+    one step, with a manifest beside it that says which records made it: see
+    `KafkaDataset.from_manifest`. `exactly_once.ExportedModels` predicts with the newest one.
+    `model.keras` and `model.manifest.json` in the folder are copies of the newest ones.
+
     Returns at the end of the stream, or on SIGTERM (in the main thread) after the current mini
     dataset, with everything saved.
 
     Args:
-        folder: the folder for the state, the plans and the history, and for the exported
-            `model.keras` and `model.manifest.json`. The manifest says which records made the model:
-            see `KafkaDataset.from_manifest`.
+        folder: the folder for the state, the plans, the history and the exported models.
         stream: the stream to train on.
         build: returns the compiled model; called once.
         train: called with the model and the decoder's arrays of a mini dataset: features, labels
@@ -195,8 +200,14 @@ def learn(
             change the model. None: `model.evaluate`; a model without a loss then has no metrics.
         keep: the number of saved states to keep, at least 1; the older ones are used where the
             newest is damaged.
-        export_s: seconds between two exports of `model.keras`; the end exports it too.
-        notify: called with a line about each mini dataset and each damaged file.
+        export_s: seconds between two exports; the end exports too.
+        export_if: called with the metrics of a model on the mini dataset that follows those that it
+            was trained on; False: it is not exported, and the next one is judged. A model is then
+            exported when the next mini dataset has judged it, and the last one not at the end.
+            None: each is exported when it is trained.
+        keep_exports: the number of exported models to keep, at least 1.
+        notify: called with a line about each mini dataset, each damaged file, and each model that
+            is not exported.
         metrics_port: a port of 127.0.0.1, or `HOST:PORT`, where Prometheus reads metrics at
             `/metrics` and a monitor the health at `/healthz` until learning ends; 0: a free port,
             of which `notify` is told; None: nothing is counted.
@@ -212,7 +223,8 @@ def learn(
         BadRecordError, WriteError: see `decoding.bad_records`.
         MetricsError: `metrics_port` is in use, or prometheus-client is not installed.
         ForkError: TensorFlow was used before this process was forked.
-        TypeError, ValueError: an argument is wrong; or the mini dataset cannot be evaluated.
+        TypeError, ValueError: an argument is wrong; or the mini dataset cannot be evaluated; or
+            there is `export_if`, and the model has no metrics.
 
     Example:
         from tfkafka.online import learn
@@ -235,6 +247,8 @@ def learn(
     seed = arguments.whole_number("seed", seed, 0, LARGEST_SEED)
     keep = arguments.whole_number("keep", keep, 1)
     export_s = arguments.seconds("export_s", export_s, math.inf)
+    arguments.optional(arguments.function, "export_if", export_if)
+    keep_exports = arguments.whole_number("keep_exports", keep_exports, 1)
     TENSORFLOW.refuse("learn")
     metrics = Metrics(metrics_port)
     meter = metrics.meter
@@ -243,21 +257,18 @@ def learn(
         metrics.open()
         if metrics.port is not None:
             notify(f"metrics: port {metrics.port}, /metrics and /healthz")
-        learner = _Learner(folder, stream, build, train, evaluate, seed, keep, notify, meter)
+        exports = Exports(folder, keep_exports, export_s, export_if, notify)
+        learner = _Learner(
+            folder, stream, build, train, evaluate, exports, seed, keep, notify, meter
+        )
         meter.observe(learner)
-        exported = -export_s
         while True:
             with meter.stage("wait"):
                 plan = learner.plan(is_stopped)
             if plan is None:
                 break
-            mini = learner.read(plan)
-            learner.train_on(mini, learner.evaluate(mini))
+            learner.train_on(learner.read(plan))
             meter.progressed()
-            if time.monotonic() - exported >= export_s:
-                learner.export()
-                exported = time.monotonic()
-        learner.export()
         learner.end()
         return learner.progress
 
@@ -285,6 +296,7 @@ class _Learner:
         build: Callable[[], keras.Model],
         train: Train,
         evaluate: Evaluate | None,
+        exports: Exports,
         seed: int,
         keep: int,
         notify: Callable[[str], None],
@@ -293,6 +305,7 @@ class _Learner:
         self._folder, self._stream = folder, stream
         self._train: Callable[..., None] = train
         self._evaluate, self._history = evaluate, History(folder / HISTORY)
+        self._exports = exports
         self._seed, self._keep, self._notify, self._meter = seed, keep, notify, meter
         self._states, self._plans = Series(folder, "state"), Series(folder, "plan")
         self._settings = config.consumer_settings(stream.servers, stream.configuration)
@@ -320,6 +333,7 @@ class _Learner:
         self._epochs: dict[int, int | None] = {}
         found = self._states.newest(notify)
         if found is None:
+            exports.refuse_others()
             self._begins = self._ends.begins()
             self.progress.positions = dict(self._begins)
             self._refuse_not_finite("build made", "")
@@ -378,14 +392,32 @@ class _Learner:
         mine.add(len(chunk), decoded.faults, self._bad_records.policy)
         return _MiniDataset(plan, decoded.arrays, mine.summary())
 
-    def evaluate(self, mini: _MiniDataset) -> dict[str, float]:
+    def train_on(self, mini: _MiniDataset) -> None:
+        """Evaluate on a mini dataset, then train on it; save and export the state.
+
+        A model that must be judged is exported between the two.
+        """
+        metrics = self._evaluated(mini)
+        is_candidate = metrics and self._exports.is_judged and self._exports.is_due()
+        if is_candidate and self._exports.accepts(self.progress.mini_datasets, metrics):
+            self._export()
+        self._learn(mini, metrics)
+        if not self._exports.is_judged and self._exports.is_due():
+            self._export()
+
+    def _evaluated(self, mini: _MiniDataset) -> dict[str, float]:
         """Return what the model is worth on a mini dataset; {} where that has no records."""
         if not mini.records:
             return {}
         with self._meter.stage("model"):
-            return evaluate_with(self._evaluate, self._model, mini.arrays)
+            metrics = evaluate_with(self._evaluate, self._model, mini.arrays)
+        if not metrics and self._exports.is_judged:
+            raise ValueError(
+                "export_if: the model has no metrics: compile it with a loss, or give evaluate="
+            )
+        return metrics
 
-    def train_on(self, mini: _MiniDataset, metrics: Mapping[str, float]) -> None:
+    def _learn(self, mini: _MiniDataset, metrics: Mapping[str, float]) -> None:
         """Train on a mini dataset, and save the state, and the metrics from before."""
         progress, plan, records = self.progress, mini.plan, mini.records
         begun = time.monotonic()
@@ -427,14 +459,15 @@ class _Learner:
         positions = dict(self.progress.positions)
         return {TopicPartition(self._stream.topic, p): offset for p, offset in positions.items()}
 
-    def export(self) -> None:
-        """Write the model for others, which see the previous one or this one, never half of it."""
-        manifest = json.dumps(self._manifest().to_json(), indent=1) + "\n"
-        replace(self._folder / MODEL, self._model.save)
-        replace(self._folder / MANIFEST, lambda scratch: scratch.write_text(manifest))
-
     def end(self) -> None:
-        """Notify of bad records; wait for the answer to the last report of progress."""
+        """Export, and notify of bad records; wait for the answer to the last report of progress."""
+        if self._exports.is_judged:
+            self._notify(
+                f"the model of {self.progress.mini_datasets:,} mini datasets is not exported yet: "
+                f"the next one judges it"
+            )
+        else:
+            self._export()
         if summary := self.progress.counts.summary():
             self._notify(f"topic {self._stream.topic}: {summary}")
         refused = self._report and self._report.refusal()
@@ -442,6 +475,9 @@ class _Learner:
             self._notify(
                 f"progress could not be reported to group {self._stream.group_id}: {refused}"
             )
+
+    def _export(self) -> None:
+        self._exports.write(self._model, self.progress.mini_datasets, self._manifest())
 
     def _still_there(self, plan: list[OffsetRange]) -> list[OffsetRange]:
         """Return the plan without records that are gone, where the stream allows that."""

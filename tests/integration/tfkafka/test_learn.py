@@ -33,6 +33,16 @@ def test_each_mini_dataset_is_evaluated_before_it_is_trained_on(kafka, topic, tm
     isolated.run(learn_with_history, kafka.bootstrap_servers, topic, tmp_path)
 
 
+def test_every_export_has_a_name_and_a_manifest(kafka, topic, tmp_path):
+    write(kafka.bootstrap_servers, topic, [f"{n % 7},{n % 3}" for n in range(40)], ["1"] * 40)
+    isolated.run(learn_with_exports, kafka.bootstrap_servers, topic, tmp_path)
+
+
+def test_a_model_that_is_worse_than_its_bound_is_not_exported(kafka, topic, tmp_path):
+    write(kafka.bootstrap_servers, topic, [f"{n % 7},{n % 3}" for n in range(50)], ["1"] * 50)
+    isolated.run(learn_with_a_bound, kafka.bootstrap_servers, topic, tmp_path)
+
+
 def build():
     import keras
 
@@ -47,7 +57,7 @@ def train(model, features, labels):
 
 def files(folder: Path) -> dict[str, str]:
     """What is in a folder, apart from the lock."""
-    paths = (path for path in folder.iterdir() if path.name != "lock")
+    paths = (path for path in folder.rglob("*.*") if path.is_file())
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
@@ -156,6 +166,100 @@ def learn_with_history(servers: str, topic: str, folder: Path) -> None:
 
     end = learn(folder / "hand", stream, build_without_loss, train_by_hand, seed=1)
     assert (end.mini_datasets, end.history) == (4, {})
+
+
+def weights_of(path: Path) -> list[np.ndarray]:
+    import keras
+
+    return keras.models.load_model(path).get_weights()
+
+
+def learn_with_exports(servers: str, topic: str, folder: Path) -> None:
+    from tfkafka import KafkaDataset
+    from tfkafka.online import Stream, learn
+
+    stream = Stream(topic, CsvDecoder(2, "key"), servers, mini_dataset=10, stream_timeout=0)
+
+    def run(name: str, **options) -> None:
+        weights = {}
+
+        def note(model, features, labels) -> None:
+            train(model, features, labels)
+            weights[len(weights) + 1] = model.get_weights()
+
+        learn(folder / name, stream, build, note, seed=1, export_s=0, **options)
+        for path in models(name):
+            number = int(path.name.split("-")[1])
+            assert all(map(np.array_equal, weights_of(path), weights[number]))
+            records = KafkaDataset.from_manifest(
+                path.with_suffix(".manifest.json"), servers=servers
+            )
+            assert len(list(records)) == 10 * number
+        newest, model = models(name)[-1], folder / name / "model.keras"
+        assert model.read_bytes() == newest.read_bytes()
+        manifest = model.with_suffix(".manifest.json").read_bytes()
+        assert manifest == newest.with_suffix(".manifest.json").read_bytes()
+
+    def models(name: str) -> list[Path]:
+        return sorted((folder / name / "exports").glob("*.keras"))
+
+    run("all")
+    assert [path.name[:17] for path in models("all")] == [f"model-{n:010}-" for n in (1, 2, 3, 4)]
+    # The same weights have the same name, wherever they are made.
+    run("two", keep_exports=2)
+    assert [path.name for path in models("two")] == [path.name for path in models("all")[2:]]
+    assert len(list((folder / "two" / "exports").iterdir())) == 4
+    # A killed process had written half of a model, and had not yet copied the last one.
+    half = folder / "all" / "exports" / ".new-model-0000000005-0.keras"
+    half.write_bytes(b"PK")
+    before = models("all")[-1].stat().st_mtime_ns
+    learn(folder / "all", stream, build, train, seed=1)
+    assert not half.exists() and models("all")[-1].stat().st_mtime_ns == before
+    for path in (folder / "all").glob("state-*"):
+        path.unlink()
+    with pytest.raises(CheckpointError, match=r"all/exports: has models of a training whose stat"):
+        learn(folder / "all", stream, build, train, seed=1)
+
+
+def learn_with_a_bound(servers: str, topic: str, folder: Path) -> None:
+    from tfkafka.online import Stream, learn
+
+    stream = Stream(topic, CsvDecoder(2, "key"), servers, mini_dataset=10, stream_timeout=0)
+    exports, weights, judged, said = folder / "of" / "exports", {}, [], []
+
+    def spoil_the_second(model, features, labels) -> None:
+        number = len(weights) + 1
+        model.set_weights([np.full((2, 1), 100.0 if number == 2 else number / 10), np.zeros(1)])
+        weights[number] = model.get_weights()
+
+    def is_good(metrics) -> bool:
+        judged.append(metrics["loss"])
+        return metrics["loss"] < 1000
+
+    def run(folder: Path, **options):
+        return learn(
+            folder, stream, build, seed=1, export_s=0, notify=said.append, **options
+        ).history["loss"]
+
+    history = run(folder / "of", train=spoil_the_second, export_if=is_good)
+    assert judged == history
+    assert [loss < 1000 for loss in history] == [True, True, False, True, True]
+    # What a mini dataset says of the model before it: the second one spoils, the third one sees it.
+    found = {int(path.name.split("-")[1]): path for path in exports.glob("*.keras")}
+    assert sorted(found) == [0, 1, 3, 4]
+    for number in (1, 3, 4):
+        assert all(map(np.array_equal, weights_of(found[number]), weights[number]))
+    refused = [line for line in said if "is not exported" in line]
+    assert refused == [
+        f"the model of 2 mini datasets is not exported: export_if refuses loss {history[2]:.4g} "
+        f"on the next one",
+        "the model of 5 mini datasets is not exported yet: the next one judges it",
+    ]
+    write(servers, topic, ["1,1"] * 10, ["1"] * 10)
+    run(folder / "of", train=train, export_if=is_good)
+    assert max(int(path.name.split("-")[1]) for path in exports.glob("*.keras")) == 5
+    with pytest.raises(ValueError, match="export_if: the model has no metrics"):
+        run(folder / "none", train=train, export_if=is_good, evaluate=lambda *arrays: {})
 
 
 def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
