@@ -26,6 +26,7 @@ from tfkafka._util.arguments import LARGEST, shown
 from tfkafka.errors import TfkafkaError
 from tfkafka.exactly_once import (
     ExactlyOnceInference,
+    ExportedModels,
     InferenceJob,
     checked_predictions,
     evaluate_predictions,
@@ -194,6 +195,7 @@ CALLS: dict[str, Call] = {
             "metrics": [keras.metrics.MeanSquaredError()],
         },
     ),
+    "ExportedModels": Call(ExportedModels, {}),
     "keras_predict": Call(keras_predict, {}),
     "read_predictions": Call(read_predictions, READER),
     "wait_until_settled": Call(
@@ -447,6 +449,7 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
             "Security",
             "Topic",
             "InferenceJob",
+            "ExportedModels",
             "Stream",
             "KafkaGroupDataset",
             "KafkaMiniBatchDataset",

@@ -23,7 +23,7 @@ SEED = 7
 DEADLINE_S = 120.0
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload(["tensorflow", "keras", "tfkafka.online"])
+_context.set_forkserver_preload(["tensorflow", "keras", "tfkafka.online", "tfkafka.exactly_once"])
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,15 @@ class Options:
     mini_dataset: int = 200
     stream_timeout: int = 1000
     export_s: float = 60.0
+    keep_exports: int = 10
 
     def but(self, **changes) -> Options:
         return replace(self, **changes)
+
+
+def context():
+    """Where processes are forks of the server."""
+    return _context
 
 
 def start(options: Options):
@@ -156,6 +162,7 @@ def _learn(options: Options) -> None:
             seed=SEED,
             notify=notify,
             export_s=options.export_s,
+            keep_exports=options.keep_exports,
         )
     except TfkafkaError as error:
         notify(f"error: {error}")

@@ -36,6 +36,7 @@ from tfkafka.decoding.base import ArraySpec, Decoded, Fault
 from tfkafka.errors import OffsetError, TfkafkaError
 from tfkafka.exactly_once import (
     ExactlyOnceInference,
+    ExportedModels,
     InferenceJob,
     checked_predictions,
     evaluate_predictions,
@@ -167,6 +168,7 @@ def exactly_once(model: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.fl
     def of_numpy(rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return rows[:, 0]
 
+    InferenceJob(ExportedModels("state/exports"), decode, "susy-test", "predictions", "inference")
     InferenceJob(of_numpy, decode, ["susy-test"], "predictions", "inference")
 
     def of_dict(rows: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -28,11 +29,13 @@ from tfkafka.decoding.encoders.base import Encoder, check_encoder, refuse_not_fi
 from tfkafka.decoding.encoders.probability import ProbabilityEncoder
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import predictions
+from tfkafka.exactly_once.exported_models import ExportedModels, NewestModel
 from tfkafka.exactly_once.specs import check_fit
 from tfkafka.metrics.meter import UNMETERED, Meter
 
 # From features, one array or several by their names, to predictions of the same kind.
 Predict = Callable[[NDArray[Any]], Arrays] | Callable[[Mapping[str, NDArray[Any]]], Arrays]
+MODEL_ID = "model"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class InferenceJob:
     Args:
         predict: the model, from the decoder's features, an array [n, ...] or a dict of them, to n
             predictions of the same kind; `keras_predict` returns one for a Keras model. It is
-            called in a separate thread.
+            called in a separate thread. `ExportedModels`: the newest model of a folder.
         decode: the decoder of the records. One that leaves `finite` open refuses values that are
             not finite.
         topics: the topic to read, or a list of topics.
@@ -51,7 +54,7 @@ class InferenceJob:
         worker: the worker's name, of printable ASCII characters, unique in the group, and the same
             after a restart: the new process gets the partitions of the old one at once, and the old
             one is refused.
-        model_id: the model's name, a header of each prediction.
+        model_id: the model's name, a header of each prediction. `ExportedModels` has other names.
         on_bad_record: what to do with a record that `decode` refuses: "error", "skip", or
             "dead_letter", which writes it to `dead_letter_topic` once, in the same transaction.
         dead_letter_topic: the topic that bad records are written to.
@@ -61,6 +64,7 @@ class InferenceJob:
     Raises:
         ValueError: an argument is wrong; or the decoder, a model of `keras_predict` and the encoder
             do not fit together.
+        CheckpointError: `ExportedModels` has no model, or none that fits.
 
     Example:
         from tfkafka.exactly_once import InferenceJob, keras_predict
@@ -74,19 +78,21 @@ class InferenceJob:
         )
     """
 
-    predict: Predict
+    predict: Predict | ExportedModels
     decode: Decoder
     topics: str | Sequence[str]
     predictions_topic: str
     group_id: str
     worker: str = "1"
-    model_id: str = "model"
+    model_id: str = MODEL_ID
     on_bad_record: Policy = "error"
     dead_letter_topic: str | None = None
     encoder: Encoder = field(default_factory=ProbabilityEncoder)
+    _newest: NewestModel | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        arguments.function("predict", self.predict)
+        if not isinstance(self.predict, ExportedModels):
+            arguments.function("predict", self.predict)
         check_decoder(self.decode)
         check_encoder(self.encoder)
         topics = arguments.texts("topics", self.topics)
@@ -103,7 +109,10 @@ class InferenceJob:
                 f"dead_letter_topic is {self.dead_letter_topic!r}, which is predictions_topic too: "
                 f"a reader of predictions cannot read bad records"
             )
-        check_fit(self.decode, self.predict, self.encoder)
+        if isinstance(self.predict, ExportedModels):
+            self._begin(self.predict)
+        else:
+            check_fit(self.decode, self.predict, self.encoder)
 
     @property
     def transactional_id(self) -> str:
@@ -115,14 +124,31 @@ class InferenceJob:
         worker = self.worker.replace("%", "%25").replace("-", "%2D")
         return f"{self.group_id}-{worker}"
 
+    def _model(self) -> tuple[Callable[..., object], str]:
+        """Return the model for the next batch, and its name."""
+        if self._newest is not None:
+            return self._newest.current()
+        assert not isinstance(self.predict, ExportedModels)
+        return self.predict, self.model_id
+
+    def _begin(self, models: ExportedModels) -> None:
+        if self.model_id != MODEL_ID:
+            raise ValueError(
+                f"model_id is {arguments.shown(self.model_id)}, must be left out: each of the "
+                f"exported models has its own name"
+            )
+        newest = NewestModel(Path(models.folder), self.decode, self.encoder)
+        object.__setattr__(self, "_newest", newest)
+
 
 @dataclass(frozen=True)
 class Predicted:
-    """A batch of records, and the values of the predictions for those that could be decoded."""
+    """A batch of records, and what one model predicts for those that could be decoded."""
 
     job: InferenceJob
     chunk: Chunk
     kept: Chunk
+    model_id: str
     values: Sequence[bytes]
     faults: Sequence[Fault]
     absent: frozenset[str]
@@ -131,7 +157,7 @@ class Predicted:
         """Return the records to write in the batch's transaction."""
         job = self.job
         outgoing = {
-            job.predictions_topic: predictions.records(self.kept, self.values, job.model_id)
+            job.predictions_topic: predictions.records(self.kept, self.values, self.model_id)
         }
         if job.dead_letter_topic is not None and self.faults:
             outgoing[job.dead_letter_topic] = dead_letters(self.chunk, self.faults)
@@ -148,14 +174,15 @@ def predict(job: InferenceJob, chunk: Chunk, meter: Meter = UNMETERED) -> Predic
         decoded = decode_checked(only_finite(job.decode), chunk)
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
+    with meter.stage("model"):
+        model, model_id = job._model()
     values: list[bytes] = []
     if len(kept):
-        model: Callable[..., object] = job.predict
         with meter.stage("model"):
             returned = model(decoded.arrays[0])
         with meter.stage("encode"):
             values = _encoded(job.encoder, returned, kept)
-    return Predicted(job, chunk, kept, values, decoded.faults, decoded.absent)
+    return Predicted(job, chunk, kept, model_id, values, decoded.faults, decoded.absent)
 
 
 def _encoded(encoder: Encoder, returned: object, chunk: Chunk) -> list[bytes]:

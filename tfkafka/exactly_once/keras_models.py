@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +53,18 @@ def keras_predict(model: keras.Model) -> KerasModel:
             f"environment variable KERAS_BACKEND, or give your own function as predict="
         )
     return KerasModel(model)
+
+
+def load_keras_predict(path: Path) -> KerasModel:
+    """Return a model that `Model.save` wrote.
+
+    Raises ValueError where only a part of the file is there, and what Keras raises.
+    """
+    import keras
+
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no .keras file, or only a part of one")
+    return keras_predict(keras.models.load_model(path))
 
 
 class KerasModel:

@@ -21,7 +21,15 @@ SCALING = ROOT / "docs" / "scaling.md"
 PREDICTIONS = ROOT / "docs" / "predictions.md"
 MONITORING = ROOT / "docs" / "monitoring.md"
 RECORDS = 1000
-GROUPS = ["my-group", "evaluation", "training", "training-on-some", "own-loop", "susy-inference"]
+GROUPS = [
+    "my-group",
+    "evaluation",
+    "training",
+    "training-on-some",
+    "own-loop",
+    "susy-inference",
+    "susy-serving",
+]
 # The one warning of the guide that no example of it shows.
 SHUFFLED = "model.fit(tolerant.batch(64))"
 
@@ -58,6 +66,7 @@ def run_guide(servers: str, names: dict[str, str], folder: Path) -> tuple[set[st
         "looped over": scope["used"],
         "predicted": scope["counts"].used,
         "learned from": scope["progress"].records,
+        "served": scope["served"].used,
         "written": scope["count"],
     }
 
@@ -80,13 +89,12 @@ def test_the_example_of_the_readme(kafka, admin, names):
 
 
 def test_the_examples_of_the_guide(kafka, admin, names, tmp_path):
-    predictions = names["susy-test"] + "-predictions"
-    names["susy-predictions"] = predictions
+    made = {f"susy-{name}": f"{names['susy-test']}-{name}" for name in ("predictions", "served")}
     try:
-        shown, counts = isolated.run(run_guide, kafka.bootstrap_servers, names, tmp_path)
+        shown, counts = isolated.run(run_guide, kafka.bootstrap_servers, names | made, tmp_path)
     finally:
-        if predictions in admin.topics():
-            admin.delete_topic(predictions)
+        for topic in set(made.values()) & set(admin.topics()):
+            admin.delete_topic(topic)
     assert counts.pop("written") == 1
     assert set(counts.values()) == {RECORDS}, counts
     # What the guide says about warnings is about those of the Keras that is installed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +18,13 @@ from tests.integration.tfkafka.records import transaction
 from tfkafka import write
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError, OffsetError, PredictionsError, TopicError
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict, read_predictions
+from tfkafka.exactly_once import (
+    ExactlyOnceInference,
+    ExportedModels,
+    InferenceJob,
+    keras_predict,
+    read_predictions,
+)
 from tfkafka.testing import wait_for
 
 ROWS = [f"{number / 100},1" for number in range(100)]
@@ -109,6 +116,44 @@ def test_a_keras_model(place):
     rows = np.array([[number / 100, 1] for number in range(0, 100, 2)], np.float32)
     assert offsets.tolist() == [*range(50)]
     assert values == pytest.approx(model.predict(rows, verbose=0)[:, 0], abs=1e-6)
+
+
+def test_models_are_exchanged_between_two_transactions(place, tmp_path):
+    """Each export is made while an earlier transaction is committed."""
+    import tensorflow as tf
+
+    servers, source, target, group = place
+    model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
+
+    def export(number: int) -> None:
+        model.set_weights([np.zeros((2, 1)), np.full(1, number)])
+        model.save(tmp_path / f".model-{number}.keras")
+        (tmp_path / f".model-{number}.keras").rename(tmp_path / f"model-{number}.keras")
+
+    export(1)
+    job = InferenceJob(ExportedModels(tmp_path), DECODER, [source], target, group)
+
+    def export_the_next(_counts) -> None:
+        nonlocal number
+        number += 1
+        export(number)
+
+    number = 1
+    counts = ExactlyOnceInference(
+        job, servers, transaction_records=10, on_commit=export_the_next
+    ).run()
+    assert counts.used == 100
+    found = []
+    for message in messages(servers, target):
+        name = dict(message.headers())["tfkafka.model"].decode()
+        assert name == f"model-{float(message.value()):.0f}"
+        found.append((message.partition(), message.offset(), name))
+    assert len(found) == 100
+    assert {"model-1", f"model-{number - 2}"} <= {name for _, _, name in found}
+    # Within a partition, offsets without a gap are those of one transaction.
+    for (partition, offset, name), (other, next_offset, next_name) in pairwise(sorted(found)):
+        if (partition, offset + 1) == (other, next_offset):
+            assert name == next_name
 
 
 @pytest.mark.parametrize(
