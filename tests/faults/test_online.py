@@ -123,7 +123,7 @@ def test_killed_at_each_marked_point(options, story):
         ("batch", 20),
         ("before rename", 5),
         ("before state", 1),
-        # The first renames the history, which has a line without a state.
+        # The first renames the history, which has a line without a state; others export.
         ("behind rename", 8),
         ("behind state", 1),
     ]
@@ -131,8 +131,8 @@ def test_killed_at_each_marked_point(options, story):
     for point in points:
         assert learner_child.run(options.but(signal_at=point)) == -signal.SIGKILL
         reached.append(newest(options)[0])
-    # A life from state n makes plan n + 1, trains, saves: so far came each of them.
-    assert reached == [0, 1, 2, 3, 3, 5, 6]
+    # A life from state n exports it, makes plan n + 1, trains, saves: so far came each of them.
+    assert reached == [0, 1, 2, 2, 2, 4, 5]
     finish(options, story)
 
 
@@ -221,6 +221,22 @@ def test_a_plan_holds_though_the_topic_has_grown_and_for_ever_means_until_sigter
     sizes = re.findall(r"^mini dataset \d: (\d+) records", said(options), re.MULTILINE)
     assert sizes[:2] == ["200", "50"] and sum(map(int, sizes)) == 400
     assert newest(options)[1].header["records"] == 400
+
+
+def test_a_model_that_was_saved_and_not_exported_does_not_wait_for_records(
+    kafka, make_topic, tmp_path
+):
+    servers, topic = kafka.bootstrap_servers, make_topic(PARTITIONS)
+    fill(servers, topic, 200)
+    options = Options(servers, topic, tmp_path, stream_timeout=FOREVER)
+    assert learner_child.run(options.but(signal_at=("behind state", 2))) == -signal.SIGKILL
+    model = tmp_path / "learner" / "model.keras"
+    assert newest(options)[0] == 1 and not model.exists()
+    learner = learner_child.start(options)
+    wait_for(model.exists, "the model", DEADLINE_S)
+    learner.terminate()
+    assert learner_child.end(learner) == 0, said(options)
+    assert newest(options)[0] == 1
 
 
 def test_aborted_records_are_not_learnt_and_a_bad_one_is_named(kafka, topic, tmp_path):

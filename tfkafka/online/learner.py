@@ -200,7 +200,7 @@ def learn(
             change the model. None: `model.evaluate`; a model without a loss then has no metrics.
         keep: the number of saved states to keep, at least 1; the older ones are used where the
             newest is damaged.
-        export_s: seconds between two exports; the end exports too.
+        export_s: seconds between two exports; the end exports too, and a process that continues.
         export_if: called with the metrics of a model on the mini dataset that follows those that it
             was trained on; False: it is not exported, and the next one is judged. A model is then
             exported when the next mini dataset has judged it, and the last one not at the end.
@@ -344,6 +344,9 @@ class _Learner:
             state = self._states.path(self.progress.mini_datasets).name
             self._refuse_not_finite(f"{state} has", ": delete it to use the state before")
         self._history.restore(self.progress.mini_datasets)
+        if self.progress.mini_datasets and not exports.is_judged:
+            # The process before may have been killed after it had saved the model.
+            self._export()
 
     def plan(self, is_stopped: Callable[[], bool]) -> list[OffsetRange] | None:
         """Return the ranges of the next mini dataset; None at the end.

@@ -56,8 +56,8 @@ def train(model, features, labels):
 
 
 def files(folder: Path) -> dict[str, str]:
-    """What is in a folder, apart from the lock."""
-    paths = (path for path in folder.rglob("*.*") if path.is_file())
+    """Plans, states and the history of a folder."""
+    paths = (*folder.glob("*.ckpt"), *folder.glob("*.jsonl"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
@@ -87,10 +87,12 @@ def learn_from_what_spoils(servers: str, topic: str, folder: Path) -> None:
 
     for name, path in {"kernel": "only/kernel", "momentum": "bias_momentum"}.items():
         left = left_after(name, spoil(path))
-        assert {"plan-0000000003.ckpt", "state-0000000002.ckpt", "model.keras"} <= left.keys()
+        assert {"plan-0000000003.ckpt", "state-0000000002.ckpt", "history.jsonl"} <= left.keys()
         assert "state-0000000003.ckpt" not in left
         # The same plan fails in the same way, and a better `train` continues with it.
         assert left_after(name, spoil(path)) == left
+        exported = [each.name for each in (folder / name / "exports").glob("*.keras")]
+        assert sorted(each[:16] for each in exported) == ["model-0000000001", "model-0000000002"]
         end = learn(folder / name, stream, build, train, seed=1, notify=lambda line: None)
         assert (end.mini_datasets, end.records) == (5, 41)
     for path in folder.glob("*/state-*"):
