@@ -92,7 +92,7 @@ class ManifestError(TfkafkaError, ValueError):
 class CheckpointError(TfkafkaError):
     """A checkpoint could not be saved or read, or has weights that are not finite.
 
-    Or its folder is in use, or belongs to another training.
+    Or its folder is in use, or belongs to another training, or has no exported model that fits.
     """
 
 
