@@ -33,10 +33,17 @@ def places(dataset) -> Iterator[str]:
         yield place(message, where)
 
 
+def places_of_batches(batches) -> Iterator[str]:
+    """Return the elements of a dataset of batches of them, which is far quicker to read."""
+    for messages, _, where in batches.as_numpy_iterator():
+        for index, message in enumerate(messages):
+            yield place(message, type(where)(*(column[index] for column in where)))
+
+
 def places_of_minis(dataset) -> Iterator[str]:
     """Return the elements of a dataset of mini datasets, one mini dataset after the other."""
     for mini in dataset:
-        yield from places(mini)
+        yield from places_of_batches(mini.batch(len(mini)))
 
 
 def place(message: bytes, where) -> str:

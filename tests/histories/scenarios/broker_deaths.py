@@ -16,8 +16,8 @@ from tests.histories.readers import (
     Worker,
     first_column,
     mini_size,
-    place,
     places,
+    places_of_batches,
     places_of_minis,
 )
 from tests.histories.registry import scenario
@@ -79,7 +79,7 @@ def bounded_broker_returns(stage: Stage, story: Story) -> None:
     dataset = KafkaDataset(
         topic, servers=stage.servers, configuration=[FETCH], metadata=True, **AHEAD
     )
-    story.deliver(_with_death(stage, _chunked(dataset), MANY))
+    story.deliver(_with_death(stage, places_of_batches(dataset.chunks()), MANY))
 
 
 @scenario(kills=True)
@@ -89,7 +89,7 @@ def group_broker_returns(stage: Stage, story: Story) -> None:
     dataset = KafkaGroupDataset(
         numbers.topic, numbers.group, stage.servers, 0, [*EARLIEST, FETCH], metadata=True, **AHEAD
     )
-    story.deliver(_with_death(stage, _chunked(dataset), MANY))
+    story.deliver(_with_death(stage, places_of_batches(dataset.chunks()), MANY))
     numbers.note_commits("at the end")
 
 
@@ -154,7 +154,9 @@ class _Reading:
         self.found: list[str] = []
         self._dataset = dataset
         is_mini = isinstance(dataset, KafkaBatchDataset)
-        self._elements = places_of_minis(dataset) if is_mini else _chunked(dataset)
+        self._elements = (
+            places_of_minis(dataset) if is_mini else places_of_batches(dataset.chunks())
+        )
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -186,13 +188,6 @@ def _filled(stage: Stage, story: Story, count: int = MANY) -> Numbers:
     numbers = Numbers(stage, story, 0)
     stage.numbers(numbers.topic, count, width=WIDTH)
     return numbers
-
-
-def _chunked(dataset) -> Iterator[str]:
-    """The elements of a dataset, read in whole chunks, which is quicker."""
-    for messages, _, where in dataset.chunks().as_numpy_iterator():
-        for index, message in enumerate(messages):
-            yield place(message, type(where)(*(column[index] for column in where)))
 
 
 def _with_death(stage: Stage, elements: Iterator[str], count: int) -> Iterator[str]:
