@@ -126,8 +126,9 @@ class TransactionalProducer:
                 if failure := self._judge(what, exception.args[0]):
                     raise failure from exception
                 # This also notes what is wrong with the connection.
-                if fatal := fatal_error(self._producer, 0):
-                    raise self._judge(what, fatal) or UnusableError(what) from exception
+                fatal = fatal_error(self._producer, 0)
+                if fatal is not None and (failure := self._judge(what, fatal)):
+                    raise failure from exception
                 self._refuse_no_connection(what)
                 if time.monotonic() > deadline:
                     raise UnusableError(

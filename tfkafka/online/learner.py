@@ -210,7 +210,7 @@ def learn(
             is not exported.
         metrics_port: a port of 127.0.0.1, or `HOST:PORT`, where Prometheus reads metrics at
             `/metrics` and a monitor the health at `/healthz` until learning ends; 0: a free port,
-            of which `notify` is told; None: nothing is counted.
+            which is passed to `notify`; None: nothing is counted.
 
     Raises:
         CheckpointError: another process learns in this folder; the folder belongs to another
