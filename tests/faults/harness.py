@@ -154,6 +154,11 @@ class Stage:
         rows = Admin(self.servers).describe_group(self.group)
         return {row.consumer_id for row in rows if row.consumer_id}
 
+    def committed(self) -> list[int]:
+        """The next offset of each partition of the input topic."""
+        rows = Admin(self.servers).describe_group(self.group)
+        return [row.committed or 0 for row in sorted(rows, key=lambda row: row.partition)]
+
     def _count(self, isolation: str) -> int:
         settings, limits = (
             {
