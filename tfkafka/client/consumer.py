@@ -327,9 +327,6 @@ class Consumer:
             self._probed = now
             for topic in self._topics:
                 self._probe(topic)
-        if (fatal := self._connection.fatal) is not None:
-            reason = f"topic {self._names()}: {codes.reason(fatal)}"
-            raise ReadError(reason, topic=self._only_topic()) from KafkaException(fatal)
         if self.unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 

@@ -60,9 +60,6 @@ class Connection:
         settings: the client's settings.
         was_reached: whether the cluster has answered another client of the same user before, so
             that brokers that do not answer are taken for ones that restart.
-
-    Attributes:
-        fatal: what made the client unusable, or None. No later answer makes it usable again.
     """
 
     def __init__(self, settings: Mapping[str, object], was_reached: bool = False):
@@ -72,7 +69,6 @@ class Connection:
         self._needs_heartbeat = False
         self._lock = threading.RLock()
         self._error: KafkaError | None = None
-        self.fatal: KafkaError | None = None
         self._refusal: KafkaError | None = None
         self._refused_s = 0.0
         self._since_s: float | None = None
@@ -85,8 +81,6 @@ class Connection:
         """Note an error of the client: its `error_cb`."""
         with self._lock:
             self._error = error
-            if error.fatal():
-                self.fatal = error
             self._advertised.note(error)
             if error.code() in codes.REFUSED and self._refusal is None:
                 self._refusal, self._refused_s = error, time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -279,9 +280,11 @@ def test_a_name_that_no_topic_can_have(monkeypatch):
     Consumer({"bootstrap.servers": "h:1"}, Limits(), ["^a pattern"])
 
 
-def test_a_fatal_error_is_raised_and_known_as_fencing(make):
-    reading, client, _ = make()
-    client.settings["error_cb"](KafkaError(KafkaError.FENCED_INSTANCE_ID, "twin", fatal=True))
+def test_a_fatal_error_out_of_poll_is_known_as_fencing(make):
+    """confluent-kafka does not call `error_cb` for it."""
+    reading, _, filler = make()
+    fatal = KafkaException(KafkaError(KafkaError.FENCED_INSTANCE_ID, "twin", fatal=True))
+    filler.fill = Mock(side_effect=fatal)
     with pytest.raises(ReadError, match="twin") as raised:
         reading.poll(0.1)
     assert is_fenced(raised.value)
