@@ -73,7 +73,7 @@ class NewestModel:
         self._look()
         if self._used is None:
             none = f"{folder}: has no exported model, {PATTERN}: learn has to export one before"
-            raise CheckpointError(next(iter(self._refused.values()), none))
+            raise CheckpointError(next(iter(self._refused.values()), self._failure or none))
 
     def current(self) -> tuple[KerasModel, str]:
         """Return the newest model, and its name."""

@@ -73,7 +73,7 @@ class Exports:
 
     def refuse_others(self) -> None:
         """Raise CheckpointError where there are models although no training has begun."""
-        if exported(self._folder / EXPORTS):
+        if self._models():
             raise CheckpointError(
                 f"{self._folder / EXPORTS}: has models of a training whose states are gone: give "
                 f"another folder, or delete {self._folder} to start again"
@@ -102,11 +102,18 @@ class Exports:
 
     def _forget(self, newest: Path) -> None:
         """Delete what is older than the models to keep, or has the number of the newest."""
-        models = exported(newest.parent)
+        models = self._models()
         twins = [each for each in models if number_of(each) == number_of(newest)]
         for old in {*models[: -self._keep], *twins} - {newest}:
             old.unlink(missing_ok=True)
             old.with_suffix(MANIFEST).unlink(missing_ok=True)
+
+    def _models(self) -> list[Path]:
+        folder = self._folder / EXPORTS
+        try:
+            return exported(folder)
+        except OSError as error:
+            raise CheckpointError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def _digest(model: keras.Model) -> str:

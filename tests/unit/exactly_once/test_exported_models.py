@@ -143,3 +143,9 @@ def test_a_model_that_knows_its_shapes_only_when_called(tmp_path, caplog):
     export_subclassed(3, 5)
     assert predicted(job) == ("model-2", [b"6.0", b"14.0"])
     assert "model-3.keras: is refused: " in caplog.messages[0]
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "exports").write_text("")
+    with pytest.raises(CheckpointError, match=r"exports: cannot be read: Not a directory$"):
+        predicted(job_of(tmp_path / "exports"))
