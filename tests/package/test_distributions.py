@@ -205,6 +205,6 @@ def test_installed_outside_the_repository_it_writes_and_reads(installed, tmp_pat
     assert found["rows"] == [[1, 10], [2, 20], [3, 30]]
     assert "tfkafka_records_total 3.0" in found["metrics"]
     assert found["version"] == tfkafka.__version__
-    assert found["native"].startswith("reading and parsing: native\n")
+    assert found["native"].startswith("reading, writing and parsing: native\n")
     assert Path(found["package"]).is_relative_to(tmp_path)
     assert found["compose_file"] == (ROOT / "docker-compose.yml").read_text()

@@ -17,7 +17,7 @@ from tfkafka._util import arguments
 from tfkafka._util.columns import joined, take
 from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import Chunk, Position, TopicPartition
-from tfkafka.client.producer import Record
+from tfkafka.client.records import Record
 from tfkafka.config import Limits
 from tfkafka.decoding.base import Arrays
 from tfkafka.decoding.encoders.base import Encoder, check_encoder

@@ -258,7 +258,7 @@ def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> byte
     place = Subscription.parse("topic", topic)
     address = servers.decode() if isinstance(servers, bytes) else servers
     producer = _producer(arguments.text("servers", address))
-    producer.send(place.topic, [(message, None, None)], place.partition)
+    producer.send(place.topic, [[(message, None, None)]], place.partition)
     return message
 
 

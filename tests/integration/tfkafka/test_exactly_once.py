@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from reproduction.metrics import evaluate
 from tests import fillers
-from tests.integration.tfkafka.records import transaction
+from tests.integration.tfkafka.records import read_messages, transaction
 from tfkafka import write
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError, OffsetError, PredictionsError, TopicError
@@ -30,6 +28,7 @@ from tfkafka.testing import wait_for
 ROWS = [f"{number / 100},1" for number in range(100)]
 KEYS = [f"{number % 2}" for number in range(100)]
 DECODER = CsvDecoder(2)
+BOTH = (0, 1)
 
 
 def first_column(rows: np.ndarray) -> np.ndarray:
@@ -57,41 +56,12 @@ def worker(place, predict=first_column, **options) -> ExactlyOnceInference:
     return ExactlyOnceInference(job, servers, **{"transaction_records": 30, **options})
 
 
-def messages(
-    servers: str, topic: str, partitions: Sequence[int] = (0, 1), isolation: str = "read_committed"
-) -> list[Message]:
-    """All that a consumer sees of these partitions, as confluent-kafka has it."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": servers,
-            "group.id": "judge",
-            "isolation.level": isolation,
-            "enable.partition.eof": True,
-            "enable.auto.commit": False,
-        }
-    )
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    found, ends, deadline = [], set(), time.monotonic() + 30
-    while len(ends) < len(partitions):
-        assert time.monotonic() < deadline, f"{topic} did not end within 30 s"
-        message = consumer.poll(1)
-        if message is None:
-            continue
-        if message.error() is None:
-            found.append(message)
-        else:
-            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-            ends.add(message.partition())
-    consumer.close()
-    return found
-
-
 @fillers.both
 def test_each_record_has_a_prediction_that_says_where_it_is_from(place):
     servers, source, target, group = place
     assert worker(place, model_id="m-1").run().used == 100
     assert worker(place).run().used == 0
-    found = messages(servers, target)
+    found = read_messages(servers, target, BOTH)
     origins = set()
     for message in found:
         headers = dict(message.headers())
@@ -144,7 +114,7 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
     ).run()
     assert counts.used == 100
     found = []
-    for message in messages(servers, target):
+    for message in read_messages(servers, target, BOTH):
         name = dict(message.headers())["tfkafka.model"].decode()
         assert name == f"model-{float(message.value()):.0f}"
         found.append((message.partition(), message.offset(), name))
@@ -162,7 +132,7 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
 def test_evaluation_refuses_predictions_too_many(place, partition, what):
     servers, source, target, group = place
     worker(place).run()
-    message = messages(servers, target)[0]
+    message = read_messages(servers, target, BOTH)[0]
     headers = {**dict(message.headers()), "tfkafka.partition": partition}
     copy = Producer({"bootstrap.servers": servers})
     copy.produce(target, message.value(), message.key(), headers=headers)
@@ -212,7 +182,7 @@ def test_nothing_that_is_not_finite_is_committed(place, value, predict, error):
     write(servers, source, [value], ["1"], partition=1)
     with pytest.raises(error, match=f"topic {source}, partition .*, offset .*not finite"):
         worker(place, predict, transaction_records=200).run()
-    assert messages(servers, target, isolation="read_uncommitted") == []
+    assert read_messages(servers, target, BOTH, "read_uncommitted") == []
 
 
 @fillers.both
@@ -253,10 +223,10 @@ def test_bad_records_go_to_the_dead_letter_topic_in_the_transaction(place, make_
     options = {"on_bad_record": "dead_letter", "dead_letter_topic": dead_letter_topic}
     with pytest.raises(RuntimeError, match="out of order"):
         worker(place, fails_once, **options, transaction_records=200).run()
-    assert messages(servers, dead_letter_topic, [0], "read_uncommitted") == []
+    assert read_messages(servers, dead_letter_topic, [0], "read_uncommitted") == []
     counts = worker(place, fails_once, **options, transaction_records=200).run()
     assert (counts.read, counts.used, counts.dead_lettered) == (101, 100, 1)
-    (message,) = messages(servers, dead_letter_topic, [0])
+    (message,) = read_messages(servers, dead_letter_topic, [0])
     headers = dict(message.headers())
     assert (message.value(), message.key()) == (b"1,2,3", b"k")
     assert headers["tfkafka.offset"] == b"50" and b"3 columns" in headers["tfkafka.reason"]
