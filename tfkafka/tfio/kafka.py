@@ -20,6 +20,7 @@ from tfkafka.reading.elements import Elements, Metadata
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import TopicRanges, read, resolve
 from tfkafka.reading.settings import reader_settings
+from tfkafka.tfio.lifting import Liftable
 from tfkafka.tfio.offsets import bound
 
 __all__ = ["KafkaDataset", "KafkaOutputSequence", "write_kafka"]
@@ -61,7 +62,7 @@ class Subscription:
         return parsed
 
 
-class KafkaDataset(ChunkedDataset):
+class KafkaDataset(Liftable, ChunkedDataset):
     """The records of subscriptions, one subscription after another.
 
     Elements are messages, scalar strings. With message_key or message_offset they are tuples that
