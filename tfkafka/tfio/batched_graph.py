@@ -29,20 +29,22 @@ class RecordFunction:
     """What a user's `map` does with one record, as TensorFlow traced it.
 
     Attributes:
+        name: of the user's function.
         traced: its `tf.function`; None where TensorFlow has none in the place that is known.
         takes: the element spec before it.
         returns: the element spec after it.
     """
 
+    name: str
     traced: Any
     takes: Any
     returns: Any
 
     @classmethod
-    def of(cls, mapped: tf.data.Dataset[Any], takes: Any) -> RecordFunction:
+    def of(cls, name: str, mapped: tf.data.Dataset[Any], takes: Any) -> RecordFunction:
         """Return the function of the dataset that `map` returned."""
         traced = getattr(getattr(mapped, "_map_func", None), "function", None)
-        return cls(traced, takes, mapped.element_spec)
+        return cls(name, traced, takes, mapped.element_spec)
 
     def __call__(self, columns: Sequence[Value]) -> list[Value]:
         """Return the results for a whole batch, or for one record where no column is batched.
@@ -70,9 +72,10 @@ class RecordFunction:
 
 def _private(owner: Any, name: str) -> Any:
     """Return an attribute that TensorFlow does not promise to have."""
-    if not hasattr(owner, name):
+    found = getattr(owner, name, None)
+    if found is None:
         raise CannotLift(f"TensorFlow {tf.__version__} has no {type(owner).__name__}.{name}")
-    return getattr(owner, name)
+    return found
 
 
 def _captured(function: Any) -> list[tf.Tensor]:

@@ -44,6 +44,9 @@ class Maps:
     records: tf.data.Dataset[Any]
     functions: tuple[RecordFunction, ...] = ()
 
+    def __str__(self) -> str:
+        return ", then ".join(function.name for function in self.functions)
+
     @property
     def can_fail(self) -> bool:
         """Whether a record can make them raise, as far as is known."""
@@ -57,13 +60,14 @@ class Maps:
         # A bad record in the remainder raises.
         return self.records.batch(batch_size).map(function).rebatch(batch_size, drop_remainder)
 
-    def after(self, transform: Callable[[Any], tf.data.Dataset[Any]]) -> tf.data.Dataset[Any]:
-        """Return a transformation of the records, and then the maps, or raise CannotLift."""
+    def after(self, name: str, *args: Any, **kwargs: Any) -> tf.data.Dataset[Any]:
+        """Return the method `name` of the records, and then the maps, or raise CannotLift."""
         if self.can_fail:
-            raise CannotLift("a record can make it fail, and it is not followed by batch at once")
+            raise CannotLift(f"a record can make it fail, and {name} comes before batch")
+        function = self._function(on_record)
         # Seen before anything is made that takes a seed.
-        self.records.map(self._function(on_record))
-        return transform(self.records).map(self._function(on_record))
+        self.records.map(function)
+        return getattr(self.records, name)(*args, **kwargs).map(function)
 
     def _function(self, apply: Callable[..., Any]) -> Callable[..., Any]:
         if not tf.executing_eagerly():
@@ -74,6 +78,7 @@ class Maps:
         def on_columns(*columns: Any) -> Any:
             return apply(functions, tf.nest.flatten(columns))
 
+        on_columns.__name__ = str(self)
         return on_columns  # type: ignore[no-any-return]
 
 
@@ -87,7 +92,8 @@ class Liftable(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no
         if os.environ.get(VARIABLE) == "0":
             return mapped
         maps = self._maps or Maps(self)
-        function = RecordFunction.of(mapped, self.element_spec)
+        name = getattr(map_func, "__name__", type(map_func).__name__)
+        function = RecordFunction.of(name, mapped, self.element_spec)
         return liftable(mapped, Maps(maps.records, (*maps.functions, function)))
 
     def batch(
@@ -110,9 +116,9 @@ class Liftable(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no
             if lifted.cardinality() != batches.cardinality():
                 raise CannotLift("its number of elements would not be known")
         except CannotLift as reason:
-            _log.debug("a map is done record by record: %s", reason)
+            _log.debug("%s is done record by record: %s", self._maps, reason)
             return batches
-        _log.debug("a map is done batch by batch")
+        _log.debug("%s is done batch by batch", self._maps)
         return lifted
 
 
@@ -139,9 +145,9 @@ def _moving(name: str) -> Callable[..., tf.data.Dataset[Any]]:
         if self._maps is None:
             return liftable(own(*args, **kwargs))
         try:
-            return self._maps.after(lambda records: getattr(records, name)(*args, **kwargs))
+            return self._maps.after(name, *args, **kwargs)
         except CannotLift as reason:
-            _log.debug("a map before %s is done record by record: %s", name, reason)
+            _log.debug("%s is done record by record: %s", self._maps, reason)
             return own(*args, **kwargs)
 
     return transform

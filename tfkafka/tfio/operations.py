@@ -104,16 +104,18 @@ def rounded(op: tf.Operation, inputs: Sequence[Value]) -> frozenset[str]:
         raise CannotLift(f"{op.type} after other arithmetic may be merged with it")
     if kinds and sum(bool(value.rounded) for value in inputs) > 1:
         raise CannotLift(f"{op.type} of several results of arithmetic may be merged with them")
-    if kinds and any(map(_is_neutral, op.inputs)):
-        raise CannotLift(f"{op.type} with a constant 0 or 1 may be left out")
+    if kinds and any(_is_neutral(kinds, tensor) for tensor in op.inputs):
+        raise CannotLift(f"{op.type} with 0 or 1 may be left out")
     return kinds | before
 
 
-def _is_neutral(tensor: tf.Tensor) -> bool:
+def _is_neutral(kinds: frozenset[str], tensor: tf.Tensor) -> bool:
+    """Return whether a constant may have no effect: 0, or a factor of 1."""
     constant = tf.get_static_value(tensor)
     if constant is None or tensor.dtype == tf.string or not constant.size:
         return False
-    return bool(np.all(constant == 0) or np.all(constant == 1))
+    is_one = MULTIPLIES in kinds and np.all(constant == 1)
+    return bool(is_one or np.all(constant == 0))
 
 
 def _entrywise(op: tf.Operation, inputs: Sequence[Value]) -> list[tf.Tensor]:

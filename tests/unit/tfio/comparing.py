@@ -70,5 +70,6 @@ def _bits(array: Any) -> Any:
 def _reason(text: str) -> str:
     """The text without what says where: names of nodes, and the record's number in its batch."""
     text = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", "", text)
-    text = re.sub(r"Error in user-defined function.*?: (?=[A-Z][a-z]+Op|Field|Expect)", "", text)
+    # Seen with TensorFlow 2.21.
+    text = re.sub(r"Error in user-defined function passed to .*? with iterator: \S+: ", "", text)
     return re.sub(r"record \d+", "record N", text).strip()

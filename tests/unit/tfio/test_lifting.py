@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.properties import few
-from tests.unit.tfio.comparing import compare
+from tests.unit.tfio.comparing import compare, delivered, is_lifted, records
+from tfkafka.tfio import batched_graph, lifting
 
+GUIDE = Path(__file__).parents[3] / "docs" / "migrating-from-tensorflow-io.md"
 ROWS = 300
 COLUMNS = 4
 
@@ -147,3 +153,130 @@ def test_both_ways_deliver_the_same(first, second, before, between, last, batch,
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         compare(pipeline, texts(bad), monkeypatch)
+
+
+LIFTED_FIRST = ("tutorial", "nested", "captured", "constant")
+LIFTED_SECOND = (
+    "none",
+    "same",
+    "dict",
+    "one",
+    "list",
+    "scaled",
+    "chosen",
+    "classes",
+    "matrix",
+    "text",
+)
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_which_functions_are_lifted(first, monkeypatch):
+    batches, found = compare(
+        lambda dataset: dataset.map(FIRST[first]).batch(64), texts((10,)), monkeypatch
+    )
+    assert is_lifted(batches) == (first in LIFTED_FIRST)
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("second", [name for name in SECOND if SECOND[name]])
+def test_which_second_functions_are_lifted(second, monkeypatch):
+    batches, found = compare(
+        lambda dataset: dataset.map(parse).map(SECOND[second]).batch(64), texts((10,)), monkeypatch
+    )
+    assert is_lifted(batches) == (second in LIFTED_SECOND)
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("name", ["shuffle", "take", "skip", "repeat", "prefetch", "shard"])
+def test_what_may_stand_before_a_map_and_after_one_that_cannot_fail(name, monkeypatch):
+    arguments = {"shard": (3, 1), "shuffle": (20,)}.get(name, (2,))
+
+    def before(dataset):
+        return getattr(dataset, name)(*arguments).map(parse).batch(64)
+
+    def between(dataset):
+        return getattr(dataset.map(swap), name)(*arguments).map(swap).map(parse).batch(64)
+
+    def after(dataset):
+        return getattr(dataset.map(parse), name)(*arguments).batch(64)
+
+    columns = texts((10, 100))
+    lifted = [
+        is_lifted(compare(each, columns, monkeypatch)[0]) for each in (before, between, after)
+    ]
+    assert lifted == [True, True, False]
+
+
+def swap(message, key):
+    return tf.strings.strip(key)[tf.newaxis], message
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_bad_record_in_the_remainder_that_is_dropped(size, monkeypatch):
+    batches, found = compare(
+        lambda dataset: dataset.map(parse).batch(size, drop_remainder=True),
+        texts((63, 64, ROWS - 1)),
+        monkeypatch,
+    )
+    assert is_lifted(batches) and type(found[-1]) is tuple
+
+
+def test_batches_whose_number_is_known_keep_it():
+    rows = lifting.liftable(tf.data.Dataset.from_tensor_slices(texts()))
+    assert len(rows.map(parse).batch(64)) == 5
+    assert len(rows.map(parse).batch(64, drop_remainder=True)) == 4
+
+
+def test_a_function_is_traced_once():
+    calls = []
+
+    def noted(message, key):
+        calls.append(message)
+        return parse(message, key)
+
+    assert is_lifted(records(texts()).map(noted).batch(64))
+    assert len(calls) == 1
+
+
+def test_a_line_of_debugging_says_which_and_why(caplog):
+    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    # It also undoes afterwards what the example sets.
+    caplog.set_level(logging.DEBUG, "tfkafka.tfio")
+    logging.getLogger("tfkafka.tfio").setLevel(logging.WARNING)
+    exec(compile(example, "example", "exec"), {})
+    rows = records(texts())
+    rows.map(parse).batch(64)
+    rows.map(lambda message, key: tf.exp(tf.strings.to_number(key))).batch(64)
+    rows.map(parse).shuffle(2)
+    rows.map(parse).batch(64, num_parallel_calls=2)
+    assert caplog.messages == [
+        "parse is done batch by batch",
+        "<lambda> is done record by record: Exp is not known to do with many what it does with one",
+        "parse is done record by record: a record can make it fail, and shuffle comes before batch",
+        "parse is done record by record: batch has num_parallel_calls, which changes where batches "
+        "begin",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["_map_func", "function", "graph", "deferred_external_captures", "_get_function"]
+)
+def test_without_tensorflows_private_names_nothing_is_lifted(name, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG, lifting.__name__)
+
+    def without(owner, wanted, default):
+        return default if wanted == name else getattr(owner, wanted, default)
+
+    monkeypatch.setattr(batched_graph, "getattr", without, raising=False)
+    batches = records(texts()).map(FIRST["nested"]).batch(64)
+    assert not is_lifted(batches) and len(delivered(batches)) == 5
+    assert f"TensorFlow {tf.__version__} has no" in caplog.text
+
+
+def test_in_a_graph_nothing_is_lifted():
+    @tf.function
+    def count():
+        return records(texts()).map(parse).batch(64).reduce(0, lambda number, *_: number + 1)
+
+    assert count() == 5
