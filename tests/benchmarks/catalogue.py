@@ -15,6 +15,7 @@ TFKAFKA = "tfkafka"
 NATIVE = "tfkafka, native"
 PYTHON = "tfkafka, Python"
 TUTORIALS = "tfkafka.tfio, the tutorial's code"
+RECORD_BY_RECORD = "tfkafka.tfio, the tutorial's code record by record"
 TENSORFLOW_IO = "tensorflow-io"
 FAST_TENSORFLOW_IO = "tensorflow-io, fetch.wait.max.ms=5"
 MEMORY = "from memory"
@@ -108,6 +109,15 @@ def tensorflow_io(prepare: str, arguments: dict[str, Any], default: bool = True)
 def tutorials(prepare: str, arguments: dict[str, Any]) -> Side:
     """The tutorial's code with nothing but the import changed."""
     return Side(TUTORIALS, "subject", prepare, {"reader": "tfkafka.tfio", **arguments})
+
+
+def record_by_record(prepare: str, arguments: dict[str, Any]) -> Side:
+    """The same, where each call of the tutorial's function is for one record."""
+    arguments = {"reader": "tfkafka.tfio", **arguments}
+    if "group" in arguments:
+        arguments["group"] += "-record-by-record"
+    environment = {"TFKAFKA_LIFT": "0"}
+    return Side(RECORD_BY_RECORD, "alternative", prepare, arguments, environment=environment)
 
 
 def rows(messages: Messages) -> dict[str, Any]:
