@@ -443,7 +443,9 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "keras.Model": lambda value: isinstance(value, keras.Model),
     "type[TfkafkaError]": lambda value: isinstance(value, type) and issubclass(value, TfkafkaError),
     "list[GroupPartition]": _is_empty,
-    **dict.fromkeys(("Predict", "Train", "Evaluate", "ExportIf"), callable),
+    **dict.fromkeys(
+        ("Predict", "Train", "TrainOnBatches", "Evaluate", "EvaluateBatches", "ExportIf"), callable
+    ),
     **dict.fromkeys(
         (
             "Security",
