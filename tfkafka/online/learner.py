@@ -26,7 +26,7 @@ from tfkafka.online.exports import ExportIf, Exports
 from tfkafka.online.history import Evaluate, EvaluateBatches
 from tfkafka.online.processes import Processes
 from tfkafka.online.progress import Progress
-from tfkafka.online.sharding import checked_sharding, distribution
+from tfkafka.online.sharding import checked_sharding, distribution, refuse_arrays
 from tfkafka.online.stream import Stream
 from tfkafka.online.tensorflow_threads import TENSORFLOW
 from tfkafka.online.training import Task, Training
@@ -180,36 +180,31 @@ def learn(
 
         learn("state", stream, build, train, seed=7)  # stream: see Stream
     """
-    folder = arguments.path("folder", folder)
-    arguments.instance("stream", stream, Stream, "a Stream")
-    for name, function in (("build", build), ("train", train), ("notify", notify)):
-        arguments.function(name, function)
-    arguments.optional(arguments.function, "evaluate", evaluate)
-    seed = arguments.whole_number("seed", seed, 0, LARGEST_SEED)
-    keep = arguments.whole_number("keep", keep, 1)
-    export_s = arguments.seconds("export_s", export_s, math.inf)
-    arguments.optional(arguments.function, "export_if", export_if)
-    keep_exports = arguments.whole_number("keep_exports", keep_exports, 1)
-    TENSORFLOW.refuse("learn")
-    metrics = Metrics(metrics_port)
     sharding = checked_sharding(shards, process, batch_size)
-    tf.config.experimental.enable_op_determinism()
-    exports = Exports(folder, keep_exports, export_s, export_if, notify)
-    task = Task(folder, stream, build, train, evaluate, seed, keep, exports, notify, sharding)
     index, count = (0, 1) if sharding is None else (sharding.index, sharding.count)
-    with _sigterm() as is_stopped, closing(metrics), ExitStack() as stack:
+    with _sigterm() as is_stopped, ExitStack() as stack:
         processes = Processes(index, count, is_stopped)
         stack.enter_context(processes.leaving())
-
-        def begin() -> None:
-            if processes.is_first:
-                stack.enter_context(locked(folder))
-                exports.clean()
-            metrics.open()
-            if metrics.port is not None:
-                notify(f"metrics: port {metrics.port}, /metrics and /healthz")
-
-        processes.each(begin)
+        folder = arguments.path("folder", folder)
+        arguments.instance("stream", stream, Stream, "a Stream")
+        for name, function in (("build", build), ("train", train), ("notify", notify)):
+            arguments.function(name, function)
+        arguments.optional(arguments.function, "evaluate", evaluate)
+        seed = arguments.whole_number("seed", seed, 0, LARGEST_SEED)
+        keep = arguments.whole_number("keep", keep, 1)
+        export_s = arguments.seconds("export_s", export_s, math.inf)
+        arguments.optional(arguments.function, "export_if", export_if)
+        keep_exports = arguments.whole_number("keep_exports", keep_exports, 1)
+        if sharding is not None:
+            refuse_arrays("train", train)
+            refuse_arrays("evaluate", evaluate)
+            sharding.refuse_others()
+        TENSORFLOW.refuse("learn")
+        metrics = stack.enter_context(closing(Metrics(metrics_port)))
+        tf.config.experimental.enable_op_determinism()
+        exports = Exports(folder, keep_exports, export_s, export_if, notify)
+        task = Task(folder, stream, build, train, evaluate, seed, keep, exports, notify, sharding)
+        processes.each(lambda: _begin(stack, task, processes, metrics))
         stack.enter_context(distribution(sharding))
         training = Training(task, processes, metrics.meter)
         metrics.meter.observe(training)
@@ -218,6 +213,16 @@ def learn(
             metrics.meter.progressed()
         training.end()
         return training.progress
+
+
+def _begin(stack: ExitStack, task: Task, processes: Processes, metrics: Metrics) -> None:
+    """Lock the folder, which only the first process has; serve metrics."""
+    if processes.is_first:
+        stack.enter_context(locked(task.folder))
+        task.exports.clean()
+    metrics.open()
+    if metrics.port is not None:
+        task.notify(f"metrics: port {metrics.port}, /metrics and /healthz")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tfkafka._util.background import in_background
-from tfkafka.errors import ProcessError
+from tfkafka.errors import ProcessError, TfkafkaError
 from tfkafka.reading import jax_processes
 
 # While one of them works on what the others do not, they all meet this often. So a death is
@@ -79,19 +79,15 @@ class Processes:
             return jax_processes.bytes_of_first_process(own)
 
     @contextmanager
-    def training(self) -> Iterator[None]:
-        """Raise ProcessError where another process ends while all of them train."""
-        with self._noticing(everything=False):
-            yield
-
-    @contextmanager
     def leaving(self) -> Iterator[None]:
-        """End this process at its end, and without waiting, where it fails and the others do not.
+        """Raise ProcessError where another process ends, and let nothing hold up this one's end.
 
-        JAX would first wait for the others to end, which wait for this one.
+        Where it fails and the others do not, JAX would first wait for them to end, which wait for
+        it.
         """
         try:
-            yield
+            with self._noticing(everything=False):
+                yield
         except BaseException:
             if self.count > 1 and not self._is_agreed:
                 # The last one that is registered is the first one that is called.
@@ -118,8 +114,10 @@ class Processes:
         try:
             yield
         except Exception as error:
-            # JAX 0.10 has no class for it: it raises ValueError, JaxRuntimeError and others.
-            if self.count == 1 or not (everything or "Gloo" in str(error)):
+            # JAX 0.10 has no class for it: it raises ValueError, JaxRuntimeError and others; and
+            # where the results of a step are first used, which may be long after it.
+            is_ours = isinstance(error, TfkafkaError)
+            if self.count == 1 or is_ours or not (everything or "Gloo" in str(error)):
                 raise
             raise ProcessError(
                 f"{self._named(self.index)}: another one has ended ({_one_line(error)}): start all "

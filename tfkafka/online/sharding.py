@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,20 @@ class Sharding:
         """The numbers of the shards of this process."""
         each = self.shards // self.count
         return range(self.index * each, (self.index + 1) * each)
+
+    def refuse_others(self) -> None:
+        """Raise ValueError where Keras does not use JAX, or JAX numbers the processes otherwise."""
+        if (backend := keras.backend.backend()) != "jax":
+            raise ValueError(
+                f"shards is {self.shards}, and Keras computes with {backend}: only JAX trains in "
+                f"several processes: set the environment variable KERAS_BACKEND=jax"
+            )
+        found, process = jax_processes.own_process("Keras uses it"), (self.index, self.count)
+        if found != process:
+            raise ValueError(
+                f"process is {process}, and JAX says {found}: call jax.distributed.initialize with "
+                f"the same numbers, before learn and before any other use of JAX"
+            )
 
     def distribution(self) -> AbstractContextManager[None]:
         """Return the scope in which Keras spreads batches over all devices of all processes."""
@@ -99,7 +114,7 @@ def checked_sharding(
 ) -> Sharding | None:
     """Return what these arguments of `learn` stand for.
 
-    Raises TypeError, ValueError where one is wrong, or does not fit the others, Keras or JAX.
+    Raises TypeError, ValueError where one is wrong, or does not fit the others.
     """
     if shards is None:
         for name, value in (("process", process), ("batch_size", batch_size)):
@@ -113,17 +128,34 @@ def checked_sharding(
         raise ValueError(
             f"shards is {shards}, and there are {count} processes: give a multiple of {count}"
         )
-    if (backend := keras.backend.backend()) != "jax":
-        raise ValueError(
-            f"shards is {shards}, and Keras computes with {backend}: only JAX trains in several "
-            f"processes: set the environment variable KERAS_BACKEND=jax"
-        )
-    if (found := jax_processes.own_process(f"shards is {shards}")) != (index, count):
-        raise ValueError(
-            f"process is {(index, count)}, and JAX says {found}: call jax.distributed.initialize "
-            f"with the same numbers, before learn and before any other use of JAX"
-        )
     return Sharding(shards, index, count, rows)
+
+
+def refuse_different(terms: Sequence[Mapping[str, object]]) -> None:
+    """Raise ValueError where processes, whose arguments of `learn` these are, differ."""
+    for number, other in enumerate(terms):
+        for name, value in terms[0].items():
+            if other[name] != value:
+                raise ValueError(
+                    f"{name} is {value} in process 0 and {other[name]} in process {number}: start "
+                    f"all of them with the same command"
+                )
+
+
+def refuse_arrays(name: str, function: Callable[..., object] | None) -> None:
+    """Raise TypeError where an argument of `learn` cannot be called with the model and batches."""
+    if function is None:
+        return
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # one that is not of Python
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise TypeError(
+            f"{name} takes {signature}, and with shards it is called with (model, batches)"
+        ) from None
 
 
 def distribution(sharding: Sharding | None) -> AbstractContextManager[None]:

@@ -27,7 +27,7 @@ from tfkafka.online.mini_datasets import MiniDataset, Part, PlanReader, merged
 from tfkafka.online.planner import TopicEnds, next_plan
 from tfkafka.online.processes import Processes
 from tfkafka.online.progress import Progress
-from tfkafka.online.sharding import Sharding
+from tfkafka.online.sharding import Sharding, refuse_different
 from tfkafka.online.stream import Stream
 from tfkafka.reading.lag import Lag
 from tfkafka.reading.manifest import Manifest, describe_decoder
@@ -76,7 +76,9 @@ class Training:
         # The leaders' epochs of the records before the positions.
         self._epochs: dict[int, int | None] = {}
         self._found: tuple[int, Checkpoint] | None = None
-        is_new = not any(processes.each(self._open))
+        opened = processes.each(self._open)
+        refuse_different([terms for _, terms in opened])
+        is_new = not any(is_found for is_found, _ in opened)
         keras.utils.set_random_seed(task.seed)
         self._model = task.build()
         self._model.optimizer.build(self._model.trainable_variables)
@@ -93,8 +95,11 @@ class Training:
             # The process before may have been killed after it had saved the model.
             processes.first(self._export)
 
-    def _open(self) -> bool:
-        """Ask Kafka for the topic; return whether the folder has a state, in the first process."""
+    def _open(self) -> tuple[bool, Mapping[str, object]]:
+        """Ask Kafka for the topic, and look into the folder.
+
+        Return whether that has a state, in the first process, and what must not differ.
+        """
         stream, limits = self._stream, Limits(broker_timeout=self._stream.broker_timeout)
         self._topic = identify(self._settings, limits, stream.topic)
         self._ends = TopicEnds(self._settings, self._topic, stream.broker_timeout, self._meter)
@@ -104,14 +109,14 @@ class Training:
         )
         self._begins: dict[int, int] = {}
         if not self._processes.is_first:
-            return False
+            return False, self._terms()
         self._found = self._states.newest(self._notify)
         if self._found is None:
             self._exports.refuse_others()
             self._begins = self._ends.begins()
             self.progress.positions = dict(self._begins)
         self._history.restore(0 if self._found is None else self._found[0])
-        return self._found is not None
+        return self._found is not None, self._terms()
 
     def next(self) -> MiniDataset | None:
         """Wait for the next mini dataset, and read this process's part of it; None at the end."""
@@ -208,7 +213,7 @@ class Training:
         """Return what the model is worth on a mini dataset; {} where that has no records."""
         if not mini.records:
             return {}
-        with self._meter.stage("model"), self._processes.training():
+        with self._meter.stage("model"):
             own = evaluate_with(self._task.evaluate, self._model, mini.arguments)
         metrics: dict[str, float] = self._processes.first(lambda: own)
         if not metrics and self._exports.is_judged:
@@ -224,7 +229,7 @@ class Training:
         mixed = np.random.SeedSequence([self._task.seed, progress.mini_datasets + 1])
         keras.utils.set_random_seed(int(mixed.generate_state(1)[0]))
         if mini.records:
-            with self._meter.stage("model"), self._processes.training():
+            with self._meter.stage("model"):
                 self._task.train(self._model, *mini.arguments)
         progress.training_s += time.monotonic() - begun
         last_good = self._states.path(progress.mini_datasets).name
@@ -367,14 +372,17 @@ class Training:
             counts=self.progress.counts.numbers(),
         )
 
-    def _identity(self) -> dict[str, object]:
-        """Return what must not change between runs, nor differ between processes."""
+    def _identity(self) -> Mapping[str, object]:
+        """Return what must not change between runs."""
+        return {**self._terms(), "model": model_state.shapes(self._model)}
+
+    def _terms(self) -> Mapping[str, object]:
+        """Return what must not change between runs, and is known before there is a model."""
         sharding = self._task.sharding
         return {
             "topic": self._stream.topic,
             "mini_dataset": self._stream.mini_dataset,
             "seed": self._task.seed,
-            "model": model_state.shapes(self._model),
             "shards": None if sharding is None else sharding.shards,
             "batch_size": None if sharding is None else sharding.batch_size,
         }

@@ -1,0 +1,60 @@
+"""Processes that are killed -9 while they learn: all end, and the same command continues.
+
+The weights at the end are those of processes that were never killed, bit by bit.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.distributed import harness
+from tests.distributed.harness import HEARTBEAT_S, Options, Run
+
+# Within this time after a death all others have ended.
+END_S = HEARTBEAT_S + 2
+# As many points as a process passes by in two mini datasets; only the first one saves.
+POINTS = {0: 24, 1: 12}
+
+
+@pytest.fixture(scope="module")
+def never_killed(small) -> harness.Ended:
+    options, records = small
+    ended = harness.learn(options.but(folder=options.folder + "/never-killed"), 2)
+    assert harness.numbers(ended) == records
+    return ended[0]
+
+
+def finish(options: Options, never_killed: harness.Ended, count: int = 2) -> None:
+    """Start the same command once more: it goes to the end, and all is as without a kill."""
+    end = harness.learn(options.but(kill=[]), count)[0].end
+    for name in ("weights", "mini_datasets", "records", "positions", "history", "counts"):
+        assert end[name] == never_killed.end[name], name
+
+
+@pytest.mark.timeout(3600)
+def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
+    rng, wanted, waits_s = random.Random(11), times(2, 10), []
+    victims = [0, 1] * wanted
+    runs = 0
+    while victims:
+        options = small[0].but(folder=str(tmp_path / str(runs)))
+        while victims:
+            victim = victims[0]
+            moment = [victim, "any", rng.randint(1, POINTS[victim])]
+            ended = Run(options.but(kill=[moment]), 2).wait()
+            if [each.status for each in ended] == [0, 0]:
+                break
+            assert ended[victim].status == -9, ended[victim].said
+            survivor = ended[1 - victim]
+            assert survivor.status == 1, survivor.said
+            assert survivor.error.startswith(f"process {1 - victim} of 2: another one has ended (")
+            assert "start all of them again with the same command" in survivor.error
+            waits_s.append(survivor.at_s - ended[victim].at_s)
+            victims.pop(0)
+        finish(options, never_killed)
+        runs += 1
+    record_property("seconds from a death to the end of all", max(waits_s))
+    assert max(waits_s) <= END_S
+    print(f"{len(waits_s)} kills in {runs} runs; all ended {max(waits_s):.1f} s after each at most")
