@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
     "CUDA_VISIBLE_DEVICES": "-1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
-    # Several processes have two cores.
-    "OMP_NUM_THREADS": "1",
+    # A script of the documentation imports the package, too.
+    "PYTHONPATH": str(Path(__file__).parents[2]),
 }
 
 
@@ -96,21 +97,24 @@ class Ended:
 
 
 class Run:
-    """Processes that learn together, started."""
+    """Processes that learn together, started.
 
-    def __init__(self, options: Options, count: int):
-        self._folder = Path(options.folder)
+    Args:
+        folder: where each leaves what it says and what it has learnt.
+        commands: the arguments of Python in each process.
+    """
+
+    def __init__(self, folder: Path, commands: Sequence[Sequence[str]]):
+        self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
-        address = f"127.0.0.1:{free_ports(1)[0]}"
-        self._paths = [self._folder / f"said-{index}" for index in range(count)]
+        self._paths = [folder / f"said-{index}" for index in range(len(commands))]
         self.processes = []
-        for index, path in enumerate(self._paths):
-            (self._folder / f"end-{index}.json").unlink(missing_ok=True)
-            arguments = [str(index), str(count), address, json.dumps(asdict(options))]
+        for index, (path, command) in enumerate(zip(self._paths, commands, strict=True)):
+            (folder / f"end-{index}.json").unlink(missing_ok=True)
             with path.open("w") as file:
                 self.processes.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", "tests.distributed.learner_child", *arguments],
+                        [sys.executable, *command],
                         env=os.environ | ENVIRONMENT,
                         stdout=file,
                         stderr=subprocess.STDOUT,
@@ -151,9 +155,21 @@ class Run:
         return Ended(self.processes[index].returncode, now_s, self.said(index), end)
 
 
+def start(options: Options, count: int) -> Run:
+    """Start processes that do what `options` say."""
+    common = [str(count), coordinator(), json.dumps(asdict(options))]
+    child = ["-m", "tests.distributed.learner_child"]
+    return Run(Path(options.folder), [[*child, str(index), *common] for index in range(count)])
+
+
+def coordinator() -> str:
+    """The address where process 0 will listen."""
+    return f"127.0.0.1:{free_ports(1)[0]}"
+
+
 def learn(options: Options, count: int) -> list[Ended]:
     """Learn to the end in several processes: all have learnt the same, bit by bit."""
-    ended = Run(options, count).wait()
+    ended = start(options, count).wait()
     assert [each.status for each in ended] == [0] * count, "\n".join(e.said for e in ended)
     first = ended[0].end
     for each in ended[1:]:

@@ -10,7 +10,7 @@ import random
 import pytest
 
 from tests.distributed import harness
-from tests.distributed.harness import HEARTBEAT_S, Options, Run
+from tests.distributed.harness import HEARTBEAT_S, Options
 
 # Within this time after a death all others have ended.
 END_S = HEARTBEAT_S + 2
@@ -43,7 +43,7 @@ def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
         while victims:
             victim = victims[0]
             moment = [victim, "any", rng.randint(1, POINTS[victim])]
-            ended = Run(options.but(kill=[moment]), 2).wait()
+            ended = harness.start(options.but(kill=[moment]), 2).wait()
             if [each.status for each in ended] == [0, 0]:
                 break
             assert ended[victim].status == -9, ended[victim].said

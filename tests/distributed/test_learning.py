@@ -8,7 +8,9 @@ import pytest
 
 from tests.distributed import harness
 from tests.distributed.conftest import fill
-from tests.distributed.harness import HEARTBEAT_S, Run
+from tests.distributed.harness import HEARTBEAT_S
+from tests.integration.tfkafka.test_documentation import SCALING, examples
+from tfkafka import write
 
 MOST_DIFFERENCE = 1e-6
 
@@ -40,11 +42,11 @@ def batches(ended: list[harness.Ended]) -> list[list[int]]:
 def test_the_number_of_processes_may_change_and_that_of_shards_may_not(small, tmp_path):
     options, records = small[0].but(folder=str(tmp_path)), small[1]
     alone = harness.learn(options.but(folder=str(tmp_path / "alone")), 1)
-    ended = Run(options.but(kill=[[0, "behind state", 4]]), 2).wait()
+    ended = harness.start(options.but(kill=[[0, "behind state", 4]]), 2).wait()
     assert ended[0].status == -9
     # Only the first process has a folder: the others take state and plans from it.
     assert options.folder_of(0).exists() and not options.folder_of(1).exists()
-    [refused] = Run(options.but(shards=2), 1).wait()
+    [refused] = harness.start(options.but(shards=2), 1).wait()
     assert refused.status == 1
     assert refused.error == (
         f"{options.folder_of(0)}: was begun with shards 4, and this is 2: give the same, or "
@@ -58,14 +60,14 @@ def test_the_number_of_processes_may_change_and_that_of_shards_may_not(small, tm
 def test_what_fails_in_one_process_ends_all_with_one_line(small, tmp_path):
     options = small[0].but(folder=str(tmp_path))
     # Asked for by each process, but the first one may well be alone with the answer.
-    ended = Run(options.but(topic="there-is-none"), 2).wait()
+    ended = harness.start(options.but(topic="there-is-none"), 2).wait()
     assert [each.status for each in ended] == [1, 1]
     assert all("there-is-none" in each.error for each in ended)
     # Whose folder is in use.
     options.folder_of(0).mkdir(exist_ok=True)
     options.folder_of(0).chmod(0o755)
     (options.folder_of(0) / "state-0000000000.ckpt").write_bytes(b"no state")
-    first, second = Run(options, 2).wait()
+    first, second = harness.start(options, 2).wait()
     assert (first.status, second.status) == (1, 1)
     assert first.error.endswith("every state is damaged: delete the folder to start again")
     assert second.error == f"process 0 of 2 failed, and all end: {first.error}"
@@ -73,7 +75,7 @@ def test_what_fails_in_one_process_ends_all_with_one_line(small, tmp_path):
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_what_only_one_process_raises_ends_the_others(small, tmp_path, victim):
-    ended = Run(small[0].but(folder=str(tmp_path), fail=[victim, "train"]), 2).wait()
+    ended = harness.start(small[0].but(folder=str(tmp_path), fail=[victim, "train"]), 2).wait()
     assert [each.status for each in ended] == [1, 1]
     assert f"RuntimeError: process {victim} fails at train" in ended[victim].said
     other = ended[1 - victim]
@@ -82,7 +84,25 @@ def test_what_only_one_process_raises_ends_the_others(small, tmp_path, victim):
 
 
 def test_processes_that_learn_otherwise_are_refused(small, tmp_path):
-    ended = Run(small[0].but(folder=str(tmp_path), seeds=[7, 8]), 2).wait()
+    ended = harness.start(small[0].but(folder=str(tmp_path), seeds=[7, 8]), 2).wait()
     assert [each.status for each in ended] == [1, 1]
     line = "seed is 7 in process 0 and 8 in process 1: start all of them with the same command"
     assert all(f"ValueError: {line}" in each.said for each in ended)
+
+
+def test_the_example_of_the_documentation(servers, topic, tmp_path):
+    write(servers, topic, [",".join([str(n / 1000)] * 18) for n in range(1000)], ["1"] * 1000)
+    [block] = [each for each in examples(SCALING) if "jax.distributed" in each]
+    for documented, name in {
+        "susy-train": topic,
+        "localhost:9092": servers,
+        "state": str(tmp_path / "state"),
+    }.items():
+        block = block.replace(f'"{documented}"', repr(name))
+    script, address = tmp_path / "learn_together.py", harness.coordinator()
+    script.write_text(block)
+    commands = [[str(script), str(index), "2", address] for index in range(2)]
+    first, second = harness.Run(tmp_path, commands).wait()
+    assert (first.status, second.status) == (0, 0), first.said + second.said
+    assert "mini dataset 2: 500 records, 1,000 in all; before training accuracy" in first.said
+    assert "mini dataset" not in second.said

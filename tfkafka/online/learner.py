@@ -126,8 +126,17 @@ def learn(
     `KafkaDataset.from_manifest`. `exactly_once.ExportedModels` predicts with the newest one.
     `model.keras` and `model.manifest.json` in the folder are copies of the newest ones.
 
-    Returns at the end of the stream, or on SIGTERM (in the main thread) after the current mini
-    dataset, with everything saved.
+    With `shards`, several processes of JAX learn together; each calls this with the same arguments
+    but for `process`. A mini dataset is cut into equal shards, and each process reads its own. In
+    each process `train(model, batches)` is called, and so is `evaluate`, with a `tf.data.Dataset`
+    of (features, label, sample weight): the same number of steps in each, all of one static shape,
+    filled with rows of weight 0. The rows of a shard are shuffled, by `seed`. The global batches do
+    not depend on the number of processes, which may be another one in the next run. Process 0 alone
+    uses the folder, and calls `export_if` and `notify`; its metrics count. A process that fails or
+    dies ends all of them.
+
+    Returns at the end of the stream, or on SIGTERM (in the main thread, of any process) after the
+    current mini dataset, with everything saved.
 
     Args:
         folder: the folder for the state, the plans, the history and the exported models.
@@ -151,21 +160,31 @@ def learn(
             is not exported.
         metrics_port: a port of 127.0.0.1, or `HOST:PORT`, where Prometheus reads metrics at
             `/metrics` and a monitor the health at `/healthz` until learning ends; 0: a free port,
-            which is passed to `notify`; None: nothing is counted.
+            which is passed to `notify`; None: nothing is counted. Each process counts its own.
+        shards: the number of equal parts of a mini dataset, a multiple of the number of processes;
+            None: it is not divided, and one process learns.
+        process: (index, count), the number of this process and that of all, as they were given to
+            `jax.distributed.initialize` before; "jax": as JAX numbers them; None: (0, 1).
+        batch_size: with `shards`, the rows of each shard in a step: a step has
+            `shards * batch_size`. None: 32.
 
     Raises:
         CheckpointError: another process learns in this folder; the folder belongs to another
-            topic, mini_dataset, seed or model; all states are damaged; the disk is full; or a mini
-            dataset made weights or optimizer variables that are not finite. What was saved remains
-            valid. In the last case the same call trains on the same mini dataset again.
+            topic, mini_dataset, seed, model, shards or batch_size; all states are damaged; the disk
+            is full; or a mini dataset made weights or optimizer variables that are not finite. What
+            was saved remains valid. In the last case the same call trains on the same mini dataset
+            again.
         TopicError: there is no such topic or dead letter topic, or the topic was created again
             since the folder was created.
         OffsetError, ReadError: see `reading.ranges`.
         BadRecordError, WriteError: see `decoding.bad_records`.
+        ProcessError: another process has failed or ended. This one then ends at its end without
+            waiting for the others, with status 1.
         MetricsError: `metrics_port` is in use, or prometheus-client is not installed.
         ForkError: TensorFlow was used before this process was forked.
         TypeError, ValueError: an argument is wrong; or the mini dataset cannot be evaluated; or
-            there is `export_if`, and the model has no metrics.
+            there is `export_if`, and the model has no metrics; or there are shards, and Keras does
+            not use JAX, or the processes differ in their arguments.
 
     Example:
         from tfkafka.online import learn
