@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tests.distributed.harness import COLUMNS, Options
+from tests.distributed.harness import COLUMNS, Ended, Options, learn, numbers
 from tests.integration.tfkafka.records import transaction
 from tfkafka import write
 from tfkafka.exactly_once import wait_until_settled
@@ -67,11 +67,20 @@ def fill(servers: str, topic: str, sizes: Sequence[int]) -> list[int]:
     return [n for n in range(len(rows)) if not sizes[0] <= n < sizes[0] + gone]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small(servers, admin, topic_prefix, tmp_path_factory) -> tuple[Options, list[int]]:
     """A topic of 4 unequal partitions with gaps, 5 mini datasets; and the records in it."""
     topic = f"{topic_prefix}learn-together"
     admin.create_topic(topic, 4)
-    numbers = fill(servers, topic, [800, 400, 300, 20])
-    yield Options(servers, topic, str(tmp_path_factory.mktemp("small"))), numbers
+    records = fill(servers, topic, [800, 400, 300, 20])
+    yield Options(servers, topic, str(tmp_path_factory.mktemp("small"))), records
     admin.delete_topic(topic)
+
+
+@pytest.fixture(scope="session")
+def never_killed(small) -> Ended:
+    """How two processes end that learn from it without a fault."""
+    options, records = small
+    ended = learn(options.but(folder=options.folder + "/never-killed"), 2)
+    assert numbers(ended) == records
+    return ended[0]

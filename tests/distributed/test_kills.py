@@ -18,14 +18,6 @@ END_S = HEARTBEAT_S + 2
 POINTS = {0: 24, 1: 12}
 
 
-@pytest.fixture(scope="module")
-def never_killed(small) -> harness.Ended:
-    options, records = small
-    ended = harness.learn(options.but(folder=options.folder + "/never-killed"), 2)
-    assert harness.numbers(ended) == records
-    return ended[0]
-
-
 def finish(options: Options, never_killed: harness.Ended, count: int = 2) -> None:
     """Start the same command once more: it goes to the end, and all is as without a kill."""
     end = harness.learn(options.but(kill=[]), count)[0].end

@@ -39,9 +39,10 @@ def batches(ended: list[harness.Ended]) -> list[list[int]]:
     return [list(itertools.chain(*(mini["numbers"] for mini in minis))) for minis in each]
 
 
-def test_the_number_of_processes_may_change_and_that_of_shards_may_not(small, tmp_path):
+def test_the_number_of_processes_may_change_and_that_of_shards_may_not(
+    small, never_killed, tmp_path
+):
     options, records = small[0].but(folder=str(tmp_path)), small[1]
-    alone = harness.learn(options.but(folder=str(tmp_path / "alone")), 1)
     ended = harness.start(options.but(kill=[[0, "behind state", 4]]), 2).wait()
     assert ended[0].status == -9
     # Only the first process has a folder: the others take state and plans from it.
@@ -54,7 +55,7 @@ def test_the_number_of_processes_may_change_and_that_of_shards_may_not(small, tm
     )
     [rest] = harness.learn(options, 1)
     assert len(rest.end["seen"]) == 2 and rest.end["records"] == len(records)
-    assert harness.difference(alone[0], rest) <= MOST_DIFFERENCE
+    assert harness.difference(never_killed, rest) <= MOST_DIFFERENCE
 
 
 def test_what_fails_in_one_process_ends_all_with_one_line(small, tmp_path):
