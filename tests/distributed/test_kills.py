@@ -6,11 +6,15 @@ The weights at the end are those of processes that were never killed, bit by bit
 from __future__ import annotations
 
 import random
+import signal
+import time
 
 import pytest
 
 from tests.distributed import harness
 from tests.distributed.harness import HEARTBEAT_S, Options
+from tfkafka.config import FOREVER
+from tfkafka.testing import wait_for
 
 # Within this time after a death all others have ended.
 END_S = HEARTBEAT_S + 2
@@ -50,3 +54,19 @@ def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
     record_property("seconds from a death to the end of all", max(waits_s))
     assert max(waits_s) <= END_S
     print(f"{len(waits_s)} kills in {runs} runs; all ended {max(waits_s):.1f} s after each at most")
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_one_that_vanishes_without_a_word_ends_the_others_too(small, tmp_path, times, frozen):
+    """As a machine does that loses its network: nothing closes its connections."""
+    if not times(0, 1):
+        pytest.skip("make test-distributed-full has it: it waits for heartbeats")
+    run = harness.start(small[0].but(folder=str(tmp_path), stream_timeout=FOREVER), 2)
+    try:
+        wait_for(lambda: "mini dataset 5" in run.said(0), "all records", harness.DEADLINE_S)
+        run.processes[frozen].send_signal(signal.SIGSTOP)
+        begun_s = time.monotonic()
+        run.processes[1 - frozen].wait(harness.DEADLINE_S)
+        assert time.monotonic() - begun_s <= END_S
+    finally:
+        run.stop()

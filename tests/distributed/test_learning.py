@@ -11,6 +11,8 @@ from tests.distributed.conftest import fill
 from tests.distributed.harness import HEARTBEAT_S
 from tests.integration.tfkafka.test_documentation import SCALING, examples
 from tfkafka import write
+from tfkafka.config import FOREVER
+from tfkafka.testing import wait_for
 
 MOST_DIFFERENCE = 1e-6
 
@@ -107,3 +109,22 @@ def test_the_example_of_the_documentation(servers, topic, tmp_path):
     assert (first.status, second.status) == (0, 0), first.said + second.said
     assert "mini dataset 2: 500 records, 1,000 in all; before training accuracy" in first.said
     assert "mini dataset" not in second.said
+
+
+def test_sigterm_to_one_of_them_ends_all_and_they_wait_for_records_until_then(small, tmp_path):
+    options = small[0].but(folder=str(tmp_path), stream_timeout=FOREVER, judged=True, metered=True)
+    run = harness.start(options, 2)
+    try:
+        wait_for(lambda: "mini dataset 5" in run.said(0), "all records", harness.DEADLINE_S)
+        run.processes[1].terminate()
+        first, second = run.wait()
+    finally:
+        run.stop()
+    assert (first.status, second.status) == (0, 0), first.said + second.said
+    assert first.end["weights"] == second.end["weights"]
+    assert first.end["history"] == second.end["history"]
+    # Each mini dataset has judged the model before it, and so the last one is not exported.
+    exported = sorted(path.name[:16] for path in options.folder_of(0).glob("exports/*.keras"))
+    assert exported == [f"model-{number:010}" for number in range(5)]
+    assert "the model of 5 mini datasets is not exported yet" in first.said
+    assert all(each.said.count("metrics: port ") == 1 for each in (first, second))
