@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from _terminal import WIDTH
 
 from reproduction import readers
-from tfkafka.testing.brokers.jars import known_versions
+from tfkafka.testing.brokers.versions import known_versions
 
 ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
 TUTORIAL_KAFKA = "2.7.2"

@@ -1,0 +1,41 @@
+"""Options and output that commands have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+
+from tfkafka.errors import TfkafkaError
+
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for other programs."
+)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def checked(
+    check: Callable[[str], object],
+) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Return a callback of click's that has a function check a value.
+
+    Args:
+        check: raises TfkafkaError where the value is wrong.
+    """
+
+    def callback(
+        _context: click.Context, _parameter: click.Parameter, value: str | None
+    ) -> str | None:
+        try:
+            if value is not None:
+                check(value)
+        except TfkafkaError as error:
+            raise click.BadParameter(str(error)) from None
+        return value
+
+    return callback
