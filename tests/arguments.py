@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfkafka
+import tfkafka.config
 from tfkafka import tfio
 from tfkafka._util.arguments import LARGEST, shown
 from tfkafka.errors import TfkafkaError
@@ -139,6 +140,7 @@ CALLS: dict[str, Call] = {
         },
         _callback,
     ),
+    "config.load": Call(tfkafka.config.load, {"path": "/dev/null"}),
     "Column": Call(tfkafka.Column, {"column": 0}),
     "CsvDecoder": Call(tfkafka.CsvDecoder, {"columns": 2}),
     "ExampleDecoder": Call(tfkafka.ExampleDecoder, {"fields": ["x"]}),

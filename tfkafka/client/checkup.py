@@ -212,7 +212,9 @@ def _topics(metadata: ClusterMetadata, cluster: Cluster) -> Finding:
             "topics", "ok", f"{len(topics)} visible, with {partitions} partitions, all with leaders"
         )
     if cluster.has_users:
-        return Finding("topics", "warning", "none is visible: grant this user DESCRIBE on them")
+        return Finding(
+            "topics", "warning", "none is visible: create one, or grant this user DESCRIBE"
+        )
     return Finding("topics", "ok", "none yet")
 
 

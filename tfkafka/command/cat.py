@@ -14,10 +14,11 @@ import click
 
 from tfkafka._util.text import printable
 from tfkafka.client.names import check_topic_name, parse_addresses
-from tfkafka.command.options import as_json_option, checked, print_json
+from tfkafka.command.options import as_json_option, checked, command_config_option, print_json
 
 if TYPE_CHECKING:
     from tfkafka.chunk import Chunk
+    from tfkafka.config import Settings
     from tfkafka.decoding.csv import CsvDecoder
 
 FIRST = 10
@@ -30,7 +31,7 @@ LONGEST = 200
     "--bootstrap-servers",
     metavar="HOST:PORT",
     callback=checked(parse_addresses),
-    help="Where Kafka is.  [default: localhost:9092]",
+    help="Where Kafka is.  [default: that of the settings, or localhost:9092]",
 )
 @click.option(
     "--first", type=click.IntRange(1), help=f"How many of the first records.  [default: {FIRST}]"
@@ -44,6 +45,7 @@ LONGEST = 200
     metavar="COLUMNS",
     help="Decode values as CSV with this number of columns, or these names (a,b,c).",
 )
+@command_config_option
 @as_json_option
 def cat(
     topic: str,
@@ -51,6 +53,7 @@ def cat(
     first: int | None,
     last: int | None,
     columns: str | None,
+    settings: Settings | None,
     as_json: bool,
 ) -> None:
     """Show a few records of TOPIC, one on each line, and commit nothing.
@@ -67,7 +70,12 @@ def cat(
     decoder = None if columns is None else _decoder(columns)
     most = None if last else first or FIRST
     reader = bounded_reader(
-        topic, last=last, max_records=most, servers=bootstrap_servers, metadata=True
+        topic,
+        last=last,
+        max_records=most,
+        servers=bootstrap_servers,
+        configuration=settings,
+        metadata=True,
     )
     count = 0
     with closing(reader.read(reader.pin())) as chunks:
