@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.broker_child import end_java_of, java_of
 from tests.integration.command_runner import DEADLINE_S, ROOT, environment
+from tfkafka import config
 from tfkafka.testing.brokers.processes import free_ports
 
 DOCUMENT = ROOT / "docs" / "command.md"
@@ -25,10 +26,26 @@ def steps() -> Iterator[tuple[str, str]]:
     """Each command of the document with its output, and each block of Python with none."""
     for kind, text in BLOCK.findall(DOCUMENT.read_text()):
         if kind == "python":
-            yield f"python - <<'END'\n{text}END", ""
+            yield f"python - > printed <<'END'\n{text}END", ""
         for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:] if kind == "console" else []:
             line, _, output = part.partition("\n")
             yield line, output
+
+
+def test_files_of_settings_are_right(tmp_path):
+    files = re.findall(r"```properties\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    path = tmp_path / "alice.properties"
+    expected = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "alice",
+        "sasl.password": "her-password",
+        "ssl.ca.location": "/etc/ssl/kafka-ca.pem",
+    }
+    assert len(files) == 2
+    for text in files:
+        path.write_text(text)
+        assert config.load(path).items() >= expected.items()
 
 
 def without_times(text: str) -> str:
