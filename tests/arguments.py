@@ -239,7 +239,7 @@ CALLS: dict[str, Call] = {
     "compose.start": Call(compose.start, {"image": None, "project": "p"}),
     "compose.attach": Call(compose.attach, {}),
     "compose.remove": Call(compose.remove, {}),
-    "ExternalBroker": Call(ExternalBroker, {}),
+    "ExternalBroker": Call(ExternalBroker, {"bootstrap_servers": NOWHERE}),
 }
 
 # Public, but made by tfkafka for its users, or without arguments that could be wrong: an exception
