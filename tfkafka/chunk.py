@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from operator import countOf
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,19 @@ class Column:
         """
         return cls((buffer, offsets, nulls))
 
+    @classmethod
+    def of_lengths(
+        cls, content: bytes | NDArray[np.uint8], lengths: NDArray[np.integer[Any]]
+    ) -> Column:
+        """Return a column of entries one after another in `content`, none of which is null.
+
+        Args:
+            content: the bytes of all entries.
+            lengths: [n], of each entry.
+        """
+        buffer = np.frombuffer(content, np.uint8)
+        return cls((buffer, _bounds(lengths), np.zeros(len(lengths), np.bool_)))
+
     @property
     def entries(self) -> NDArray[np.object_]:
         """Object [n]: bytes, or None where an entry is null."""
@@ -224,7 +238,7 @@ def concat_columns(columns: Sequence[Column]) -> Column:
     return Column((np.concatenate(buffers), bounds, np.concatenate(nulls)))
 
 
-def _bounds(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _bounds(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """Return where entries of these lengths begin, and where the last one ends."""
     bounds = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=bounds[1:])
@@ -234,12 +248,12 @@ def _bounds(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 def _entries(
     buffer: NDArray[np.uint8], offsets: NDArray[np.int64], nulls: NDArray[np.bool_]
 ) -> NDArray[np.object_]:
-    data, bounds = buffer.data, offsets.tolist()
-    cut = (
-        None if null else bytes(data[start:stop])
-        for start, stop, null in zip(bounds[:-1], bounds[1:], nulls.tolist(), strict=True)
-    )
-    return np.fromiter(cut, object, len(nulls))
+    content = buffer[offsets[0] : offsets[-1]].tobytes()
+    bounds = (offsets - offsets[0]).tolist()
+    cut = [content[start:stop] for start, stop in pairwise(bounds)]
+    entries = np.fromiter(cut, object, len(cut))
+    entries[nulls] = None
+    return entries
 
 
 def _layout(entries: NDArray[np.object_]) -> ArrowLayout:

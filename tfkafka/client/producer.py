@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from itertools import chain, repeat
 from typing import Protocol
 
+import numpy as np
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ClusterMetadata
 
 from tfkafka import config
-from tfkafka._util import arguments
 from tfkafka._util.background import in_background
-from tfkafka._util.columns import ColumnEncoder, Columns, Frame, as_columns, encoded, parts, rows
 from tfkafka.chunk import Chunk, Position
 from tfkafka.client import codes
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.diagnosis import Connection, NoConnection, fatal_error, with_right
 from tfkafka.client.names import check_topic_name
-from tfkafka.client.record_writer import RecordWriter, RefusedError, refuse_types
-from tfkafka.client.records import Batch, Record, Text
+from tfkafka.client.record_writer import RecordWriter, RefusedError
+from tfkafka.client.records import Batch, Record
 from tfkafka.client.undelivered import Undelivered
 from tfkafka.errors import TopicError, WriteError
 
@@ -35,16 +33,6 @@ CAUSE_S = 1.0
 # The time-out of one question. Where nobody waits for its answer any more, the client tries to
 # connect, and to log in, until then.
 ASK_S = 10.0
-# How many rows of columns are encoded at a time.
-ENCODED_ROWS = 8192
-
-# What to do with numbers.
-_ADVICE = {
-    "values": ": for numbers give columns and encoder=, for example encoder=JsonEncoder()",
-    "keys": ": give numbers as text, for example [str(key) for key in keys]",
-}
-
-_PLAIN = frozenset({bytes, str, type(None)})
 
 
 class _Fault(Protocol):
@@ -247,118 +235,14 @@ def dead_letters(chunk: Chunk, faults: Sequence[_Fault]) -> Iterator[Record]:
     The headers `tfkafka.reason`, `tfkafka.topic`, `tfkafka.partition` and `tfkafka.offset` are
     added.
     """
-    _, headers = chunk.metadata
-    for fault in faults:
-        topic, partition, offset = chunk.position(fault.index)
+    bad = chunk.select(np.array([fault.index for fault in faults], np.int64))
+    _, headers = bad.metadata
+    for number, fault in enumerate(faults):
+        topic, partition, offset = bad.position(number)
         reasons = [
             ("tfkafka.reason", fault.reason),
             ("tfkafka.topic", topic),
             ("tfkafka.partition", str(partition)),
             ("tfkafka.offset", str(offset)),
         ]
-        value, key = chunk.values.entries[fault.index], chunk.keys.entries[fault.index]
-        yield value, key, [*headers[fault.index], *reasons]
-
-
-def write(
-    servers: str,
-    topic: str,
-    values: Iterable[Text] | Columns | Frame,
-    keys: Iterable[Text] | None = None,
-    *,
-    encoder: ColumnEncoder | None = None,
-    partition: int | None = None,
-    configuration: config.Configuration = None,
-    timeout_s: float = TIMEOUT_S,
-) -> int:
-    """Write records and return their number once the broker has acknowledged all of them.
-
-    Args:
-        servers: `HOST:PORT[,HOST:PORT]`.
-        topic: the topic; it must exist, even where the broker would create it.
-        values: one text or bytes for each record, None is a tombstone; or, with an encoder, columns
-            with one row for each record: an array [n, ...], a dict of arrays by name, or a
-            DataFrame of pandas or polars.
-        keys: as many as values, texts or bytes; or None for records without keys.
-        encoder: the `Encoder` that turns columns into values, for example `JsonEncoder()`.
-        partition: the partition of all records; None: chosen by key, as Java clients do.
-        configuration: librdkafka's settings.
-        timeout_s: seconds that the acknowledgements may take once all records are in the queue.
-
-    Raises:
-        WriteError: at least one record was not acknowledged; the message has their number, and the
-            first of those that were refused.
-        ConfigurationError: a setting is unknown or refused.
-        TypeError: a value or a key is neither text nor bytes nor None; the message has its number.
-            Records before it may have been written.
-        ValueError: keys and values differ in number; or the encoder cannot write the columns.
-
-    Example:
-        tfkafka.write("localhost:9092", "clicks", ["1.5,2", "0.5,3"], keys=["a", "b"])
-        columns = {"x": np.array([1.5, 0.5]), "count": np.array([2, 3])}
-        tfkafka.write("localhost:9092", "clicks", columns, encoder=tfkafka.JsonEncoder())
-    """
-    arguments.text("servers", servers)
-    arguments.text("topic", topic)
-    several = "a list or another iterable of texts or bytes, one for each record"
-    texts, count = _values(values, encoder, several)
-    arguments.optional(arguments.several, "keys", keys, several)
-    partition = arguments.optional(arguments.partition, "partition", partition)
-    timeout_s = arguments.seconds("timeout_s", timeout_s)
-    if count is not None and isinstance(keys, Sized) and count != len(keys):
-        raise ValueError(
-            f"keys has {len(keys):,} entries, and values has {count:,}: give one key for each value"
-        )
-    pairs = zip(texts, repeat(None)) if keys is None else _pairs(texts, keys)
-    settings = config.parse(configuration)
-    producer = Producer(config.Settings({"bootstrap.servers": servers}) | settings, timeout_s)
-    producer.connect(topic)
-    return producer.send(topic, [_checked(pairs)], partition)
-
-
-def _values(
-    values: Iterable[Text] | Columns | Frame, encoder: ColumnEncoder | None, several: str
-) -> tuple[Iterable[Text], int | None]:
-    """Return values, and their number where it is known.
-
-    Columns are encoded in parts, the first of them at once: what an encoder cannot write is refused
-    before anything is sent.
-    """
-    if encoder is None:
-        is_columns = isinstance(values, Mapping) or hasattr(values, "columns")
-        with_encoder = ", or columns with encoder=, for example encoder=JsonEncoder()"
-        arguments.several("values", None if is_columns else values, several + with_encoder)
-        return values, len(values) if isinstance(values, Sized) else None  # type: ignore[return-value]  # no columns
-    what = "an encoder, for example JsonEncoder(), or None"
-    # Both have a method encode, and cannot encode columns.
-    is_none = isinstance(encoder, type | str)
-    arguments.instance("encoder", None if is_none else encoder, ColumnEncoder, what)
-    columns = as_columns("values", values)
-    several_parts = (
-        encoded(encoder, part, number * ENCODED_ROWS)
-        for number, part in enumerate(parts(columns, ENCODED_ROWS))
-    )
-    first = next(several_parts, [])
-    return chain(first, chain.from_iterable(several_parts)), rows(columns)
-
-
-def _checked(pairs: Iterable[tuple[Text, Text]]) -> Iterator[Record]:
-    """Yield records with these values and keys.
-
-    confluent-kafka would write the memory of anything that has a buffer, for example eight bytes
-    for a number of NumPy's.
-    """
-    for number, (value, key) in enumerate(pairs):
-        if value.__class__ not in _PLAIN or key.__class__ not in _PLAIN:
-            refuse_types(number, value, key)
-        yield value, key, None
-
-
-def _pairs(values: Iterable[Text], keys: Iterable[Text]) -> Iterator[tuple[Text, Text]]:
-    """Yield pairs of values and keys. Raises ValueError where they differ in number."""
-    try:
-        yield from zip(values, keys, strict=True)
-    except ValueError as error:
-        if not str(error).startswith("zip()"):
-            raise
-        raise ValueError("keys and values differ in number: give one key for each value") from None
+        yield bad.values.entries[number], bad.keys.entries[number], [*headers[number], *reasons]

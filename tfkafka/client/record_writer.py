@@ -9,7 +9,6 @@ from typing import TypedDict
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from tfkafka._util import arguments
 from tfkafka.client import plugin
 from tfkafka.client.native_produce import NativeProducer, producing_of
 from tfkafka.client.records import Batch, Headers, Record, Records, Text
@@ -19,12 +18,6 @@ from tfkafka.errors import WriteError
 NAMED_FAILURES = 3
 POLL_EVERY = 4096
 ROOM_S = 0.1
-
-# What to do with numbers.
-_ADVICE = {
-    "values": ": for numbers give columns and encoder=, for example encoder=JsonEncoder()",
-    "keys": ": give numbers as text, for example [str(key) for key in keys]",
-}
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
 
@@ -85,7 +78,6 @@ class RecordWriter:
             RefusedError: a record was refused; those before it are in the queue.
             KafkaException: the client cannot be used.
             WriteError: the queue stayed full.
-            TypeError: a value or a key is neither text nor bytes nor None.
         """
         if self._native is not None and isinstance(batch, Records):
             return self._put_columns(self._native, topic, batch, partition)
@@ -129,9 +121,6 @@ class RecordWriter:
                 self._wait(topic, value, key, headers, options)
             except KafkaException as error:
                 raise RefusedError(error.args[0], count) from error
-            except UnicodeError:
-                refuse_types(count, value, key)
-                raise
             count += 1
         return count
 
@@ -161,16 +150,6 @@ class RecordWriter:
         if error is not None:
             key, value = (_quoted(each) for each in (message.key(), message.value()))
             self._undelivered.append(Undelivered(key, value, error))
-
-
-def refuse_types(number: int, value: object, key: object) -> None:
-    """Raise TypeError, or ValueError, where a record's value or key cannot be written."""
-    for name, entry in (("values", value), ("keys", key)):
-        if isinstance(entry, str):
-            arguments.encodable(f"{name}[{number}]", entry)
-        elif entry is not None:
-            what = "text, bytes or None" + _ADVICE[name]
-            arguments.instance(f"{name}[{number}]", entry, bytes, what)
 
 
 def _refusal(code: int) -> KafkaError:

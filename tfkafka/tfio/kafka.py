@@ -12,7 +12,8 @@ import tensorflow as tf
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
-from tfkafka.client.producer import Producer, write
+from tfkafka.client.producer import Producer
+from tfkafka.client.writing import write
 from tfkafka.config import Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
 from tfkafka.errors import OffsetError

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from reproduction.metrics import evaluate
 from tests import fillers
 from tests.integration.tfkafka.records import read_messages, transaction
-from tfkafka import write
+from tfkafka import config, write
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError, OffsetError, PredictionsError, TopicError
 from tfkafka.exactly_once import (
@@ -59,21 +59,75 @@ def worker(place, predict=first_column, **options) -> ExactlyOnceInference:
 @fillers.both
 def test_each_record_has_a_prediction_that_says_where_it_is_from(place):
     servers, source, target, group = place
-    assert worker(place, model_id="m-1").run().used == 100
+    assert worker(place, model_id="m/1").run().used == 100
     assert worker(place).run().used == 0
     found = read_messages(servers, target, BOTH)
     origins = set()
     for message in found:
-        headers = dict(message.headers())
-        partition, offset = int(headers["tfkafka.partition"]), int(headers["tfkafka.offset"])
-        assert headers["tfkafka.topic"] == source.encode()
-        assert headers["tfkafka.model"] == b"m-1"
+        ((name, origin),) = message.headers()
+        topic, *numbers, model = origin.decode().split("/", 3)
+        partition, offset = map(int, numbers)
+        assert (name, topic, model) == ("tfkafka.source", source, "m/1")
         assert np.float32(message.value()) == np.float32((2 * offset + partition) / 100)
         assert message.key() == KEYS[partition].encode()
         origins.add((partition, offset))
     assert len(found) == len(origins) == 100
     result = evaluate(servers, source, target, group, DECODER)
     assert (result.records, result.accuracy) == (100, 0.51)
+
+
+@fillers.both
+def test_all_that_records_may_be(kafka, make_topic, group, monkeypatch):
+    """Two topics, odd keys and bad records, in transactions with a queue that is often full."""
+    servers = kafka.bootstrap_servers
+    first, second, target = make_topic(2), make_topic(3), make_topic(2)
+    defaults = {**config.TRANSACTIONS_DEFAULTS, "queue.buffering.max.messages": 50}
+    monkeypatch.setattr(config, "TRANSACTIONS_DEFAULTS", defaults)
+    keys, expected = [None, b"", b"\xff", b"k" * 5000], {}
+    for topic, partition in [(first, 0), (first, 1), (second, 2)]:
+        rows = [f"{number * 1.1},1" if number % 10 else "bad" for number in range(500)]
+        write(servers, topic, rows, [keys[n % 4] for n in range(500)], partition=partition)
+        for number in range(500):
+            if number % 10:
+                value = str(np.float32(f"{number * 1.1}"))
+                origin = f"{topic}/{partition}/{number}/model"
+                expected[origin.encode()] = np.float32(value), keys[number % 4]
+    job = InferenceJob(first_column, DECODER, [first, second], target, group, on_bad_record="skip")
+    counts = ExactlyOnceInference(job, servers, transaction_records=333).run()
+    assert (counts.used, counts.skipped) == (3 * 450, 3 * 50)
+    found = read_messages(servers, target, BOTH)
+    assert len(found) == len(expected)
+    assert expected == {
+        dict(m.headers())["tfkafka.source"]: (np.float32(m.value()), m.key()) for m in found
+    }
+    read = read_predictions(servers, target)
+    for offsets, values in read.values():
+        assert offsets.tolist() == [number for number in range(500) if number % 10]
+        assert values.tolist() == [np.float32(f"{n * 1.1}") for n in offsets.tolist()]
+    assert {*read} == {(first, 0), (first, 1), (second, 2)}
+
+
+def test_predictions_of_earlier_versions_are_read_too(place):
+    """Half of them have four headers in place of one."""
+    servers, source, target, group = place
+    worker(place).run()
+    old = Producer({"bootstrap.servers": servers})
+    write(servers, source, ["7,1"] * 3, ["1"] * 3, partition=1)
+    for offset in (50, 51, 52):
+        headers = {
+            "tfkafka.topic": source,
+            "tfkafka.partition": "1",
+            "tfkafka.offset": str(offset),
+            "tfkafka.model": "model",
+        }
+        old.produce(target, "0.75", headers=headers)
+    old.flush(10)
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    consumer.commit(offsets=[TopicPartition(source, 1, 53)], asynchronous=False)
+    consumer.close()
+    offsets, values = read_predictions(servers, target)[source, 1]
+    assert offsets.tolist() == [*range(53)] and values[50:].tolist() == [0.75] * 3
+    assert evaluate(servers, source, target, group, DECODER).records == 103
 
 
 def test_a_keras_model(place):
@@ -115,7 +169,7 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
     assert counts.used == 100
     found = []
     for message in read_messages(servers, target, BOTH):
-        name = dict(message.headers())["tfkafka.model"].decode()
+        name = dict(message.headers())["tfkafka.source"].decode().split("/", 3)[3]
         assert name == f"model-{float(message.value()):.0f}"
         found.append((message.partition(), message.offset(), name))
     assert len(found) == 100
@@ -133,7 +187,8 @@ def test_evaluation_refuses_predictions_too_many(place, partition, what):
     servers, source, target, group = place
     worker(place).run()
     message = read_messages(servers, target, BOTH)[0]
-    headers = {**dict(message.headers()), "tfkafka.partition": partition}
+    topic, _, *rest = dict(message.headers())["tfkafka.source"].decode().split("/", 2)
+    headers = {"tfkafka.source": "/".join([topic, partition, *rest])}
     copy = Producer({"bootstrap.servers": servers})
     copy.produce(target, message.value(), message.key(), headers=headers)
     copy.flush(10)

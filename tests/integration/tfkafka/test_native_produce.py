@@ -245,7 +245,7 @@ def drop_in_all_orders(filler: str, servers: str, topic: str) -> None:
         del writer
         gc.collect()
         producer.poll(0)
-        assert undelivered()[0] in (0, 1000)
+        assert undelivered()[0] <= 1000
         del producer, undelivered
         gc.collect()
         closed = RecordWriter({"bootstrap.servers": address, "log_level": 0})

@@ -47,9 +47,10 @@ def job_of(folder: Path, **options) -> InferenceJob:
 def predicted(job: InferenceJob) -> tuple[str, list[bytes]]:
     """The name of the model of a batch, and what it predicts."""
     found = predict(job, chunk([b"1,2", b"3,4"]))
-    names = {dict(headers)["tfkafka.model"] for _, _, headers in found.outgoing()["out"]}
-    assert names == {found.model_id}
-    return found.model_id, found.values
+    records = [*found.outgoing()["out"]]
+    origins = [dict(headers)["tfkafka.source"].decode() for _, _, headers in records]
+    assert {origin.split("/", 3)[3] for origin in origins} == {found.model_id}
+    return found.model_id, [value for value, _, _ in records]
 
 
 def test_each_batch_is_of_the_newest_model(tmp_path):

@@ -132,7 +132,7 @@ def test_one_number_for_each_record(make):
 
 
 def job_values(job, values=(b"1,2", b"3,4", b"5,6")):
-    return predict(job, chunk(list(values))).values
+    return predict(job, chunk(list(values))).predictions.values.entries.tolist()
 
 
 def test_vectors_and_named_outputs():
@@ -306,8 +306,8 @@ def test_values_that_are_not_finite_are_bad_records_unless_they_are_asked_for():
     ):
         predict(job(decode=CsvDecoder(2), **common), records)
     skipped = predict(job(decode=CsvDecoder(2), on_bad_record="skip", **common), records)
-    assert len(skipped.kept) == 1 and len(skipped.faults) == 1
-    assert len(predict(job(decode=CsvDecoder(2, finite=False), **common), records).kept) == 2
+    assert len(skipped.predictions) == 1 and len(skipped.faults) == 1
+    assert len(predict(job(decode=CsvDecoder(2, finite=False), **common), records).predictions) == 2
 
 
 def test_an_encoder_with_other_classes_than_the_label_is_refused():
