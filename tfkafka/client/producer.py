@@ -100,9 +100,11 @@ class Producer:
 
         Raises WriteError, with the number of records not written and the first of those refused.
         """
-        self._writer.undelivered()
         unacknowledged, count = 1, 0
         try:
+            # What was dropped after an earlier call that failed does not count here.
+            self._producer.poll(0)
+            self._writer.undelivered()
             for batch in batches:
                 count += self._writer.put(topic, batch, partition)
             unacknowledged = self._flush()

@@ -17,7 +17,8 @@ from tfkafka.errors import WriteError
 
 NAMED_FAILURES = 3
 POLL_EVERY = 4096
-ROOM_S = 0.1
+# Where only failures are reported, an acknowledgement does not end the waiting for room.
+ROOM_S = 0.01
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
 

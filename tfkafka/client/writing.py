@@ -10,6 +10,7 @@ from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.columns import ColumnEncoder, Columns, Frame, as_columns, parts, rows
 from tfkafka.chunk import Column
+from tfkafka.client.batch_size import LARGE, takes_large_batches
 from tfkafka.client.encoded import encoded
 from tfkafka.client.producer import TIMEOUT_S, Producer
 from tfkafka.client.records import Records, Text
@@ -76,10 +77,20 @@ def write(
             f"keys has {len(keys):,} entries, and values has {count:,}: give one key for each value"
         )
     of_keys = repeat(None) if keys is None else _columns("keys", keys)
-    settings = config.parse(configuration)
-    producer = Producer(config.Settings({"bootstrap.servers": servers}) | settings, timeout_s)
-    producer.connect(topic)
+    settings = config.Settings({"bootstrap.servers": servers}) | config.parse(configuration)
+    producer = _connected(settings, topic, timeout_s)
     return producer.send(topic, _batches(columns, of_keys), partition)
+
+
+def _connected(settings: config.Settings, topic: str, timeout_s: float) -> Producer:
+    """Return a producer whose batches are as large as the topic takes."""
+    producer = Producer({"batch.size": LARGE} | settings, timeout_s)
+    producer.connect(topic)
+    if "batch.size" in settings or takes_large_batches(settings, topic):
+        return producer
+    producer = Producer(settings, timeout_s)
+    producer.connect(topic)
+    return producer
 
 
 def _values(

@@ -139,6 +139,8 @@ def test_a_record_that_is_refused_at_once_has_its_number(servers, topic):
     refused = r"record 4 \(from 0\) was refused before it was sent: .*[Mm]essage size too large"
     with pytest.raises(WriteError, match=refused):
         producer.send(topic, [Records(column([b"1", b"2"])), records])
+    # What was dropped then does not count later.
+    assert producer.send(topic, [Records(column([b"later"]))]) == 1
 
 
 @fillers.both
