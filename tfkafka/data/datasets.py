@@ -259,8 +259,8 @@ class KafkaDataset(ChunkedDataset):
         if records is None:
             if not self._taken:
                 raise ValueError(
-                    "no Python loop over this dataset has taken a record: give the number of "
-                    "records that are used as records="
+                    "no Python loop but Keras' own has taken a record of this dataset: give the "
+                    "number of records that are used as records="
                 )
             records = min(self._taken * (self._batch_size or 1), self._log.elements)
         else:

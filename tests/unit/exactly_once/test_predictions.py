@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -148,7 +150,8 @@ def test_vectors_and_named_outputs():
         [keras.layers.Identity(name=name)(output) for name, output in names.items()],
     ):
         job = job_of(keras.Model(inputs, outputs), JSON)
-        assert job_values(job)[0] == b'{"first":1.0,"both":[1.0,2.0]}'
+        # JAX sorts the names.
+        assert json.loads(job_values(job)[0]) == {"first": 1, "both": [1, 2]}
 
 
 def test_named_inputs_of_ranks_that_keras_takes():
@@ -224,6 +227,7 @@ def test_later_batches_of_a_subclass_are_like_the_first_one():
         assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others have no texts")
 def test_texts_of_a_model():
     lookup = keras.layers.StringLookup(vocabulary=["a", "é"], invert=True)
     model = model_of(lambda x: lookup(keras.ops.cast(x[:, :1], "int64")))
