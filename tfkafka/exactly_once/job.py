@@ -126,10 +126,10 @@ class InferenceJob:
         worker = self.worker.replace("%", "%25").replace("-", "%2D")
         return f"{self.group_id}-{worker}"
 
-    def _model(self) -> tuple[Callable[..., object], str]:
+    def _model(self, meter: Meter) -> tuple[Callable[..., object], str]:
         """Return the model for the next batch, and its name."""
         if self._newest is not None:
-            return self._newest.current()
+            return self._newest.current(meter)
         assert not isinstance(self.predict, ExportedModels)
         return self.predict, self.model_id
 
@@ -174,7 +174,7 @@ def predict(job: InferenceJob, chunk: Chunk, meter: Meter = UNMETERED) -> Predic
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
     with meter.stage("model"):
-        model, model_id = job._model()
+        model, model_id = job._model(meter)
     values = Column.of((), 0)
     if len(kept):
         with meter.stage("model"):

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from reproduction.metrics import evaluate
 from tests import fillers
 from tests.integration.tfkafka.records import read_messages, transaction
+from tests.scraping import scrape
 from tfkafka import config, write
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError, OffsetError, PredictionsError, TopicError
@@ -161,19 +162,22 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
         nonlocal number
         number += 1
         export(number)
+        exchanges.append(scrape(worker.metrics_port)["model_exchanges_total"])
 
-    number = 1
-    counts = ExactlyOnceInference(
-        job, servers, transaction_records=10, on_commit=export_the_next
-    ).run()
-    assert counts.used == 100
+    number, exchanges = 1, []
+    worker = ExactlyOnceInference(
+        job, servers, transaction_records=10, on_commit=export_the_next, metrics_port=0
+    )
+    assert worker.run().used == 100
     found = []
     for message in read_messages(servers, target, BOTH):
         name = dict(message.headers())["tfkafka.source"].decode().split("/", 3)[3]
         assert name == f"model-{float(message.value()):.0f}"
         found.append((message.partition(), message.offset(), name))
     assert len(found) == 100
-    assert {"model-1", f"model-{number - 2}"} <= {name for _, _, name in found}
+    names = {name for _, _, name in found}
+    assert {"model-1", f"model-{number - 2}"} <= names
+    assert exchanges[-1] == len(names) - 1
     # Within a partition, offsets without a gap are those of one transaction.
     for (partition, offset, name), (other, next_offset, next_name) in pairwise(sorted(found)):
         if (partition, offset + 1) == (other, next_offset):
