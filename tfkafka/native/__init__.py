@@ -11,7 +11,7 @@ import os
 
 from tfkafka.native import sources
 
-ABI = 5
+ABI = 6
 VARIABLE = "TFKAFKA_NATIVE"
 _REASON_BYTES = 512
 PATH = sources.LIBRARY
@@ -19,7 +19,7 @@ _BUILD = "make native, or python -m tfkafka.native.build, compiles it"
 _P, _I32, _I64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
 # The result and the arguments of each function of tfkafka_native.h.
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
-    "tk_gather": (None, [_P, _P, _P, _P, _I64]),
+    "tk_gather": (None, [_P, _P, _P, _I64]),
     "tk_join_numbers": (None, [_P, _P, _P, _P, _P, _I64, _I64, _P, _P]),
     "tk_find_librdkafka": (_I32, [ctypes.c_char_p, ctypes.c_char_p, _I32]),
     "tk_take_new_client": (_P, []),

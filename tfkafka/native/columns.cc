@@ -4,11 +4,11 @@
 
 int32_t tk_abi() { return TFKAFKA_ABI; }
 
-void tk_gather(const uint8_t* buffer, const int64_t* starts, const int64_t* lengths, uint8_t* out,
+void tk_gather(const uint8_t* const* entries, const int64_t* bounds, uint8_t* out,
                int64_t count) {
   for (int64_t i = 0; i < count; i++) {
-    if (lengths[i]) memcpy(out, buffer + starts[i], lengths[i]);
-    out += lengths[i];
+    const int64_t length = bounds[i + 1] - bounds[i];
+    if (length) memcpy(out + bounds[i], entries[i], length);
   }
 }
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 // Changes with any change of this file: the Python side refuses a library of another number.
-#define TFKAFKA_ABI 5
+#define TFKAFKA_ABI 6
 
 #define TFKAFKA_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -18,9 +18,9 @@ TFKAFKA_EXPORT int32_t tk_abi();
 
 // ---- columns.cc
 
-// Copies entries, each `lengths[i]` bytes from `buffer + starts[i]`, one after another to `out`.
-TFKAFKA_EXPORT void tk_gather(const uint8_t* buffer, const int64_t* starts, const int64_t* lengths,
-                              uint8_t* out, int64_t count);
+// Copies `count` entries: the one at `entries[i]` to the bytes [bounds[i], bounds[i + 1]) of `out`.
+TFKAFKA_EXPORT void tk_gather(const uint8_t* const* entries, const int64_t* bounds, uint8_t* out,
+                              int64_t count);
 
 // Writes texts one after another to `out`: for each entry the prefix of its source, then a number
 // that is not negative, in decimal, then the suffix. `out_offsets` has one entry more than `count`.
