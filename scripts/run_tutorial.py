@@ -29,7 +29,7 @@ arguments = _common.parse(
 )
 
 from reproduction.claims import FAILS, format_verdicts, judge
-from reproduction.observe import note, read_observations
+from reproduction.observe import note, observations_path, read_observations
 from reproduction.report import machine
 from reproduction.report.write import write_report
 from tfkafka.config import COMMAND_CONFIG_VARIABLE
@@ -85,8 +85,9 @@ def run(script: str, options: list[str]) -> int:
     return status
 
 
-observations = arguments.artifacts / "observations.json"
-observations.unlink(missing_ok=True)
+observations = observations_path(arguments.artifacts, arguments.reader)
+for former in (observations, observations_path(arguments.artifacts)):
+    former.unlink(missing_ok=True)
 failed = None
 start, stolen = time.time(), machine.stolen_seconds()
 try:
