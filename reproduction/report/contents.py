@@ -80,7 +80,7 @@ class Contents:
         using = f" with {' and with '.join(names)}" if names else ""
         if runs := self.sources.runs.values():
             kinds = dict.fromkeys(", ".join(facts.conditions(seen)) for seen in runs)
-            under = f" ({'; '.join(kinds)})" if any(kinds) else ""
+            under = f" ({'; '.join(filter(None, kinds))})" if any(kinds) else ""
             return (
                 f"The TensorFlow-IO Kafka tutorial was run here on a real Kafka{under}{using}. "
                 f"What was seen was compared with what the tutorial says."
@@ -97,7 +97,7 @@ class Contents:
         told = []
         for name, counts in self.by_reader():
             parts = [_counted(counts[status], status) for status in (KNOWN_FALSE, FAILS)]
-            first = _counted(counts[HOLDS], HOLDS, " claims")
+            first = _counted(counts[HOLDS], HOLDS, " claim" if counts[HOLDS] == 1 else " claims")
             told.append(f"with {name} {_and([first, *filter(None, parts)])}")
         sentence = "; ".join(told)
         return [f"{sentence[0].upper()}{sentence[1:]}."] if told else []
@@ -112,8 +112,8 @@ class Contents:
 
     def _unchecked(self) -> list[str]:
         reasons = evidence.unchecked(self.claims)
-        listed = "; ".join(f"{why}: {count}" for why, count in reasons.items())
-        return [f"Why claims were not checked: {listed}."] if listed else []
+        listed = "; ".join(f"{count} \u00d7 {why}" for why, count in reasons.items())
+        return [f"Not checked: {listed}."] if listed else []
 
 
 def contents_of(

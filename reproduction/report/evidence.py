@@ -57,6 +57,11 @@ class Evidence:
         return min((s.verdict.status for s in self.sightings), key=WORST_FIRST.index)
 
     @property
+    def judged(self) -> list[Sighting]:
+        """What could be held against the claim."""
+        return [sighting for sighting in self.sightings if sighting.verdict.status != NOT_RUN]
+
+    @property
     def is_of_no_reader(self) -> bool:
         """Whether no reader took part in anything that was seen."""
         return not any(sighting.reader for sighting in self.sightings)
@@ -64,7 +69,8 @@ class Evidence:
     @property
     def reasons(self) -> list[str]:
         """Why it is false, or not judged; each reason once."""
-        return list(dict.fromkeys(s.verdict.why for s in self.sightings if s.verdict.why))
+        seen = self.judged or self.sightings
+        return list(dict.fromkeys(s.verdict.why for s in seen if s.verdict.why))
 
     @property
     def tests(self) -> list[str]:
@@ -75,7 +81,7 @@ class Evidence:
     def of(self, reader: str) -> Evidence:
         """Return it without what was seen with another reader."""
         seen = [sighting for sighting in self.sightings if sighting.reader in (reader, "")]
-        return Evidence(self.claim, seen or [_unseen(self.claim, reader)])
+        return Evidence(self.claim, _merged(seen) or [_unseen(self.claim, reader)])
 
 
 def gather(runs: Iterable[Mapping[str, Any]], tests: Iterable[TestRun]) -> list[Evidence]:
@@ -113,8 +119,9 @@ def summary(evidence: list[Evidence]) -> str:
 
 
 def unchecked(evidence: Iterable[Evidence]) -> dict[str, int]:
-    """Return for each reason how many claims were not checked for it."""
-    return dict(Counter(e.sightings[0].verdict.why for e in evidence if e.status == NOT_RUN))
+    """Return for each reason how many claims were not checked for it, the commonest first."""
+    reasons = Counter(e.sightings[0].verdict.why for e in evidence if e.status == NOT_RUN)
+    return dict(reasons.most_common())
 
 
 def _evidence(
@@ -126,8 +133,10 @@ def _evidence(
         sightings = [replace(sighting, reader="") for sighting in sightings]
         columns = []
     found = _best([s for s in sightings if not s.reader])
+    is_seen = bool(found)
     for reader in columns:
-        found += _best([s for s in sightings if s.reader == reader]) or [_unseen(claim, reader)]
+        of_reader = _best([s for s in sightings if s.reader == reader])
+        found += of_reader or ([] if is_seen else [_unseen(claim, reader)])
     return Evidence(claim, found or [_unseen(claim)])
 
 

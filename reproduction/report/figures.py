@@ -44,7 +44,8 @@ def training(runs: Runs) -> Figure | None:
                     f"training-{measure}",
                 )
             )
-    rows = " and ".join(dict.fromkeys(f"{seen.get('run.rows', 0):,}" for seen in runs.values()))
+    drawn = [seen for seen in runs.values() if seen.get("train.accuracy")]
+    rows = " and ".join(dict.fromkeys(f"{seen.get('run.rows', 0):,}" for seen in drawn))
     caption = (
         f"Training accuracy and loss of each epoch: the tutorial's 60,000 training rows, and "
         f"60 % of the {rows} rows here."

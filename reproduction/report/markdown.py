@@ -17,7 +17,7 @@ from reproduction.claims import show, show_tolerance
 from reproduction.pages import environment, printable
 from reproduction.report import facts
 from reproduction.report.contents import Contents
-from reproduction.report.evidence import Evidence, Sighting
+from reproduction.report.evidence import Sighting
 
 # What makes a line one of code.
 CODE = " " * 4
@@ -50,7 +50,7 @@ def markdown(contents: Contents) -> str:
             ],
             show=show,
             table=_table,
-            sightings=lambda found: _sightings(found, with_reader=True),
+            sightings=lambda found: _sightings(found.judged, with_reader=True),
             asis=Markdown,
             code=lambda command: Markdown(textwrap.indent(command, CODE)),
         )
@@ -71,7 +71,7 @@ def _claims(contents: Contents) -> Markdown:
             found.claim.step,
             found.claim.text,
             show(found.claim.tutorial),
-            *(_sightings(found.of(reader)) for reader in columns),
+            *(_sightings(found.of(reader).sightings) for reader in columns),
             show_tolerance(found.claim),
         )
         for found in contents.claims
@@ -79,8 +79,8 @@ def _claims(contents: Contents) -> Markdown:
     return _table(heads, rows)
 
 
-def _sightings(found: Evidence, with_reader: bool = False) -> Markdown:
-    return Markdown("; ".join(_sighting(sighting, with_reader) for sighting in found.sightings))
+def _sightings(sightings: Iterable[Sighting], with_reader: bool = False) -> Markdown:
+    return Markdown("; ".join(_sighting(sighting, with_reader) for sighting in sightings))
 
 
 def _sighting(sighting: Sighting, with_reader: bool) -> str:

@@ -230,6 +230,7 @@ class Page(HTMLParser):
         self._empty: list[tuple[int, str]] = []
         self.feed(html)
         self.close()
+        self.rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
         self.faults += [f"{tag} is not closed" for tag in self._open]
         self.faults += [f"nothing below {name}" for _, name in self._empty]
 
@@ -278,7 +279,7 @@ class Page(HTMLParser):
             return
         self.text.append(data)
         if self.rows and "tr" in self._open:
-            self.rows[-1][-1:] = [" ".join(f"{cell}{data}".split()) for cell in self.rows[-1][-1:]]
+            self.rows[-1][-1:] = [f"{cell}{data}" for cell in self.rows[-1][-1:]]
         if any(tag in HEADINGS for tag in self._open):
             self._empty[-1] = (self._empty[-1][0], f"{self._empty[-1][1]}{data}")
         elif data.strip():
