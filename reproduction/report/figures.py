@@ -156,18 +156,19 @@ def _series(results: Sequence[Result]) -> Iterator[tuple[str, list[plots.Line]]]
             for name in names
         }
         repeated = {name: found for name, found in points.items() if len(found) > 1}
-        styles = plots.STYLES * len(repeated)
         if repeated:
-            yield (
-                title,
-                [
-                    plots.Line(name, found, style)
-                    for (name, found), style in zip(repeated.items(), styles, strict=False)
-                ],
-            )
+            named = enumerate(repeated.items())
+            yield title, [plots.Line(name, each, _style(name, n)) for n, (name, each) in named]
     stolen = [(place, result.stolen_s) for place, result in enumerate(results)]
     if stolen:
         yield STOLEN, [plots.Line("stolen", stolen, plots.STYLES[3])]
+
+
+def _style(name: str, number: int) -> dict[str, Any]:
+    """Return a reader's own style for its line, which begins with its name and a comma."""
+    own = {f"{title}, ": plots.READER_STYLES[reader] for reader, title in readers.NAMES.items()}
+    found = (style for begin, style in own.items() if name.startswith(begin) and " / " not in name)
+    return next(found, plots.STYLES[number % len(plots.STYLES)])
 
 
 def _history_caption(results: Sequence[Result], kind: str) -> str:

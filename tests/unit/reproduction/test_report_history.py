@@ -96,19 +96,25 @@ def test_reports_that_are_written_at_once_lose_no_run(tmp_path):
         json.dumps(FORMER | {"when": 5}),
     ],
 )
-def test_a_damaged_line_is_named_in_one_line_and_the_report_is_there(tmp_path, damage):
-    artifacts, reports = fill(tmp_path)
-    path = reports / "history.jsonl"
+def test_a_damaged_line_is_named(tmp_path, damage):
+    path = tmp_path / "history.jsonl"
     path.write_text(f"{json.dumps(FORMER)}\n{damage}\n")
-    before = path.read_text()
-    told = write_report(artifacts, reports)
+    with pytest.raises(ReportError, match=r"history\.jsonl, line 2: is damaged .*delete this line"):
+        remember(path, run_at(1))
+    assert path.read_text() == f"{json.dumps(FORMER)}\n{damage}\n"
+
+
+def test_a_damaged_history_is_one_line_of_a_report_that_is_there(tmp_path):
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    (reports / "history.jsonl").write_text('{"kind": "tuto')
+    told = write_report(tmp_path / "artifacts", reports)
     (line,) = (line for line in told.splitlines() if "is damaged" in line)
-    assert line.startswith(f"{path}, line 2: is damaged (") and "delete this line" in line
+    assert line.startswith(f"{reports / 'history.jsonl'}, line 1: ")
     found = Page((reports / "index.html").read_text())
     assert found.faults == []
     assert line in "".join(found.text)
     assert "is damaged" in (reports / "report.md").read_text()
-    assert path.read_text() == before
 
 
 def test_a_file_that_is_no_text_or_no_file_is_named(tmp_path):
