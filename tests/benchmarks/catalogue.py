@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.benchmarks.topics import Topic
 from tests.benchmarks.worker import Side
 from tests.tutorial import FAST_FETCH, Messages
 from tfkafka import config, native
+from tfkafka.client.batch_size import LARGE
 from tfkafka.native import sources
 
 TFKAFKA = "tfkafka"
@@ -48,6 +51,18 @@ def c_bare_loop(topic: Topic, library: Path | None, **options: Any) -> list[Side
     del settings["bootstrap.servers"]
     arguments = {**topic.place, "library": str(library), "settings": dict(settings)}
     return [Side("C's bare loop", "ceiling", "c_loop:bare_loop", arguments, **options)]
+
+
+def c_produce_loop(topic: Topic, features: np.ndarray, library: Path | None) -> list[Side]:
+    """Records produced one by one in C, where that was compiled, by a client like tfkafka's own."""
+    if library is None:
+        return []
+    settings = config.WRITER_DEFAULTS | config.WRITER_FIXED | {"batch.size": LARGE}
+    for own in ("bootstrap.servers", "logger"):
+        del settings[own]
+    arguments = {**topic.where, "features": features}
+    arguments |= {"library": str(library), "settings": dict(settings)}
+    return [Side("C's produce loop", "ceiling", "c_loop:produce_loop", arguments)]
 
 
 def fillers(prepare: str, arguments: dict[str, Any], **options: Any) -> list[Side]:
