@@ -29,6 +29,18 @@ def finish(options: Options, never_killed: harness.Ended, count: int = 2) -> Non
         assert end[name] == never_killed.end[name], name
 
 
+def is_explained(survivor: harness.Ended, index: int, victim: int) -> bool:
+    """Whether it has ended with a reason."""
+    if survivor.status == -signal.SIGABRT:
+        # Process 0 has JAX's service: where that is gone, JAX may be faster than we are.
+        return victim == 0 and "the JAX distributed service detected fatal errors" in survivor.said
+    return (
+        survivor.status == 1
+        and survivor.error.startswith(f"process {index} of 2: another one has ended (")
+        and "start all of them again with the same command" in survivor.error
+    )
+
+
 @pytest.mark.timeout(3600)
 def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
     rng, wanted, waits_s = random.Random(11), times(2, 10), []
@@ -44,9 +56,7 @@ def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
                 break
             assert ended[victim].status == -9, ended[victim].said
             survivor = ended[1 - victim]
-            assert survivor.status == 1, survivor.said
-            assert survivor.error.startswith(f"process {1 - victim} of 2: another one has ended (")
-            assert "start all of them again with the same command" in survivor.error
+            assert is_explained(survivor, 1 - victim, victim), survivor.said
             waits_s.append(survivor.at_s - ended[victim].at_s)
             victims.pop(0)
         finish(options, never_killed)
