@@ -22,18 +22,20 @@ END_S = HEARTBEAT_S + 2
 POINTS = {0: 24, 1: 12}
 
 
-def finish(options: Options, never_killed: harness.Ended, count: int = 2) -> None:
+def finish(options: Options, never_killed: harness.Ended) -> None:
     """Start the same command once more: it goes to the end, and all is as without a kill."""
-    end = harness.learn(options.but(kill=[]), count)[0].end
+    end = harness.learn(options.but(kill=[]), 2)[0].end
     for name in ("weights", "mini_datasets", "records", "positions", "history", "counts"):
         assert end[name] == never_killed.end[name], name
 
 
-def is_explained(survivor: harness.Ended, index: int, victim: int) -> bool:
-    """Whether it has ended with a reason."""
+def is_explained(survivor: harness.Ended, index: int) -> bool:
+    """Whether it has ended with a reason: ours, or JAX's where that has noticed first.
+
+    JAX is first where it was its service that died, and where the two were about to connect.
+    """
     if survivor.status == -signal.SIGABRT:
-        # Process 0 has JAX's service: where that is gone, JAX may be faster than we are.
-        return victim == 0 and "the JAX distributed service detected fatal errors" in survivor.said
+        return "the JAX distributed service detected fatal errors" in survivor.said
     return (
         survivor.status == 1
         and survivor.error.startswith(f"process {index} of 2: another one has ended (")
@@ -45,7 +47,7 @@ def is_explained(survivor: harness.Ended, index: int, victim: int) -> bool:
 def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
     rng, wanted, waits_s = random.Random(11), times(2, 10), []
     victims = [0, 1] * wanted
-    runs = 0
+    runs = by_jax = 0
     while victims:
         options = small[0].but(folder=str(tmp_path / str(runs)))
         while victims:
@@ -56,14 +58,18 @@ def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
                 break
             assert ended[victim].status == -9, ended[victim].said
             survivor = ended[1 - victim]
-            assert is_explained(survivor, 1 - victim, victim), survivor.said
+            assert is_explained(survivor, 1 - victim), survivor.said
             waits_s.append(survivor.at_s - ended[victim].at_s)
+            by_jax += survivor.status == -signal.SIGABRT
             victims.pop(0)
         finish(options, never_killed)
         runs += 1
     record_property("seconds from a death to the end of all", max(waits_s))
     assert max(waits_s) <= END_S
-    print(f"{len(waits_s)} kills in {runs} runs; all ended {max(waits_s):.1f} s after each at most")
+    print(
+        f"{len(waits_s)} kills in {runs} runs; all ended {max(waits_s):.1f} s after each at most; "
+        f"JAX ended the other one {by_jax} times"
+    )
 
 
 @pytest.mark.parametrize("frozen", [0, 1])
