@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from tests.integration import command_runner
 from tests.integration.broker_child import java_of
 from tests.integration.command_runner import ROOT, command, refusal
-from tfkafka import Admin, write
+from tfkafka import Admin, config, write
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.base import Broker
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
@@ -99,6 +99,24 @@ def test_a_cluster_from_start_to_stop(run, tmp_path):
     assert "ok       brokers         3 brokers, reached" in checked.stdout
     assert run("broker", "stop", "--folder", "three").returncode == 0
     assert java_of(tmp_path) == []
+
+
+def test_a_secured_broker_tells_its_password_only_to_a_file(run):
+    started = run("broker", "start", "--secured", "--port", free_ports(1)[0], "--json")
+    assert started.returncode == 0, started.stderr
+    found = json.loads(started.stdout)
+    file = Path(found["command_config"])
+    assert file.stat().st_mode & 0o777 == 0o600
+    password = config.load(file)["sasl.password"]
+    done = [
+        started,
+        run("broker", "status"),
+        run("check", found["secured_servers"], "--command-config", file),
+        run("broker", "stop"),
+    ]
+    assert [each.returncode for each in done] == [0] * 4
+    assert "accepted by SCRAM-SHA-512; TLS" in done[2].stdout
+    assert not [each for each in done if password in each.stdout + each.stderr]
 
 
 def test_ctrl_c_while_a_broker_starts_leaves_nothing(tmp_path, run):
