@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.integration import command_runner
 from tests.integration.broker_child import java_of
@@ -164,6 +165,12 @@ def test_check_makes_nothing(run, kafka_factory):
     assert run("check", broker.bootstrap_servers).returncode == 0
     topics = broker.folder.data / "kafka"
     assert not list(topics.glob("__consumer_offsets-*")) + list(topics.glob("__transaction_*"))
+
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "first"})
+    assert consumer.committed([TopicPartition("topic", 0)], timeout=30)
+    consumer.close()
+    shown = run("check", broker.bootstrap_servers).stdout
+    assert "ok       groups          can be used; __consumer_offsets has all its leaders" in shown
     broker.stop()
 
 
@@ -201,6 +208,14 @@ def test_cat_shows_records_as_they_are(run, kafka, filled):
         ["e", "null"],
         ["f", "é"],
     ]
+
+
+def test_a_record_is_one_line_that_moves_no_cursor(run, kafka, topic):
+    write(kafka.bootstrap_servers, topic, ["a\nb\x1b[2J", "x" * 300])
+    done = run("cat", topic, "--bootstrap-servers", kafka.bootstrap_servers)
+    first, second = done.stdout.splitlines()
+    assert first.endswith("  a\\nb\\x1b[2J")
+    assert second.endswith(f"  {'x' * 200}... (300 characters)")
 
 
 def test_cat_prints_json(run, kafka, filled):
@@ -258,6 +273,21 @@ def test_a_pipe_that_is_closed_is_no_error(kafka, topic, tmp_path):
     process.stdout.close()
     errors = process.stderr.read()
     assert (process.wait(60), errors) == (1, "")
+
+
+def test_a_pipe_that_was_closed_before_is_no_error(tmp_path):
+    """What is printed is short: it is written when the command ends."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command("--version"),
+        env=command_runner.environment(tmp_path),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,9 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, or those of the process, and return its exit status."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
+        # click ends the process, with status 1, where nobody reads its output any more.
         status = cli.main(arguments, NAME, standalone_mode=False)
-        # An error when the process ends could not be handled any more.
-        sys.stdout.flush()
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else NAME
         reason = " ".join(error.format_message().split()).rstrip(".")
@@ -46,10 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(f"{NAME}: {error.format_message()}")
     except (click.Abort, KeyboardInterrupt):
         return _refused(f"{NAME}: interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever reads the output has seen enough. Python would flush the rest, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (TfkafkaError, OSError) as error:
         return _refused(f"{NAME}: {of_error(error)}")
     return status or 0
