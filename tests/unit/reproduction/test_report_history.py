@@ -153,6 +153,7 @@ def test_former_runs_are_drawn_with_machine_and_stolen_time():
     assert f"<title>{tip}</title>" in accuracy
     assert ">01-02 03:04<" in accuracy and ">A<" in accuracy and ">B<" in accuracy
     assert "CPU seconds that the host took (stolen)" in stolen
+    assert stolen.count("\nstolen: 1.2</title>") == 2
 
 
 def test_a_single_run_is_no_history():
