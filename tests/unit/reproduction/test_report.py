@@ -202,8 +202,8 @@ def test_damaged_source_is_named_and_nothing_is_written(tmp_path, name, text):
 
 
 def test_a_page_that_cannot_be_replaced_is_named(tmp_path):
-    artifacts, reports = fill(tmp_path)
-    (reports / "index.html").mkdir()
+    artifacts, reports = tmp_path / "artifacts", tmp_path / "reports"
+    (reports / "index.html").mkdir(parents=True)
     with pytest.raises(
         ReportError, match=r"index\.html: cannot be written: Is a directory$"
     ) as seen:
@@ -213,7 +213,9 @@ def test_a_page_that_cannot_be_replaced_is_named(tmp_path):
 
 
 def test_command_says_where_the_report_is_or_what_is_wrong(tmp_path):
-    artifacts, reports = fill(tmp_path)
+    artifacts, reports = tmp_path / "artifacts", tmp_path / "reports"
+    artifacts.mkdir()
+    (artifacts / "observations-tfio.json").write_text('{"run.reader": "tfio"}')
     command = [sys.executable, "-m", "reproduction.report", "--artifacts", str(artifacts)]
     done = subprocess.run(
         [*command, "--reports", str(reports)], cwd=ROOT, capture_output=True, text=True, timeout=120
