@@ -75,6 +75,9 @@ def in_each_process(settings):
 
 servers = _common.find_kafka(arguments)
 _common.require_topic(servers, arguments.topic)
+storage = arguments.storage or str(arguments.artifacts / "ray")
+if "://" not in storage:
+    storage = str(Path(storage).resolve())
 ray.init()
 try:
     result = JaxTrainer(
@@ -89,7 +92,7 @@ try:
         scaling_config=ScalingConfig(num_workers=arguments.processes),
         run_config=RunConfig(
             name=arguments.topic,
-            storage_path=arguments.storage or str(arguments.artifacts / "ray"),
+            storage_path=storage,
             failure_config=FailureConfig(max_failures=arguments.failures),
             checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
         ),
