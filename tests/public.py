@@ -10,7 +10,6 @@ from types import ModuleType
 
 MODULES = (
     "tfkafka",
-    "tfkafka.config",
     "tfkafka.exactly_once",
     "tfkafka.online",
     "tfkafka.testing",

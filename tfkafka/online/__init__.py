@@ -1,7 +1,5 @@
 """Online learning with results that a crash does not change."""
 
-from tfkafka.online.learner import learn
-from tfkafka.online.progress import Progress
-from tfkafka.online.stream import Stream
+from tfkafka.online.learner import Progress, Stream, learn
 
 __all__ = ["Progress", "Stream", "learn"]

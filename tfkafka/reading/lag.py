@@ -33,15 +33,14 @@ class Lag:
     def ask(self, patience_s: float = PATIENCE_S) -> dict[TopicPartition, int] | None:
         """Return the lag of each partition; None where Kafka does not answer within `patience_s`.
 
-        A later call takes the answer that came too late, where it does not wait itself.
+        A later call then takes that answer.
         """
         committed = self._committed()
         if not committed:
             return {}
         with self._lock:
             # One question at a time: where a broker is away, it may take as long as a time-out.
-            is_late = self._asked is not None and self._asked.done()
-            if self._asked is None or (is_late and patience_s > 0):
+            if self._asked is None:
                 self._asked = in_background(lambda: self._end_offsets(committed))
             asked = self._asked
         if not wait([asked], patience_s).done:

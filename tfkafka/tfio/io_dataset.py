@@ -16,7 +16,6 @@ from tfkafka.reading.elements import Elements
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.reading.settings import reader_settings
-from tfkafka.tfio.lifting import Liftable
 from tfkafka.tfio.offsets import bound
 
 
@@ -27,14 +26,14 @@ class Record(NamedTuple):
     key: tf.Tensor
 
 
-class KafkaIODataset(Liftable, KafkaDataset):
+class KafkaIODataset(KafkaDataset):
     """`KafkaDataset` whose elements have `.message` and `.key`."""
 
     def _shaped(self, whole: bool) -> tf.data.Dataset[Any]:
         return super()._shaped(whole).map(Record)
 
 
-class KafkaStreamIODataset(Liftable, ChunkedDataset):
+class KafkaStreamIODataset(ChunkedDataset):
     """The records from an offset to the end of the partition when iteration begins."""
 
     def __init__(

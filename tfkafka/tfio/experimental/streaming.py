@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-import tensorflow as tf
+from collections.abc import Sequence
 
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.config import FOREVER
 from tfkafka.data.groups import PRODUCERS_BATCH, KafkaGroupDataset, KafkaMiniBatchDataset
-from tfkafka.tfio.lifting import Liftable, liftable
 
 __all__ = ["KafkaBatchIODataset", "KafkaGroupIODataset"]
 
@@ -21,7 +17,7 @@ MESSAGE_POLL_TIMEOUT_MS = 10_000
 MINI_DATASET_RECORDS = 10_000
 
 
-class KafkaGroupIODataset(Liftable, KafkaGroupDataset):
+class KafkaGroupIODataset(KafkaGroupDataset):
     """`KafkaGroupDataset` with tensorflow-io's arguments. Elements are (message, key).
 
     Args:
@@ -114,9 +110,6 @@ class KafkaBatchIODataset(KafkaMiniBatchDataset):
             settings,
             records=records,
         )
-
-    def __iter__(self) -> Iterator[tf.data.Dataset[Any]]:
-        return map(liftable, super().__iter__())
 
 
 def _group(group_id: str | None, configuration: config.Configuration) -> str:
