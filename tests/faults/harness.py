@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.faults.worker_child import Options, stand_in
-from tfkafka import Admin, write
+from tfkafka import Admin, GroupPartition, write
 from tfkafka.config import Limits
 from tfkafka.exactly_once import predictions
 from tfkafka.reading.ranges import read, resolve
@@ -134,7 +134,7 @@ class Stage:
         with Recorder(self.folder, self.topic) as recorder:
             for (_, partition), (offsets, _) in found.items():
                 recorder.predicted(partition, offsets)
-            for row in Admin(self.servers).describe_group(self.group):
+            for row in self._progress():
                 recorder.committed(row.partition, row.committed)
         verdict = judge(self.folder, Kind.PREDICTED, self.servers)
         assert verdict.is_clean(), verdict
@@ -151,13 +151,14 @@ class Stage:
 
     def members(self) -> set[str]:
         """Who reads from the input topic now."""
-        rows = Admin(self.servers).describe_group(self.group)
-        return {row.consumer_id for row in rows if row.consumer_id}
+        return {row.consumer_id for row in self._progress() if row.consumer_id}
 
     def committed(self) -> list[int]:
         """The next offset of each partition of the input topic."""
-        rows = Admin(self.servers).describe_group(self.group)
-        return [row.committed or 0 for row in sorted(rows, key=lambda row: row.partition)]
+        return [row.committed or 0 for row in self._progress()]
+
+    def _progress(self) -> list[GroupPartition]:
+        return Admin(self.servers).describe_group(self.group)
 
     def _count(self, isolation: str) -> int:
         settings, limits = (
