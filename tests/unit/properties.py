@@ -3,8 +3,7 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 
-# Without a deadline: a busy machine is no fault. Without a database: it would lie among the code.
-few = settings(deadline=None, database=None, max_examples=20)
+few = settings(max_examples=20)
 # Sampled, which is faster than drawing each byte.
 TEXT = st.sampled_from([None, b"", b"x", b"value", b"\x00\xff"])
 HEADERS = st.sampled_from([[], [("h", None)], [("h", b"1"), ("h", b"2"), ("i", b"")]])

@@ -81,7 +81,6 @@ def test_wrong_values_are_refused(call, record_property):
 
 @settings(
     max_examples=2000,
-    deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(st.sampled_from(ARGUMENTS), ANYTHING)

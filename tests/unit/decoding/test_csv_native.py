@@ -66,7 +66,7 @@ def test_classes_of_keys_and_headers_are_whole_texts():
     assert_same(decode, fill(message(b"1", text, headers=[("h", text)]) for text in texts))
 
 
-@settings(deadline=None, database=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=True))
 def test_any_records_are_decoded_alike(of):
     decode = decoder(of)

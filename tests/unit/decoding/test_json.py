@@ -23,9 +23,7 @@ pytestmark = pytest.mark.usefixtures("parser")
 FLOAT32, INT64 = np.dtype(np.float32), np.dtype(np.int64)
 EXAMPLES = int(os.environ.get("TFKAFKA_JSON_EXAMPLES", "100"))
 # A busy machine is no reason to fail.
-SETTINGS = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 # More than are parsed one by one where polars refuses them.
 MANY = 150
 FIELDS = [
