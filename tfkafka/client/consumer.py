@@ -153,7 +153,7 @@ class Consumer:
         missing: dict[TopicPartition, int] = {}
         truncated: dict[TopicPartition, int] = {}
         for event in filled.events:
-            if not self._validation.is_waiting(event.source):
+            if not self._is_early(event):
                 self._judge(event, ends, missing, truncated)
         chunk = self._validation.without_waiting(filled.chunk)
         # More records may have arrived after an end.
@@ -348,6 +348,25 @@ class Consumer:
         else:
             line = str(missing_topic(topic, self.servers, self._has_users))
             raise ReadError(line, topic=topic)
+
+    def _is_early(self, event: Event) -> bool:
+        """Return whether an event says nothing, since its partition's start is not validated yet.
+
+        librdkafka stops reading where it has found an offset out of range, and lets nobody seek
+        there: what it has compared by itself counts, and any other such partition starts again.
+        """
+        source, code = event.source, event.error.code()
+        if source is None or not self._validation.is_waiting(source):
+            return False
+        if code == KafkaError._PARTITION_EOF:
+            return True
+        if code not in codes.OUT_OF_RANGE:
+            return False
+        start = self._validation.drop([source])[source]
+        is_compared = codes.has_no_epochs(event.error) or codes.diverged_at(event.error) is not None
+        if not is_compared:
+            self.start_again_at({source: start})
+        return not is_compared
 
     def _judge(
         self,

@@ -1,6 +1,7 @@
 """Has the broker compare the offsets at which reading begins with its log (KIP-320).
 
-librdkafka 2.16 has it do that after a change of leaders and on seeking, but not on assigning.
+librdkafka 2.16 has it do that after a change of leaders and on seeking; on assigning, only where it
+learns of the leader afterwards.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Validation:
                 self._waiting[source] = offset
         self.ask()
 
-    def drop(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget partitions that are no longer assigned."""
-        for source in partitions:
-            self._waiting.pop(source, None)
+    def drop(self, partitions: Iterable[TopicPartition]) -> Positions:
+        """Forget partitions, and return the starts of those that were not validated yet."""
+        return {
+            source: self._waiting.pop(source) for source in partitions if source in self._waiting
+        }
 
     def drop_all(self) -> None:
         """Forget all partitions."""

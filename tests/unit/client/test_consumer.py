@@ -214,6 +214,51 @@ def test_nothing_of_a_start_that_is_not_validated_is_delivered(make):
     assert len(reading.poll(0.1).chunk) == 1
 
 
+def not_started(make):
+    """Return a reader whose start librdkafka does not take a seek for, its client and filler."""
+    lineage = Lineage()
+    lineage.begin(MINE, 150, 9)
+    reading, client, filler = make(lineage=lineage)
+    client.answers["seek"] = KafkaException(KafkaError(KafkaError._STATE, "not started"))
+    reading.start_at({MINE: 150})
+    return reading, client, filler
+
+
+@pytest.mark.parametrize(
+    ("text", "missing", "truncated"),
+    [(TRUNCATED, {}, {MINE: 100}), (NO_EPOCH, {MINE: 150}, {})],
+)
+def test_what_librdkafka_compares_by_itself_counts(make, text, missing, truncated):
+    """It has stopped reading there: no seek would be taken any more."""
+    reading, client, filler = not_started(make)
+    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, text)
+    filler.filled = [Filled(empty(), [Event(error, MINE, 150)])]
+    polled = reading.poll(0.1)
+    assert (polled.missing, polled.truncated) == (missing, truncated)
+    client.calls.clear()
+    reading.poll(0.1)
+    assert not [name for name, *_ in client.calls if name == "seek"]
+
+
+def test_an_offset_that_is_gone_is_looked_for_again_until_it_is_validated(make):
+    """Whether the log differs before the offset is known only after it was compared."""
+    reading, client, filler = not_started(make)
+    client.calls.clear()
+    filler.filled = [event(KafkaError.OFFSET_OUT_OF_RANGE, 150)] * 2
+    assert not reading.poll(0.1).missing
+    names = [name for name, *_ in client.calls]
+    assert names == ["seek", "incremental_unassign", "incremental_assign", "seek"]
+    del client.answers["seek"]
+    assert reading.poll(0.1).missing == {MINE: 150}
+
+
+def test_another_error_before_a_start_is_validated_is_raised(make):
+    reading, _, filler = not_started(make)
+    filler.filled = [event(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
+    with pytest.raises(ReadError, match="READ"):
+        reading.poll(0.1)
+
+
 def test_an_error_of_no_partition_names_the_topics_that_are_read(make):
     reading, _, filler = make()
     filler.filled = [Filled(empty(), [Event(KafkaError(KafkaError._FAIL, "reason"), None, None)])]
