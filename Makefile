@@ -3,6 +3,7 @@
 # make bench       the benchmarks, 15 min
 # make faults      what is killed, frozen and cut off, 3 min
 # make chaos       random faults on a cluster, 2 min of them; SEED=... repeats the same ones
+# make test-distributed   training by several processes, with JAX and with Ray, 4 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make structure   size of the library and imports between its rooms
 # make native      the native library, which is optional; what runs tfkafka here begins with it
@@ -21,12 +22,14 @@
 # make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
 # make test-docker the tests that can share a broker, on the official image
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
+# make test-distributed-full  the same as test-distributed, each process killed at 10 moments
 # make test-without-native  all of make test with Python alone, 20 min
 #
 # STACK=latest     on the newest TensorFlow, without tensorflow-io: the tutorial, for example, by
 #                  make reproduce STACK=latest READER=tfkafka KAFKA_VERSION=4.4.0
+# STACK=distributed  the same with JAX and Ray
 #
-# Needs Python 3.11 or 3.12 (STACK=latest: or 3.13), make, and on first use the network; everything
+# Needs Python 3.11 or 3.12 (other stacks: or 3.13), make, and on first use the network; everything
 # else is installed here.
 
 KAFKA_VERSION ?= 2.7.2
@@ -46,8 +49,12 @@ else ifeq ($(STACK),latest)
   VENV ?= .venv-latest
   LOCK := requirements-latest.lock
   PYTHONS := 3.13 3.12 3.11
+else ifeq ($(STACK),distributed)
+  VENV ?= .venv-distributed
+  LOCK := requirements-distributed.lock
+  PYTHONS := 3.13 3.12 3.11
 else
-  $(error STACK=$(STACK): must be tutorial or latest)
+  $(error STACK=$(STACK): must be tutorial, latest or distributed)
 endif
 RUN := $(VENV)/bin/python
 
@@ -60,7 +67,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
+.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -86,6 +93,15 @@ tests-without-tensorflow-io: $(VENV)/installed native
 	$(PYTEST) tests/unit tests/integration/tutorial tests/integration/tfkafka $(IN_PARALLEL) \
 	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
 	  --junitxml=reports/tests-latest.xml
+
+# One test at a time: each has several processes that train, and some count seconds.
+# DISTRIBUTED=full kills at as many moments as a test promises.
+test-distributed-full: export DISTRIBUTED = full
+test-distributed test-distributed-full:
+	$(MAKE) STACK=distributed tests-distributed
+
+tests-distributed: $(VENV)/installed native
+	$(PYTEST) tests/distributed -m distributed --junitxml=reports/tests-distributed.xml
 
 # pytest skips what needs Docker where there is none; this target fails.
 test-docker: $(VENV)/installed native
@@ -161,9 +177,10 @@ $(NATIVE): $(wildcard $(addprefix tfkafka/native/,build.py sources.py *.cc *.h *
 
 # Installed whole or not at all: a broken installation has no such file and is begun again.
 $(VENV)/installed: $(LOCK)
+.venv-distributed/installed: requirements-distributed.lock
 .venv-package/installed: requirements-package.lock
 .venv-native/installed: requirements-native.lock
-$(VENV)/installed .venv-package/installed .venv-native/installed:
+$(sort $(addsuffix /installed,$(VENV) .venv-distributed .venv-package .venv-native)):
 	@python=$$(for candidate in $(CANDIDATES); do \
 	    if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then echo "$$candidate"; break; fi; done); \
 	if [ -z "$$python" ]; then \
@@ -192,7 +209,8 @@ wheels: .venv-package/installed
 	.venv-package/bin/twine check --strict dist/*
 
 # For each Python above, on Linux. uv resolves, keeping what a lock has; pip installs what it found.
-lock: $(addsuffix .lock.new,requirements requirements-latest requirements-package requirements-native)
+lock: $(addsuffix .lock.new,requirements requirements-latest requirements-distributed \
+  requirements-package requirements-native)
 	for new in $^; do mv $$new $${new%.new}; done
 
 %.lock.new: %.txt requirements-common.txt
@@ -202,5 +220,5 @@ lock: $(addsuffix .lock.new,requirements requirements-latest requirements-packag
 
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
-	rm -rf .venv .venv-latest .venv-package .venv-native $(NATIVE) artifacts reports dist \
-	  .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis
+	rm -rf .venv .venv-latest .venv-distributed .venv-package .venv-native $(NATIVE) artifacts \
+	  reports dist .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis

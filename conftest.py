@@ -15,9 +15,11 @@ import pytest
 
 from reproduction.susy.loader import load
 from tests import stacks
+from tests.client_settings import client_settings
 from tests.stacks import Stack
 from tests.tutorial import SusyTopic, split, write
 from tfkafka import Admin
+from tfkafka.config import COMMAND_CONFIG_VARIABLE
 from tfkafka.testing.brokers import compose, embedded
 from tfkafka.testing.brokers.base import Broker
 from tfkafka.testing.brokers.embedded import EmbeddedBroker, EmbeddedCluster, Security
@@ -38,20 +40,28 @@ pytest_plugins = [
 ]
 
 SEED = 1
+OURS = ("embedded", "docker")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Hear Ctrl-C even where a shell started this in the background, which ignores it.
 
     Children inherit that deafness, and some tests send them a Ctrl-C.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("--kafka") in OURS:
+        # It is for somebody else's cluster.
+        os.environ.pop(COMMAND_CONFIG_VARIABLE, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tfkafka")
-    group.addoption("--kafka", default="embedded", help="embedded, docker or HOST:PORT")
+    group.addoption(
+        "--kafka",
+        default="embedded",
+        help="embedded, docker or HOST:PORT; $TFKAFKA_COMMAND_CONFIG names settings for the last",
+    )
     group.addoption(
         "--kafka-version",
         help="of the embedded Kafka; default: 3.9.2, and 2.7.2 for the tutorial's tests as well",
@@ -128,7 +138,7 @@ def kafka(request: pytest.FixtureRequest, stack: Stack) -> Broker:
         return request.getfixturevalue("compose_kafka")
     if not re.fullmatch(r"[^:\s]+:\d+", stack.kafka):
         raise pytest.UsageError(f"--kafka {stack.kafka}: must be embedded, docker or HOST:PORT")
-    return ExternalBroker(stack.kafka)
+    return ExternalBroker(stack.kafka, client_settings())
 
 
 @pytest.fixture(scope="session")
@@ -165,13 +175,13 @@ def compose_kafka(docker_compose_project_name: str, docker_services) -> Broker:
 @pytest.fixture(scope="session")
 def topic_prefix(request: pytest.FixtureRequest) -> str:
     """Before each topic's and group's name: empty, but for somebody else's cluster."""
-    ours = request.config.getoption("--kafka") in ("embedded", "docker")
+    ours = request.config.getoption("--kafka") in OURS
     return "" if ours else f"tfkafka-test-{uuid.uuid4().hex[:8]}-"
 
 
 @pytest.fixture(scope="session")
 def admin(kafka: Broker) -> Admin:
-    return Admin(kafka.bootstrap_servers)
+    return Admin(kafka.bootstrap_servers, client_settings())
 
 
 @pytest.fixture

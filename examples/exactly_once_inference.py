@@ -52,7 +52,7 @@ from tfkafka import Admin, CsvDecoder
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict
 
 servers = _common.find_kafka(arguments)
-_common.require_topic(servers, arguments.topic)
+_common.require_topic(arguments, servers, arguments.topic)
 model_path = _common.require_archive(
     arguments.model or arguments.artifacts / "susy.keras", "06_train.py"
 )
@@ -63,7 +63,7 @@ NUM_COLUMNS = 18
 model_id = hashlib.sha256(model_path.read_bytes()).hexdigest()[:12]
 model = tf.keras.models.load_model(model_path)
 
-admin = Admin(servers)
+admin = Admin(servers, arguments.command_config)
 if arguments.predictions not in admin.topics():
     admin.create_topic(arguments.predictions, 2)
 
@@ -93,6 +93,7 @@ worker = ExactlyOnceInference(
         model_id,
     ),
     servers,
+    configuration=arguments.command_config,
     transaction_records=arguments.transaction_records,
     transaction_wait=arguments.transaction_wait,
     stream_timeout=arguments.stream_timeout,
@@ -113,7 +114,14 @@ if worker.is_stopped():
 elif admin.has_members(arguments.group_id):
     print("Other workers of the group are at work: the last one to end evaluates.")
 else:
-    result = evaluate(servers, arguments.topic, arguments.predictions, arguments.group_id, decode)
+    result = evaluate(
+        servers,
+        arguments.topic,
+        arguments.predictions,
+        arguments.group_id,
+        decode,
+        arguments.command_config,
+    )
     print(
         f"All {result.records:,} records that the group has read have one prediction each: "
         f"accuracy {result.accuracy:.4f}, loss {result.loss:.4f}, AUC {result.auc:.4f}"

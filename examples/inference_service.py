@@ -54,7 +54,13 @@ job = InferenceJob(
     on_bad_record="skip",
 )
 # From here on /healthz answers: 503, since nothing has been read yet.
-worker = ExactlyOnceInference(job, servers, stream_timeout=-1, metrics_port=arguments.metrics)
+worker = ExactlyOnceInference(
+    job,
+    servers,
+    configuration=arguments.command_config,
+    stream_timeout=-1,
+    metrics_port=arguments.metrics,
+)
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda *_: worker.stop())
 
@@ -62,7 +68,7 @@ for number in (signal.SIGINT, signal.SIGTERM):
 def missing():
     """What there is not yet, or None."""
     try:
-        admin = Admin(servers)
+        admin = Admin(servers, arguments.command_config)
         topics = admin.topics()
         if arguments.topic not in topics:
             return f"topic {arguments.topic}"

@@ -63,6 +63,7 @@ try:
         topic=arguments.topic,
         decode=CsvDecoder(NUM_COLUMNS, label="key"),
         servers=servers,
+        configuration=arguments.command_config,
         mini_dataset=arguments.mini_dataset,
         stream_timeout=arguments.stream_timeout,
         group_id=arguments.group_id,

@@ -19,19 +19,28 @@ if TYPE_CHECKING:
     from kafka.producer.future import FutureRecordMetadata
 
 
-def note(arguments: Namespace, observed: Mapping[str, Any]) -> None:
-    """Add `observed`, named by claim id, to observations.json in the artifacts folder.
+def observations_path(artifacts: Path, reader: str = "") -> Path:
+    """Return the file of what a reader's scripts observed; of steps without one if it is ""."""
+    return artifacts / (f"observations-{reader}.json" if reader else "observations.json")
 
-    The present conditions are kept with each claim, since one script can run again with others.
+
+def note(arguments: Namespace, observed: Mapping[str, Any]) -> None:
+    """Add `observed`, named by claim id, to the observations in the artifacts folder.
+
+    Each reader has a file of its own, which begins with what the steps before had observed: the
+    tutorial's runs with both readers stand side by side. The present conditions are kept with each
+    claim, since one script can run again with others.
     """
-    path = arguments.artifacts / "observations.json"
-    news = dict(observed)
-    if "reader" in arguments:
-        news["run.reader"] = arguments.reader
-    observations = read_observations(path) | news
+    reader = getattr(arguments, "reader", "")
+    path = observations_path(arguments.artifacts, reader)
+    news = dict(observed) | ({"run.reader": reader} if reader else {})
+    shared = read_observations(observations_path(arguments.artifacts))
+    observations = read_observations(path)
+    conditions = observations.get("conditions", {}) | shared.get("conditions", {})
+    observations |= shared | news
     now = {name: observations[name] for name in CONDITIONS if name in observations}
     claims = [name for name in news if not name.startswith("run.")]
-    observations.setdefault("conditions", {}).update(dict.fromkeys(claims, now))
+    observations["conditions"] = conditions | dict.fromkeys(claims, now)
     write_whole(path, json.dumps(observations, indent=1) + "\n")
 
 

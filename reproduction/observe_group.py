@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 
 from reproduction.observe import note
 from tfkafka import Admin, format_group
+from tfkafka.config import Configuration
 from tfkafka.errors import TfkafkaError
 
 LOOK_EVERY_S = 0.2
@@ -22,10 +23,17 @@ LOOK_EVERY_S = 0.2
 class GroupWatch(keras.callbacks.Callback):
     """A callback that looks at a consumer group while `evaluate` reads."""
 
-    def __init__(self, servers: str, topic: str, group_id: str, batch_size: int) -> None:
+    def __init__(
+        self,
+        servers: str,
+        topic: str,
+        group_id: str,
+        batch_size: int,
+        configuration: Configuration = None,
+    ) -> None:
         super().__init__()
         self.batches = 0
-        self._admin = Admin(servers)
+        self._admin = Admin(servers, configuration)
         self._group_id = group_id
         self._batch_size = batch_size
         self._records = self._admin.record_count(topic)

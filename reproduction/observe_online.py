@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer
 
+from reproduction.kafka_python import kafka_python_arguments
 from reproduction.observe import note
 from reproduction.observe_records import manifest_of
 from reproduction.observe_training import Epoch, TrainingLog
 from tfkafka import Admin
+from tfkafka.config import Settings
 from tfkafka.errors import TfkafkaError
 from tfkafka.testing import wait_for
 
@@ -29,9 +31,16 @@ COMMIT_DEADLINE_S = 15
 class LateRecords:
     """Records that are sent to a topic once more, LATE_BY_S seconds from now."""
 
-    def __init__(self, servers: str, topic: str, records: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self,
+        servers: str,
+        topic: str,
+        records: list[tuple[bytes, bytes]],
+        settings: Settings | None = None,
+    ) -> None:
         """Begin to wait. `records` are (value, key), which are sent as they are."""
         self.sent = 0
+        self._security = kafka_python_arguments(settings)
         self._timer = threading.Timer(LATE_BY_S, self._send, [servers, topic, records])
         self._timer.start()
 
@@ -40,7 +49,7 @@ class LateRecords:
         self._timer.join()
 
     def _send(self, servers: str, topic: str, records: list[tuple[bytes, bytes]]) -> None:
-        producer = KafkaProducer(bootstrap_servers=[servers])
+        producer = KafkaProducer(bootstrap_servers=servers.split(","), **self._security)
         futures = [producer.send(topic, key=key, value=value) for value, key in records]
         producer.flush()
         self.sent = sum(future.succeeded() for future in futures)
@@ -50,9 +59,18 @@ class LateRecords:
 class OnlineLog(TrainingLog):
     """A callback that keeps the epochs of all mini datasets, and sends late records."""
 
-    def __init__(self, servers: str, topic: str, group_id: str, late_rows: int) -> None:
+    def __init__(
+        self,
+        servers: str,
+        topic: str,
+        group_id: str,
+        late_rows: int,
+        settings: Settings | None = None,
+    ) -> None:
         super().__init__()
-        self._admin = Admin(servers)
+        if late_rows:
+            kafka_python_arguments(settings)  # refused now, not when the records are late
+        self._admin, self._settings = Admin(servers, settings), settings
         self._servers, self._topic, self._group_id = servers, topic, group_id
         self._records = self._admin.record_count(topic)
         self._first = self._committed()
@@ -76,7 +94,9 @@ class OnlineLog(TrainingLog):
         if self._late is None:
             self._punctual = (self._sizes[:], self.epochs[:])
             if self._raw_records:
-                self._late = LateRecords(self._servers, self._topic, self._raw_records)
+                self._late = LateRecords(
+                    self._servers, self._topic, self._raw_records, self._settings
+                )
 
     def report(self, arguments: Namespace) -> None:
         """Print and note what was trained on, and what became of late records."""
@@ -91,7 +111,9 @@ class OnlineLog(TrainingLog):
 
     def manifest(self) -> dict[str, Any]:
         """Return which records the mini datasets had."""
-        return manifest_of(self._servers, self._topic, self._first, sum(self._sizes))
+        return manifest_of(
+            self._servers, self._topic, self._first, sum(self._sizes), self._settings
+        )
 
     def _note_training(self, arguments: Namespace) -> None:
         sizes, epochs = self._punctual

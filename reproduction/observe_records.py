@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from reproduction.files import MANIFEST, replacing, write_whole
 from tfkafka import KafkaDataset
+from tfkafka.config import Configuration
 
 if TYPE_CHECKING:
     import keras
 
 
 def manifest_of(
-    servers: str, topic: str, first: int | None = None, records: int | None = None
+    servers: str,
+    topic: str,
+    first: int | None = None,
+    records: int | None = None,
+    configuration: Configuration = None,
 ) -> dict[str, Any]:
     """Return the manifest of a topic's records, whichever reader reads them.
 
@@ -23,8 +28,15 @@ def manifest_of(
         records: how many of them; offsets of the tutorial's topics have no gaps.
     """
     if first is None:
-        return KafkaDataset(topic, servers=servers).manifest()
-    return KafkaDataset(topic, 0, start=first, stop=first + records, servers=servers).manifest()
+        return KafkaDataset(topic, servers=servers, configuration=configuration).manifest()
+    return KafkaDataset(
+        topic,
+        0,
+        start=first,
+        stop=first + records,
+        servers=servers,
+        configuration=configuration,
+    ).manifest()
 
 
 def save_model(model: keras.Model, path: Path, manifest: dict[str, Any]) -> None:

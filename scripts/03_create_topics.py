@@ -15,7 +15,7 @@ from reproduction.observe import note
 from tfkafka import Admin, format_topic
 from tfkafka.errors import TopicError
 
-admin = Admin(_common.find_kafka(arguments))
+admin = Admin(_common.find_kafka(arguments), arguments.command_config)
 partitions = {"susy-train": 1, "susy-test": 2}
 
 # Both are looked at before either is touched.

@@ -9,7 +9,11 @@ import _common
 arguments = _common.parse(__doc__, "--bootstrap-servers", "--seed")
 servers = _common.find_kafka(arguments)
 csv = _common.require_file(arguments.artifacts / "SUSY.csv", "04_load_susy.py")
-_common.require_empty_topics(servers, "susy-train", "susy-test")
+_common.require_empty_topics(arguments, servers, "susy-train", "susy-test")
+
+from reproduction.kafka_python import kafka_python_arguments
+
+security = kafka_python_arguments(arguments.command_config)
 
 import pandas as pd
 from kafka import KafkaProducer
@@ -48,7 +52,7 @@ y_test = list(filter(None, y_test_df.to_csv(index=False).split("\n")[1:]))
 
 def write_to_kafka(topic_name, items):
     count = 0
-    producer = KafkaProducer(bootstrap_servers=[servers])
+    producer = KafkaProducer(bootstrap_servers=servers.split(","), **security)
     delivery = Delivery(servers, topic_name)
     for message, key in tqdm(items, desc=topic_name, unit=" records", disable=None):
         sent = producer.send(topic_name, key=key.encode("utf-8"), value=message.encode("utf-8"))

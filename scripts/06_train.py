@@ -10,7 +10,7 @@ arguments = _common.parse(
     __doc__, "--bootstrap-servers", "--reader", "--seed", "--epochs", "--verbose"
 )
 servers = _common.find_kafka(arguments)
-records = _common.require_topic(servers, "susy-train")
+records = _common.require_topic(arguments, servers, "susy-train")
 
 with _common.quiet_tensorflow(arguments):
     import tensorflow as tf
@@ -36,8 +36,14 @@ def decode_kafka_item(item):
 
 BATCH_SIZE = 64
 SHUFFLE_BUFFER_SIZE = 64
-train_ds = tfio.IODataset.from_kafka("susy-train", partition=0, offset=0, servers=servers)
-manifest = manifest_of(servers, "susy-train")
+train_ds = tfio.IODataset.from_kafka(
+    "susy-train",
+    partition=0,
+    offset=0,
+    servers=servers,
+    configuration=_common.settings_list(arguments),
+)
+manifest = manifest_of(servers, "susy-train", configuration=arguments.command_config)
 train_ds = train_ds.shuffle(buffer_size=SHUFFLE_BUFFER_SIZE)
 train_ds = train_ds.map(decode_kafka_item)
 train_ds = train_ds.batch(BATCH_SIZE)

@@ -11,7 +11,7 @@ arguments = _common.parse(
     __doc__, "--bootstrap-servers", "--reader", "--verbose", group_id={"default": "testcg"}
 )
 servers = _common.find_kafka(arguments)
-_common.require_topic(servers, "susy-test")
+_common.require_topic(arguments, servers, "susy-test")
 model_path = _common.require_archive(arguments.artifacts / "susy.keras", "06_train.py")
 
 with _common.quiet_tensorflow(arguments):
@@ -31,6 +31,7 @@ test_ds = tfio.experimental.streaming.KafkaGroupIODataset(
     servers=servers,
     stream_timeout=10000,
     configuration=[
+        *_common.settings_list(arguments),
         "session.timeout.ms=7000",
         "max.poll.interval.ms=8000",
         "auto.offset.reset=earliest",
@@ -50,7 +51,7 @@ test_ds = test_ds.batch(BATCH_SIZE)
 # Keras warns "Your input ran out of data", and nothing is wrong: nobody can say how many records a
 # group will get, so steps are counted as "n/Unknown", and the stream's end is where they end.
 print(f"Evaluating; ends when group {arguments.group_id} has had no record for 10 s ...")
-watch = GroupWatch(servers, "susy-test", arguments.group_id, BATCH_SIZE)
+watch = GroupWatch(servers, "susy-test", arguments.group_id, BATCH_SIZE, arguments.command_config)
 res = model.evaluate(test_ds, verbose=_common.keras_verbosity(), callbacks=[watch])
 if watch.batches:
     print("test loss, test acc:", res)

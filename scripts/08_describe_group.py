@@ -12,7 +12,7 @@ from tfkafka import Admin, format_group
 from tfkafka.errors import TfkafkaError
 
 servers = _common.find_kafka(arguments)
-group = Admin(servers).describe_group(arguments.group_id)
+group = Admin(servers, arguments.command_config).describe_group(arguments.group_id)
 if not group:
     raise TfkafkaError(
         f"there is no consumer group {arguments.group_id} on {servers}: "

@@ -16,7 +16,7 @@ arguments = _common.parse(
     group_id={"default": "cgonline"},
 )
 servers = _common.find_kafka(arguments)
-_common.require_topic(servers, "susy-train")
+_common.require_topic(arguments, servers, "susy-train")
 model_path = _common.require_archive(arguments.artifacts / "susy.keras", "06_train.py")
 
 with _common.quiet_tensorflow(arguments):
@@ -37,6 +37,7 @@ online_train_ds = tfio.experimental.streaming.KafkaBatchIODataset(
     servers=servers,
     stream_timeout=10000,  # in milliseconds, to block indefinitely, set it to -1.
     configuration=[
+        *_common.settings_list(arguments),
         "session.timeout.ms=7000",
         "max.poll.interval.ms=8000",
         "auto.offset.reset=earliest",
@@ -52,7 +53,9 @@ def decode_kafka_online_item(raw_message, raw_key):
 
 # Keras warns "`shuffle=True` was passed, but will be ignored", and nothing is wrong: True is the
 # default of `fit`, and `.shuffle` has shuffled.
-log = OnlineLog(servers, "susy-train", arguments.group_id, arguments.late_rows)
+log = OnlineLog(
+    servers, "susy-train", arguments.group_id, arguments.late_rows, arguments.command_config
+)
 for mini_ds in online_train_ds:
     log.arrived(mini_ds)
     mini_ds = mini_ds.shuffle(buffer_size=32)

@@ -14,7 +14,7 @@ arguments = _common.parse(
     model={"type": Path, "help": "a saved model; default: susy.keras of 06_train.py"},
 )
 servers = _common.find_kafka(arguments)
-_common.require_topic(servers, arguments.topic)
+_common.require_topic(arguments, servers, arguments.topic)
 model_path = _common.require_archive(
     arguments.model or arguments.artifacts / "susy.keras", "06_train.py"
 )
@@ -39,6 +39,7 @@ predict_ds = tfio.experimental.streaming.KafkaGroupIODataset(
     servers=servers,
     stream_timeout=10000,
     configuration=[
+        *_common.settings_list(arguments),
         "session.timeout.ms=7000",
         "max.poll.interval.ms=8000",
         "auto.offset.reset=earliest",

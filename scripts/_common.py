@@ -47,6 +47,7 @@ __all__ = [
     "require_empty_topics",
     "require_file",
     "require_topic",
+    "settings_list",
     "shown",
 ]
 
@@ -82,7 +83,7 @@ def find_kafka(arguments: argparse.Namespace) -> str:
         servers = broker.bootstrap_servers if broker else "127.0.0.1:9092"
     try:
         _refuse_dead_address(servers)
-        Admin(servers).topics()
+        Admin(servers, arguments.command_config).topics()
     except BrokerError as error:
         raise BrokerError(f"{error}; scripts/02_start_kafka.py starts one") from error
     return servers
@@ -97,31 +98,36 @@ def _refuse_dead_address(servers: str) -> None:
         raise BrokerError(f"nobody listens at {servers} ({error})") from error
 
 
-def require_topic(servers: str, topic: str) -> int:
+def require_topic(arguments: argparse.Namespace, servers: str, topic: str) -> int:
     """Records in a topic. Raises TopicError, naming the script that makes it, where it is empty."""
-    records = _record_count(servers, topic)
+    records = _record_count(arguments, servers, topic)
     if records == 0:
         raise TopicError(f"topic {topic} on {servers} is empty: run scripts/05_write_to_kafka.py")
     return records
 
 
-def require_empty_topics(servers: str, *topics: str) -> None:
+def require_empty_topics(arguments: argparse.Namespace, servers: str, *topics: str) -> None:
     """Raise TopicError for a topic that does not exist or holds records."""
     for topic in topics:
-        if count := _record_count(servers, topic):
+        if count := _record_count(arguments, servers, topic):
             raise TopicError(
                 f"topic {topic} on {servers} holds {count:,} records already, and these would "
                 f"come on top: run scripts/03_create_topics.py --recreate first"
             )
 
 
-def _record_count(servers: str, topic: str) -> int:
+def _record_count(arguments: argparse.Namespace, servers: str, topic: str) -> int:
     from tfkafka import Admin
 
-    admin = Admin(servers)
+    admin = Admin(servers, arguments.command_config)
     if topic not in admin.topics():
         raise TopicError(f"there is no topic {topic} on {servers}: run scripts/03_create_topics.py")
     return admin.record_count(topic)
+
+
+def settings_list(arguments: argparse.Namespace) -> list[str]:
+    """The settings of --command-config, as tensorflow-io takes them."""
+    return [f"{name}={value}" for name, value in (arguments.command_config or {}).items()]
 
 
 def require_file(path: Path, script: str) -> Path:

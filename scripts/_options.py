@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, NoReturn
 from _terminal import WIDTH
 
 from reproduction import readers
-from tfkafka.testing.brokers.jars import known_versions
+from tfkafka import config
+from tfkafka.errors import ConfigurationError
+from tfkafka.testing.brokers.versions import known_versions
 
 ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
 TUTORIAL_KAFKA = "2.7.2"
@@ -52,10 +55,25 @@ def addresses(text: str) -> str:
     return text
 
 
+def settings(path: str) -> config.Settings:
+    """Read a file of a client's settings, for argparse."""
+    try:
+        return config.load(path)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 FLAGS: dict[str, dict[str, Any]] = {
     "--bootstrap-servers": {
         "type": addresses,
         "help": "HOST:PORT; default: the Kafka that 02_start_kafka.py started",
+    },
+    "--command-config": {
+        "type": settings,
+        "metavar": "FILE",
+        # argparse reads this file, too.
+        "default": os.environ.get(config.COMMAND_CONFIG_VARIABLE),
+        "help": f"settings of clients; default: the file ${config.COMMAND_CONFIG_VARIABLE}, if set",
     },
     "--kafka-version": {"default": TUTORIAL_KAFKA, "choices": known_versions()},
     "--port": {"type": port, "default": 9092, "help": "of the broker"},
@@ -97,18 +115,27 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(description: str, *flags: str, **own: dict[str, Any]) -> argparse.Namespace:
-    """Parse the command line: some of FLAGS, `own` ones by name, and --artifacts."""
+    """Parse the command line: some of FLAGS, `own` ones by name, and --artifacts.
+
+    Whoever asks where Kafka is, asks for the settings of clients as well: `command_config`, None
+    where there are none.
+    """
     width = min(WIDTH, shutil.get_terminal_size().columns)
     formatter = functools.partial(argparse.RawDescriptionHelpFormatter, width=width)
     parser = _Parser(description=description, formatter_class=formatter)
     for flag in flags:
         parser.add_argument(flag, **FLAGS[flag])
+        if flag == "--bootstrap-servers":
+            parser.add_argument("--command-config", **FLAGS["--command-config"])
     for name, options in own.items():
         parser.add_argument("--" + name.replace("_", "-"), **options)
     parser.add_argument(
         "--artifacts", type=Path, default=ARTIFACTS, help="folder of what scripts leave"
     )
     arguments = parser.parse_args()
+    if "--bootstrap-servers" in flags and arguments.command_config is not None:
+        servers = arguments.command_config.pop("bootstrap.servers", None)
+        arguments.bootstrap_servers = arguments.bootstrap_servers or servers
     arguments.artifacts = arguments.artifacts.resolve()
     arguments.artifacts.mkdir(parents=True, exist_ok=True)
     return arguments

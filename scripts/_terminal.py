@@ -15,6 +15,7 @@ from pathlib import Path
 
 from reproduction.report.errors import ReportError
 from reproduction.susy.errors import SusyDataError
+from tfkafka._util.text import of_error
 from tfkafka.errors import TfkafkaError
 
 WIDTH = 100
@@ -92,10 +93,8 @@ def _show_error(kind: type[BaseException], error: BaseException, trace) -> None:
         print(f"\n{script}: interrupted", file=sys.stderr)
         # kafka-python sends what is left while Python ends, and raises where a broker is too slow.
         sys.unraisablehook = lambda _unraisable: None
-    elif issubclass(kind, OSError) and error.filename is not None:
-        print(f"{script}: {error.filename}: {error.strerror}", file=sys.stderr)
     elif issubclass(kind, MENDABLE):
-        print(f"{script}: {error}", file=sys.stderr)
+        print(f"{script}: {of_error(error)}", file=sys.stderr)
     else:
         _show_log()
         if _is_library_error(kind):

@@ -5,6 +5,7 @@ it at the end, also after an error and after Ctrl-C. Writes the report. Exits wi
 fails, or if a claim does not hold that is not known to be false.
 """
 
+import os
 import shlex
 import subprocess
 import sys
@@ -28,9 +29,10 @@ arguments = _common.parse(
 )
 
 from reproduction.claims import FAILS, format_verdicts, judge
-from reproduction.observe import note, read_observations
+from reproduction.observe import note, observations_path, read_observations
 from reproduction.report import machine
 from reproduction.report.write import write_report
+from tfkafka.config import COMMAND_CONFIG_VARIABLE
 
 LATE_ROWS = 100
 
@@ -63,13 +65,17 @@ STEPS = [
 ]
 
 
+# Its Kafka is its own, which needs no settings of clients.
+environment = {k: v for k, v in os.environ.items() if k != COMMAND_CONFIG_VARIABLE}
+
+
 def run(script: str, options: list[str]) -> int:
     """Run one script, say how long it took, return its exit status."""
     print(f"\n=== {script} {' '.join(options)}", flush=True)
     start = time.monotonic()
     path = Path(__file__).with_name(script)
     command = [sys.executable, str(path), *options, "--artifacts", str(arguments.artifacts)]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env=environment)
     try:
         status = process.wait()
     except KeyboardInterrupt:
@@ -79,8 +85,9 @@ def run(script: str, options: list[str]) -> int:
     return status
 
 
-observations = arguments.artifacts / "observations.json"
-observations.unlink(missing_ok=True)
+observations = observations_path(arguments.artifacts, arguments.reader)
+for former in (observations, observations_path(arguments.artifacts)):
+    former.unlink(missing_ok=True)
 failed = None
 start, stolen = time.time(), machine.stolen_seconds()
 try:

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfkafka
+import tfkafka.config
 from tfkafka import tfio
 from tfkafka._util.arguments import LARGEST, shown
 from tfkafka.errors import TfkafkaError
@@ -139,6 +140,7 @@ CALLS: dict[str, Call] = {
         },
         _callback,
     ),
+    "config.load": Call(tfkafka.config.load, {"path": "/dev/null"}),
     "Column": Call(tfkafka.Column, {"column": 0}),
     "CsvDecoder": Call(tfkafka.CsvDecoder, {"columns": 2}),
     "ExampleDecoder": Call(tfkafka.ExampleDecoder, {"fields": ["x"]}),
@@ -237,7 +239,7 @@ CALLS: dict[str, Call] = {
     "compose.start": Call(compose.start, {"image": None, "project": "p"}),
     "compose.attach": Call(compose.attach, {}),
     "compose.remove": Call(compose.remove, {}),
-    "ExternalBroker": Call(ExternalBroker, {}),
+    "ExternalBroker": Call(ExternalBroker, {"bootstrap_servers": NOWHERE}),
 }
 
 # Public, but made by tfkafka for its users, or without arguments that could be wrong: an exception
@@ -443,7 +445,9 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "keras.Model": lambda value: isinstance(value, keras.Model),
     "type[TfkafkaError]": lambda value: isinstance(value, type) and issubclass(value, TfkafkaError),
     "list[GroupPartition]": _is_empty,
-    **dict.fromkeys(("Predict", "Train", "Evaluate", "ExportIf"), callable),
+    **dict.fromkeys(
+        ("Predict", "Train", "TrainOnBatches", "Evaluate", "EvaluateBatches", "ExportIf"), callable
+    ),
     **dict.fromkeys(
         (
             "Security",

@@ -17,7 +17,7 @@ both = pytest.mark.usefixtures("filler")
 def use(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let readers that are made from now on use this filler."""
     library = native_library() if name == "native" else None
-    monkeypatch.setattr(native, "filler", lambda _librdkafka: library)
+    monkeypatch.setattr(native, "for_clients", lambda _librdkafka: library)
 
 
 def native_library() -> ctypes.CDLL:

@@ -30,6 +30,7 @@ KEPT_TOGETHER = (
     "tests/integration/test_broker_clusters.py",
     "tests/integration/test_brokers.py",
     "tests/integration/test_class_archive.py",
+    "tests/integration/test_command_config.py",
     "tests/integration/test_compose.py",
     "tests/integration/test_scripts.py",
     "tests/integration/test_scripts_bad_input.py",

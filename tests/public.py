@@ -10,6 +10,7 @@ from types import ModuleType
 
 MODULES = (
     "tfkafka",
+    "tfkafka.config",
     "tfkafka.exactly_once",
     "tfkafka.online",
     "tfkafka.testing",

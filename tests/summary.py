@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     seen = properties(terminalreporter, CLAIM_PROPERTY)
     if not seen:
         return
-    claims = evidence.gather({}, [TestRun("this run", "", seen)])
+    claims = evidence.gather([], [TestRun("this run", "", seen)])
     terminalreporter.section("the tutorial's claims")
     terminalreporter.write_line(evidence.summary(claims))
     for status in (FAILS, KNOWN_FALSE, NOT_RUN):

@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from sklearn.model_selection import train_test_split
 
 from reproduction.susy.schema import FEATURES, LABEL
+from tests.client_settings import for_kafka_python
 
 BATCH_SIZE = 64
 EPOCHS = 10
@@ -101,7 +102,7 @@ def split(frame: pd.DataFrame, seed: int) -> tuple[Messages, Messages]:
 
 def write(bootstrap_servers: str, topic: str, messages: Messages) -> int:
     """Send all messages as the tutorial does; returns how many were acknowledged."""
-    producer = KafkaProducer(bootstrap_servers=bootstrap_servers)
+    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **for_kafka_python())
     futures = [
         producer.send(topic, key=key, value=value)
         for key, value in zip(messages.keys, messages.values, strict=True)

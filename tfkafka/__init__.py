@@ -13,9 +13,9 @@ import importlib
 TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from tfkafka.client.admin import Admin, GroupPartition
-    from tfkafka.client.producer import write
     from tfkafka.client.status import NativeStatus, native_status
     from tfkafka.client.tables import format_group, format_topic
+    from tfkafka.client.writing import write
     from tfkafka.data.commit_callback import CommitCallback
     from tfkafka.data.datasets import KafkaDataset
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
@@ -81,7 +81,7 @@ _HOMES = {
     "native_status": "client.status",
     "read": "reading.batches",
     "shards": "reading.sharding",
-    "write": "client.producer",
+    "write": "client.writing",
 }
 
 __all__ = [

@@ -6,11 +6,12 @@ This module depends on no Kafka client. Columns are NumPy arrays in Apache Arrow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from operator import countOf
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,19 @@ class Column:
         """
         return cls((buffer, offsets, nulls))
 
+    @classmethod
+    def of_lengths(
+        cls, content: bytes | NDArray[np.uint8], lengths: NDArray[np.integer[Any]]
+    ) -> Column:
+        """Return a column of entries one after another in `content`, none of which is null.
+
+        Args:
+            content: the bytes of all entries.
+            lengths: [n], of each entry.
+        """
+        buffer = np.frombuffer(content, np.uint8)
+        return cls((buffer, _bounds(lengths), np.zeros(len(lengths), np.bool_)))
+
     @property
     def entries(self) -> NDArray[np.object_]:
         """Object [n]: bytes, or None where an entry is null."""
@@ -189,16 +203,7 @@ class Column:
 
     def take(self, indices: NDArray[np.int64]) -> Column:
         """Return the entries at these indices, in the order given."""
-        library = native.library()
-        if not self.is_of_buffer or library is None:
-            return Column(self.entries[indices])
-        buffer, offsets, nulls = self._arrow
-        starts, lengths = offsets[:-1][indices], np.diff(offsets)[indices]
-        bounds = _bounds(lengths)
-        taken = np.empty(bounds[-1], np.uint8)
-        pointers = [array.ctypes.data for array in (buffer, starts, lengths, taken)]
-        library.tk_gather(*pointers, len(indices))
-        return Column((taken, bounds, nulls[indices]))
+        return take_from([self], indices)
 
     @property
     def _arrow(self) -> ArrowLayout:
@@ -224,7 +229,25 @@ def concat_columns(columns: Sequence[Column]) -> Column:
     return Column((np.concatenate(buffers), bounds, np.concatenate(nulls)))
 
 
-def _bounds(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def take_from(columns: Sequence[Column], indices: NDArray[np.int64]) -> Column:
+    """Return the entries of several columns at these indices, in the order given.
+
+    The entries are numbered one column after another.
+    """
+    library = native.library()
+    if library is None or not all(column.is_of_buffer for column in columns):
+        return Column(np.concatenate([column.entries for column in columns])[indices])
+    buffers = [column.buffer for column in columns]
+    addresses = [b.ctypes.data + c.offsets[:-1] for b, c in zip(buffers, columns, strict=True)]
+    entries = np.concatenate(addresses)[indices]
+    bounds = _bounds(np.concatenate([np.diff(column.offsets) for column in columns])[indices])
+    taken = np.empty(bounds[-1], np.uint8)
+    pointers = [array.ctypes.data for array in (entries, bounds, taken)]
+    library.tk_gather(*pointers, len(indices))
+    return Column((taken, bounds, np.concatenate([column.nulls for column in columns])[indices]))
+
+
+def _bounds(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """Return where entries of these lengths begin, and where the last one ends."""
     bounds = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=bounds[1:])
@@ -234,12 +257,12 @@ def _bounds(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 def _entries(
     buffer: NDArray[np.uint8], offsets: NDArray[np.int64], nulls: NDArray[np.bool_]
 ) -> NDArray[np.object_]:
-    data, bounds = buffer.data, offsets.tolist()
-    cut = (
-        None if null else bytes(data[start:stop])
-        for start, stop, null in zip(bounds[:-1], bounds[1:], nulls.tolist(), strict=True)
-    )
-    return np.fromiter(cut, object, len(nulls))
+    content = buffer[offsets[0] : offsets[-1]].tobytes()
+    bounds = (offsets - offsets[0]).tolist()
+    cut = [content[start:stop] for start, stop in pairwise(bounds)]
+    entries = np.fromiter(cut, object, len(cut))
+    entries[nulls] = None
+    return entries
 
 
 def _layout(entries: NDArray[np.object_]) -> ArrowLayout:
@@ -340,10 +363,11 @@ class Chunk:
             return {}
         if len(self.sources) == 1:
             return {self.sources[0]: int(self.offsets[-1]) + 1}
-        # The first occurrence from the end is the last record.
-        present, from_end = np.unique(self.source[::-1], return_index=True)
-        last = self.offsets[::-1][from_end] + 1
-        return {self.sources[s]: o for s, o in zip(present.tolist(), last.tolist(), strict=True)}
+        last = np.full(len(self.sources), -1)
+        # Of several records of a partition the last one stays.
+        last[self.source] = self.offsets
+        present = zip(self.sources, last.tolist(), strict=True)
+        return {source: offset + 1 for source, offset in present if offset >= 0}
 
     @cached_property
     def nbytes(self) -> int:
@@ -377,11 +401,30 @@ def concat(chunks: Sequence[Chunk]) -> Chunk:
     It has the lowest of their generations: select the records that are still current before, not
     after. Timestamps and headers are kept where all the chunks have them.
     """
-    chunks = [chunk for chunk in chunks if len(chunk)] or list(chunks[:1])
-    if not chunks:
-        return empty()
-    if len(chunks) == 1:
-        return chunks[0]
+    chunks = _filled(chunks)
+    return chunks[0] if len(chunks) == 1 else _joined(chunks, concat_columns, slice(None))
+
+
+def select_from(chunks: Sequence[Chunk], chosen: NDArray[np.int64]) -> Chunk:
+    """Return records of several chunks, numbered one chunk after another, in the order given.
+
+    As `concat(chunks).select(chosen)`, but bytes are copied once.
+    """
+    chunks = _filled(chunks)
+    return _joined(chunks, partial(take_from, indices=chosen), chosen)
+
+
+def _filled(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Return the chunks that have records, or else one that has none."""
+    return [chunk for chunk in chunks if len(chunk)] or [*chunks[:1], empty()][:1]
+
+
+def _joined(
+    chunks: Sequence[Chunk],
+    columns: Callable[[Sequence[Column]], Column],
+    chosen: slice | NDArray[np.int64],
+) -> Chunk:
+    """Return the chosen records of several chunks, whose values and keys `columns` chooses."""
     sources = tuple(dict.fromkeys(source for chunk in chunks for source in chunk.sources))
     index = {source: number for number, source in enumerate(sources)}
     renumbered = [
@@ -391,13 +434,13 @@ def concat(chunks: Sequence[Chunk]) -> Chunk:
         for chunk in chunks
     ]
     return Chunk(
-        concat_columns([chunk.values for chunk in chunks]),
-        concat_columns([chunk.keys for chunk in chunks]),
+        columns([chunk.values for chunk in chunks]),
+        columns([chunk.keys for chunk in chunks]),
         sources,
-        np.concatenate(renumbered),
-        np.concatenate([chunk.offsets for chunk in chunks]),
-        _concat_if_all([chunk.timestamps for chunk in chunks]),
-        _concat_if_all([chunk.headers for chunk in chunks]),
+        np.concatenate(renumbered)[chosen],
+        np.concatenate([chunk.offsets for chunk in chunks])[chosen],
+        _chosen_if_all([chunk.timestamps for chunk in chunks], chosen),
+        _chosen_if_all([chunk.headers for chunk in chunks], chosen),
         min(chunk.generation for chunk in chunks),
     )
 
@@ -412,9 +455,11 @@ def split(chunks: Sequence[Chunk], records: int) -> tuple[list[Chunk], list[Chun
     return first, rest
 
 
-def _concat_if_all(arrays: Sequence[NDArray[Scalar] | None]) -> NDArray[Scalar] | None:
+def _chosen_if_all(
+    arrays: Sequence[NDArray[Scalar] | None], chosen: slice | NDArray[np.int64]
+) -> NDArray[Scalar] | None:
     there = [array for array in arrays if array is not None]
-    return np.concatenate(there) if len(there) == len(arrays) else None
+    return np.concatenate(there)[chosen] if len(there) == len(arrays) else None
 
 
 def _headers_size(headers: Sequence[tuple[str, bytes | None]]) -> int:

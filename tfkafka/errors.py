@@ -15,6 +15,7 @@ TfkafkaError
 ├── ManifestError         a manifest cannot be read, or describes other records
 ├── CheckpointError       a checkpoint could not be saved or read, or is not worth saving
 ├── MetricsError          metrics cannot be served
+├── ProcessError          another process of a distributed training has ended or failed
 ├── ForkError             it belongs to the process that this one was forked from
 └── TransactionError      a transaction failed, and a retry will not help
     ├── AbortedError      it was aborted: the producer can begin another
@@ -98,6 +99,10 @@ class CheckpointError(TfkafkaError):
 
 class MetricsError(TfkafkaError):
     """Metrics cannot be served: the port is in use, or prometheus-client is not installed."""
+
+
+class ProcessError(TfkafkaError):
+    """Another process of those that learn together has ended or failed: all of them end."""
 
 
 class ForkError(TfkafkaError):

@@ -13,18 +13,20 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from reproduction.drawing import svg
+from reproduction.drawing import MAIN, svg_file
 from reproduction.files import write_whole
 from reproduction.report.benchmarks import ALTERNATIVE, CEILING, SUBJECT
-from reproduction.report.plots import BAR_STYLES
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 GUARANTEES = ROOT / "docs" / "delivery-guarantees.md"
 PICTURE = ROOT / "docs" / "images" / "results.svg"
 EPOCH_RECORDS = 60_000
-# The report's bars without hatches, which would be most of the file.
-STYLES = {kind: style | {"hatch": None} for kind, style in BAR_STYLES.items()}
+STYLES = {
+    SUBJECT: {"facecolor": MAIN, "edgecolor": "black"},
+    CEILING: {"facecolor": "white", "edgecolor": "black"},
+    ALTERNATIVE: {"facecolor": "#cfcfcf", "edgecolor": "black"},
+}
 
 
 def table_rows(document: Path) -> list[list[str]]:
@@ -106,9 +108,8 @@ def _bars(axis: Axes, title: str, bars: dict[str, tuple[float, str, str]], longe
 
 
 def picture() -> str:
-    """Return the picture as a file of its own: outside of HTML, SVG needs its namespace."""
-    drawn = svg(draw, (7.5, 3.2), "results")
-    return drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    """Return the picture as a file."""
+    return svg_file(draw, (7.5, 3.2), "results")
 
 
 if __name__ == "__main__":

@@ -8,35 +8,72 @@ from typing import Any
 
 from reproduction import readers
 from reproduction.report.benchmarks import BELOW, HOLDS, UNKNOWN, Benchmarks, Limit, Ratio
-from reproduction.report.sources import Sources, TestRun
+from reproduction.report.sources import Sources
 
-NOT_RUN = {
-    "tutorial": "Not run. make reproduce runs the tutorial and writes this section.",
-    "tests": "Not run. make test runs the tests and writes this section.",
-    "benchmarks": "Not run. make bench measures the steps and writes this section.",
-    "scaling": "Not run. make bench-full measures how time and memory grow.",
-    "faults": "Not run. make faults kills and freezes what it can, and fills this section.",
-    "lag": "Not run. scripts/07_evaluate.py watches the lag; make reproduce runs it.",
-    "records": "Not run. make reproduce trains the models and notes which records made them.",
-    "roc": "Not run. scripts/10_predict.py draws the curve; make reproduce runs it.",
-}
 DEFAULT_COMMAND = "make reproduce && make test && make bench"
 
 
-def command(sources: Sources) -> str:
-    """How to run the tutorial again as it was run."""
-    return sources.observations.get("run.command", DEFAULT_COMMAND)
+def commands(sources: Sources) -> dict[str, str]:
+    """Return for each reader how to run the tutorial again as it was run."""
+    commands = {
+        readers.NAMES.get(reader, reader): seen["run.command"]
+        for reader, seen in sources.runs.items()
+        if "run.command" in seen
+    }
+    return commands or {"everything": DEFAULT_COMMAND}
 
 
-def run_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:
-    """(name, value) of the tutorial's run; empty where there was none."""
+def conditions(observations: Mapping[str, Any]) -> list[str]:
+    """Return under which conditions the tutorial was run, as far as they are known."""
+    forms = {"run.kafka": "Kafka {}", "run.rows": "{:,} rows", "run.epochs": "{} epochs"}
+    return [form.format(observations[key]) for key, form in forms.items() if key in observations]
+
+
+def missing(sources: Sources) -> dict[str, str]:
+    """Return what the report lacks, and what makes it."""
+    runs, found = sources.runs.values(), sources.benchmarks
+    parts = [
+        ("The tutorial", sources.runs, "make reproduce runs it"),
+        *(
+            (f"The tutorial with {name}", reader in sources.runs, f"make reproduce READER={reader}")
+            for reader, name in readers.NAMES.items()
+            if sources.runs
+        ),
+        (
+            "Lag over time",
+            any("evaluate.lag_over_time" in seen for seen in runs) or not sources.runs,
+            "scripts/07_evaluate.py watches it",
+        ),
+        (
+            "The ROC curve",
+            any("predict.roc" in seen for seen in runs) or not sources.runs,
+            "scripts/10_predict.py draws it",
+        ),
+        (
+            "Which records made the models",
+            sources.manifests or not sources.runs,
+            "scripts/06_train.py and 09_train_online.py note them",
+        ),
+        ("Tests", sources.tests, "make test runs them"),
+        ("Delivery under faults", sources.faults, "make faults kills and freezes what it can"),
+        ("Throughput", found and is_measured(found), "make bench measures the steps"),
+        (
+            "How time and memory grow",
+            found and found.scalings,
+            "make bench-full measures it",
+        ),
+    ]
+    return {what: maker for what, present, maker in parts if not present}
+
+
+def run_facts(observations: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is known of a run of the tutorial, by name."""
     names = {
         "started": "run.started",
         "ended at an error of": "run.failed",
         "seconds, all steps": "run.seconds",
         "CPU seconds the host took meanwhile (steal)": "run.stolen_s",
         "Kafka": "run.kafka",
-        "reader": "run.reader",
         "rows": "run.rows",
         "epochs": "run.epochs",
         "seed": "run.seed",
@@ -45,11 +82,9 @@ def run_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:
     facts = {
         name: observations[key] for name, key in names.items() if observations.get(key) is not None
     }
-    if "reader" in facts:
-        facts["reader"] = readers.NAMES.get(facts["reader"], facts["reader"])
     if "rows" in facts:
         facts["rows"] = f"{facts['rows']:,}"
-    return [(name, str(value)) for name, value in facts.items()]
+    return {name: str(value) for name, value in facts.items()}
 
 
 RECORDS_AGAIN = (
@@ -75,37 +110,59 @@ def records_rows(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, 
     ]
 
 
-def machine_facts(observations: dict[str, Any]) -> list[tuple[str, str]]:
-    """(name, value) of the machine that the tutorial ran on; empty where nobody looked."""
+def machine_facts(observations: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is known of the machine that the tutorial ran on; empty where nobody looked."""
     machine = observations.get("run.machine")
     if not machine:
-        return []
+        return {}
+    return {
+        "CPU": f"{machine['cpu']}, {machine['cores']} cores",
+        "memory": f"{machine['memory_gib']} GiB",
+        "system": machine["system"],
+        "git commit": machine["commit"],
+        "versions": ", ".join(f"{name} {v}" for name, v in machine["versions"].items()),
+    }
+
+
+def runs_table(sources: Sources) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows: facts of the tutorial's runs, with a column for each run."""
+    columns = {
+        readers.NAMES.get(reader, reader): run_facts(seen) | machine_facts(seen)
+        for reader, seen in sources.runs.items()
+    }
+    names = dict.fromkeys(name for facts in columns.values() for name in facts)
+    rows = [[name, *(facts.get(name, "-") for facts in columns.values())] for name in names]
+    return ["fact", *(name or "the scripts" for name in columns)], rows
+
+
+def machine_tables(sources: Sources) -> list[tuple[list[str], list[list[str]]]]:
+    """Return heads and rows of what is known of the machine, for the runs and for all else."""
+    tables = [runs_table(sources), (["fact", "value"], [list(row) for row in other_facts(sources)])]
+    return [(heads, rows) for heads, rows in tables if rows]
+
+
+def other_facts(sources: Sources) -> list[tuple[str, str]]:
+    """Return (name, value) of the runs of tests and benchmarks."""
+    found = [(f"{run.name}, started", run.started) for run in sources.tests]
+    measured = sources.benchmarks
+    if measured is None:
+        return found
     return [
-        ("CPU", f"{machine['cpu']}, {machine['cores']} cores"),
-        ("memory", f"{machine['memory_gib']} GiB"),
-        ("system", machine["system"]),
-        ("git commit", machine["commit"]),
-        ("versions", ", ".join(f"{name} {v}" for name, v in machine["versions"].items())),
+        *found,
+        ("benchmarks, when", measured.when),
+        *((f"benchmarks, {name}", value) for name, value in measured.machine.items()),
+        ("benchmarks, git commit", measured.commit),
+        (
+            "benchmarks, CPU seconds the host took meanwhile (steal)",
+            f"{stolen_seconds(measured):.1f}",
+        ),
     ]
 
 
-def benchmark_facts(benchmarks: Benchmarks | None) -> list[tuple[str, str]]:
-    """(name, value) of the benchmarks' run; empty where there was none."""
-    if benchmarks is None:
-        return []
+def stolen_seconds(benchmarks: Benchmarks) -> float:
+    """Return the CPU seconds that the host took while it was measured."""
     measured = (*benchmarks.comparisons, *benchmarks.scalings)
-    stolen = sum(each.host.stolen_s for each in measured)
-    return [
-        ("benchmarks, when", benchmarks.when),
-        *((f"benchmarks, {name}", value) for name, value in benchmarks.machine.items()),
-        ("benchmarks, git commit", benchmarks.commit),
-        ("benchmarks, CPU seconds the host took meanwhile (steal)", f"{stolen:.1f}"),
-    ]
-
-
-def test_facts(runs: list[TestRun]) -> list[tuple[str, str]]:
-    """(name, when) of each run of tests."""
-    return [(f"{run.name}, started", run.started) for run in runs]
+    return sum(each.host.stolen_s for each in measured)
 
 
 def is_measured(benchmarks: Benchmarks) -> bool:
@@ -139,6 +196,15 @@ def count_bounds(benchmarks: Benchmarks) -> dict[str, int]:
     """How many floors and limits have each verdict."""
     verdicts = [bound.verdict for bound in bounds(benchmarks)]
     return {verdict: verdicts.count(verdict) for verdict in (HOLDS, BELOW, UNKNOWN)}
+
+
+def apart_rows(benchmarks: Benchmarks) -> list[tuple[str, str, str]]:
+    """Return (title, what, seconds) of what was measured apart."""
+    return [
+        (f"{comparison.title} {comparison.host}".strip(), name, f"{seconds:.3g}")
+        for comparison in benchmarks.comparisons
+        for name, seconds in comparison.apart.items()
+    ]
 
 
 def bounds_summary(benchmarks: Benchmarks) -> str:

@@ -65,13 +65,14 @@ def _versions() -> dict[str, str]:
 def _commit() -> str:
     """Hash of the commit, and whether files differ from it; "unknown" outside a git checkout."""
     try:
-        commit = _git("rev-parse", "HEAD")
-        return commit + (", with changes" if _git("status", "--porcelain") else "")
+        commit = git("rev-parse", "HEAD")
+        return commit + (", with changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """Return what git says of this checkout. Raises OSError or SubprocessError where it cannot."""
     command = ["git", "-C", str(ROOT), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     return done.stdout.strip()

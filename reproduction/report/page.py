@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from reproduction import pages
+from reproduction import pages, readers
 from reproduction.claims import (
     FAILS,
     HOLDS,
@@ -16,11 +17,11 @@ from reproduction.claims import (
     show,
     show_tolerance,
 )
-from reproduction.pages import marked, number, table, text
 from reproduction.report import benchmarks as bench
-from reproduction.report import evidence, facts, figures
-from reproduction.report.evidence import Evidence, Sighting
-from reproduction.report.sources import Sources
+from reproduction.report import facts, figures
+from reproduction.report.contents import Contents
+from reproduction.report.history import BENCHMARKS, TUTORIAL
+from reproduction.report.links import Links
 
 TITLE = "Kafka and TensorFlow: the tutorial, checked"
 MARKS = {
@@ -36,260 +37,128 @@ FLOOR_MARKS = {
     bench.BELOW: ("\u2717 broken", "bad"),
     bench.UNKNOWN: ("? unknown", "quiet"),
 }
-SIDE_HEADS = (
-    "way",
-    "kind",
-    "records/s",
-    "of the ceiling",
-    "MB/s",
-    "ms a step",
-    "wall s",
-    "CPU s",
-    "stolen s",
-    "peak MiB",
+# Of a side of a comparison: a column's head, the field, and how it is written.
+SIDE_FIGURES = (
+    ("records/s", "records_per_s", "{:,.0f}"),
+    ("of the ceiling", "share_of_ceiling", "{:.1%}"),
+    ("MB/s", "mb_per_s", "{:,.1f}"),
+    ("ms a step", "ms_per_step", "{:.3g}"),
+    ("wall s", "wall_s", "{:.3g}"),
+    ("CPU s", "cpu_s", "{:.3g}"),
+    ("stolen s", "stolen_s", "{:.2f}"),
+    ("peak MiB", "peak_mib", "{:,.0f}"),
 )
+SIDE_HEADS = ("way", "kind", *(head for head, _, _ in SIDE_FIGURES))
 
 
-def page(claims: list[Evidence], sources: Sources, written: str) -> str:
-    """HTML text; `written` says when."""
-    sections = (
-        ("claims", "What the tutorial claims", _claims(claims)),
-        ("learning", "Learning", _learning(sources)),
-        ("records", "Which records made the models", _records(sources)),
-        ("throughput", "Throughput of each step", _throughput(sources.benchmarks)),
-        ("scaling", "Time and memory", _scaling(sources.benchmarks)),
-        ("delivery", "Delivery under faults", _delivery(sources)),
-        ("machine", "The machine, and how to run it again", _machine(sources)),
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: its template in templates/report, and the document about it."""
+
+    name: str
+    title: str
+    docs: str
+    is_there: Any
+
+
+def page(contents: Contents, links: Links) -> str:
+    """HTML text."""
+    sources = contents.sources
+    drawn = _drawn(contents)
+    return pages.page(
+        "report.html",
+        title=TITLE,
+        contents=contents,
+        links=links,
+        sections=[section for section in _sections(contents, drawn) if section.is_there],
+        drawn=drawn,
+        facts=facts,
+        marks=MARKS,
+        floor_marks=FLOOR_MARKS,
+        statuses={"holds": HOLDS, "false": KNOWN_FALSE, "fails": FAILS, "shown": SHOWN}
+        | {"unchecked": NOT_RUN},
+        reader_names=readers.NAMES,
+        bar_names=figures.BAR_NAMES,
+        side_heads=SIDE_HEADS,
+        sides_of=_sides,
+        told_of=_told,
+        heading_of=_heading,
+        measured=sources.benchmarks,
+        show=show,
+        show_tolerance=show_tolerance,
     )
-    links = "\n".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in sections)
-    body = "\n".join(
-        f'<section id="{name}">\n<h2>{escape(title)}</h2>\n{content}\n</section>'
-        for name, title, content in sections
+
+
+def _drawn(contents: Contents) -> dict[str, Any]:
+    """Return what takes a while to make, and decides which sections there are."""
+    sources = contents.sources
+    runs, measured = sources.runs, sources.benchmarks
+    learning = {
+        "Accuracy and loss": figures.training(runs),
+        "ROC curve": figures.roc(runs),
+        "Lag while evaluating": figures.lag(runs),
+    }
+    return {
+        "learning": {title: found for title, found in learning.items() if found},
+        "rated": figures.rated(measured.comparisons) if measured else [],
+        "scaling": figures.scaling(measured.scalings) if measured else [],
+        "history": list(
+            filter(None, (figures.history(contents.history, k) for k in (TUTORIAL, BENCHMARKS)))
+        ),
+    }
+
+
+def _sections(contents: Contents, drawn: dict[str, Any]) -> Iterator[Section]:
+    sources = contents.sources
+    tutorial = "docs/reproducing-the-tutorial.md"
+    measured = sources.benchmarks and facts.is_measured(sources.benchmarks)
+    records = facts.records_rows(sources.manifests)
+    history = drawn["history"] or contents.history_fault
+    yield Section("claims", "What the tutorial claims", f"{tutorial}#the-report", True)
+    yield Section("learning", "Learning", f"{tutorial}#the-scripts", drawn["learning"])
+    yield Section(
+        "records",
+        "Which records made the models",
+        "docs/reading-kafka.md#say-which-records-made-a-model-and-read-them-again",
+        records,
     )
-    return pages.document(
-        TITLE,
-        f"<h1>{escape(TITLE)}</h1>\n<p>{escape(_lead(sources))} Written {escape(written)}.</p>\n"
-        f"{_glance(claims, sources)}\n<nav>\n{links}\n</nav>\n{body}",
-    )
+    benchmarks = "docs/benchmarks.md#how-it-is-measured"
+    yield Section("throughput", "Throughput of each step", benchmarks, measured)
+    yield Section("scaling", "Time and memory", benchmarks, drawn["scaling"])
+    guarantees = "docs/delivery-guarantees.md#the-checker"
+    yield Section("delivery", "Delivery under faults", guarantees, sources.faults)
+    yield Section("history", "Former runs", f"{tutorial}#the-report", history)
+    machine = facts.machine_tables(sources)
+    yield Section("machine", "The machine, and how to run it again", f"{tutorial}#options", machine)
+    yield Section("missing", "Not in this report", "", facts.missing(sources))
 
 
-def _lead(sources: Sources) -> str:
-    run = dict(facts.run_facts(sources.observations))
-    if not run:
-        return "The tutorial has not been run here yet."
-    parts = [f"Kafka {run['Kafka']}" if "Kafka" in run else "", run.get("reader", "")]
-    parts += [f"{run[name]} {name}" for name in ("rows", "epochs") if name in run]
-    parts += [f"data: {run['data']}"] if "data" in run else []
-    failed = run.get("ended at an error of")
-    ended = f" {failed} failed, and what comes after it was not run." if failed else ""
-    return f"The tutorial was run here with {', '.join(filter(None, parts))}.{ended}"
-
-
-def _glance(claims: list[Evidence], sources: Sources) -> str:
-    counts = evidence.count(claims)
-    judged = counts[HOLDS] + counts[KNOWN_FALSE] + counts[FAILS]
-    items = [
-        (f"{counts[HOLDS]} of {judged} claims hold", "of those that were checked"),
-        (f"{counts[KNOWN_FALSE]} are false", "and known to be; the evidence is below"),
-        (f"{counts[FAILS]} do not hold", "and were expected to"),
-        (f"{counts[NOT_RUN]} not checked", f"{counts[SHOWN]} more only shown, not judged"),
+def _sides(comparison: bench.Comparison) -> list[list[str]]:
+    """Return a row for each side, under SIDE_HEADS."""
+    return [
+        [side.label, side.kind, *(_figure(side, name, form) for _, name, form in SIDE_FIGURES)]
+        for side in comparison.sides
     ]
-    if sources.benchmarks and facts.bounds(sources.benchmarks):
-        bounds = facts.count_bounds(sources.benchmarks)
-        held, all_of_them = bounds[bench.HOLDS], sum(bounds.values())
-        items.append((f"{held} of {all_of_them} floors held", "of throughput, time and memory"))
-    if sources.faults:
-        ours = [f for f in sources.faults if "tensorflow-io" not in f.what]
-        lost, twice = (sum(getattr(f, n) or 0 for f in ours) for n in ("lost", "duplicated"))
-        count = sum(fault.faults for fault in ours)
-        items.append((f"{lost} lost, {twice} twice", f"with tfkafka, in {count:,} faults"))
-    listed = "\n".join(
-        f"<li><strong>{escape(head)}</strong>{escape(rest)}</li>" for head, rest in items
-    )
-    return f'<ul class="facts">\n{listed}\n</ul>'
 
 
-def _claims(claims: list[Evidence]) -> str:
-    false = [e for e in claims if e.status in (KNOWN_FALSE, FAILS)]
-    boxes = "\n".join(_box(e) for e in false)
-    heading = "<h3>Not so</h3>\n" if boxes else ""
-    rows = [
-        (
-            number(e.claim.step),
-            text(e.claim.text),
-            text(show(e.claim.tutorial)),
-            _seen(e),
-            text(show_tolerance(e.claim)),
-        )
-        for e in claims
+def _told(side: bench.Side) -> str:
+    """Return all that was measured of a side, a line each."""
+    lines = [
+        f"{head}: {_figure(side, name, form)}"
+        for head, name, form in SIDE_FIGURES
+        if getattr(side, name) is not None
     ]
-    heads = ("step", "claim", "the tutorial", "seen here", "tolerance")
-    return f"{heading}{boxes}\n<h3>All claims</h3>\n{table(heads, rows, 'cards')}"
+    return "\n".join([side.label, *lines])
 
 
-def _box(found: Evidence) -> str:
-    """A claim that is false, with what shows it."""
-    claim = found.claim
-    seen = "\n".join(f"<p>{_sighting(sighting)}</p>" for sighting in found.sightings)
-    reasons = dict.fromkeys(s.verdict.why for s in found.sightings if s.verdict.why)
-    why = "".join(f"<p>{escape(reason)}</p>" for reason in reasons)
-    test = f"<p class=quiet>Shown by <code>{escape(claim.test)}</code></p>" if claim.test else ""
-    return (
-        f'<div class="box"><p><b>Step {claim.step}: {escape(claim.text)}</b>; '
-        f"the tutorial: {escape(show(claim.tutorial))}</p>\n{seen}\n{why}\n{test}</div>"
-    )
+def _figure(side: bench.Side, name: str, form: str) -> str:
+    value = getattr(side, name)
+    return "-" if value is None else form.format(value)
 
 
-def _seen(found: Evidence) -> str:
-    lines = "<br>".join(_sighting(sighting) for sighting in found.sightings)
-    return f"<td>{lines}</td>"
-
-
-def _sighting(sighting: Sighting) -> str:
-    verdict = sighting.verdict
-    mark, kind = MARKS[verdict.status_in_words]
-    seen = "" if verdict.observed is None else f" {escape(show(verdict.observed))}"
-    return (
-        f'<span class="verdict {kind}">{mark}</span>{seen} '
-        f'<span class="quiet">({escape(sighting.remark)})</span>'
-    )
-
-
-def _learning(sources: Sources) -> str:
-    seen = sources.observations
-    parts = [
-        ("Accuracy and loss", figures.training(seen), "tutorial"),
-        ("ROC curve", figures.roc(seen), "roc"),
-        ("Lag while evaluating", figures.lag(seen), "lag"),
-    ]
-    return "\n".join(
-        f"<h3>{escape(title)}</h3>\n{drawn or _not_run(reason)}" for title, drawn, reason in parts
-    )
-
-
-def _records(sources: Sources) -> str:
-    rows = [tuple(map(text, row)) for row in facts.records_rows(sources.manifests)]
-    if not rows:
-        return _not_run("records")
-    return f"<p>{escape(facts.RECORDS_AGAIN)}</p>\n{table(facts.RECORDS_HEADS, rows, 'cards')}"
-
-
-def _throughput(found: bench.Benchmarks | None) -> str:
-    if found is None or not facts.is_measured(found):
-        return _not_run("benchmarks")
-    others = (
-        f"<p class=quiet>Measured, but not shown here: {escape(', '.join(found.others))}.</p>"
-        if found.others
-        else ""
-    )
-    return "\n".join(
-        (
-            figures.throughput(found.comparisons),
-            "<h3>Floors and limits</h3>",
-            f"<p>{escape(facts.bounds_summary(found))}. A ratio is of throughputs, in turns.</p>",
-            _bounds(found),
-            "<h3>All figures</h3>",
-            "<p>Medians of rounds that took turns; memory is the largest.</p>",
-            *(_sides(comparison) for comparison in found.comparisons if comparison.sides),
-            _apart(found.comparisons),
-            others,
-        )
-    )
-
-
-def _bounds(found: bench.Benchmarks) -> str:
-    rows = [
-        (
-            text(bound.title),
-            text(bound.what),
-            number(bound.median),
-            number(bound.rounds),
-            number(bound.bound),
-            number(bound.goal),
-            marked(*FLOOR_MARKS[bound.verdict]),
-        )
-        for bound in facts.bounds(found)
-    ]
-    heads = ("step", "what", "median", "lowest to highest round", "must be", "goal", "verdict")
-    return table(heads, rows, "cards")
-
-
-def _sides(comparison: bench.Comparison) -> str:
+def _heading(comparison: bench.Comparison) -> str:
     remarks = [comparison.title]
     remarks += [f"the ceiling is {comparison.ceiling}"] if comparison.ceiling else []
     remarks += [str(comparison.host)] if comparison.host.disturbed_rounds else []
-    if comparison.load is not None:
-        remarks.append(f"load {comparison.load:.1f}")
-    rows = [_side(side) for side in comparison.sides]
-    return f"<h4>{escape('; '.join(remarks))}</h4>\n{table(SIDE_HEADS, rows)}"
-
-
-def _side(side: bench.Side) -> Sequence[str]:
-    figures_of_side = (
-        _show(side.records_per_s, ",.0f"),
-        _show(side.share_of_ceiling, ".1%"),
-        _show(side.mb_per_s, ",.1f"),
-        _show(side.ms_per_step, ".3g"),
-        _show(side.wall_s, ".3g"),
-        _show(side.cpu_s, ".3g"),
-        _show(side.stolen_s, ".2f"),
-        _show(side.peak_mib, ",.0f"),
-    )
-    return (text(side.label), text(side.kind), *map(number, figures_of_side))
-
-
-def _apart(comparisons: Sequence[bench.Comparison]) -> str:
-    rows = [
-        (text(f"{comparison.title} {comparison.host}"), text(name), number(_show(seconds, ".3g")))
-        for comparison in comparisons
-        for name, seconds in comparison.apart.items()
-    ]
-    if not rows:
-        return ""
-    heading = "<h3>Measured apart, and in none of the figures above</h3>\n"
-    return heading + table(("step", "what", "seconds"), rows)
-
-
-def _scaling(found: bench.Benchmarks | None) -> str:
-    drawn = figures.scaling(found.scalings) if found else ""
-    return drawn or _not_run("scaling")
-
-
-def _delivery(sources: Sources) -> str:
-    if not sources.faults:
-        return _not_run("faults")
-    rows = [
-        (
-            text(f.what),
-            number(f"{f.faults:,}"),
-            text(f.proof),
-            number(show(f.lost)),
-            number(show(f.duplicated)),
-            text(f.verdict),
-        )
-        for f in sources.faults
-    ]
-    heads = ("what", "faults", "how it is known", "lost", "twice", "verdict")
-    when = ", ".join(run.started for run in sources.tests if run.faults)
-    return f"<p class=quiet>Seen {escape(when)}.</p>\n{table(heads, rows, 'cards')}"
-
-
-def _machine(sources: Sources) -> str:
-    rows = [
-        *facts.run_facts(sources.observations),
-        *facts.machine_facts(sources.observations),
-        *facts.test_facts(sources.tests),
-        *facts.benchmark_facts(sources.benchmarks),
-    ]
-    again = f"<p>Again, as it was run: <code>{escape(facts.command(sources))}</code></p>"
-    if not rows:
-        return f"{_not_run('tutorial')}\n{again}"
-    return f"{again}\n{table(('fact', 'value'), [(text(n), text(v)) for n, v in rows], 'cards')}"
-
-
-def _not_run(what: str) -> str:
-    return f'<p class="quiet">{escape(facts.NOT_RUN[what])}</p>'
-
-
-def _show(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+    remarks += [f"load {comparison.load:.1f}"] if comparison.load is not None else []
+    return "; ".join(remarks)

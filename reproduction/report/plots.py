@@ -1,32 +1,35 @@
-"""The report's plots, each drawn on a figure that is given.
+"""The report's plots: lines over something, each on a figure of its own that is given.
 
-Lines differ by style and marker, bars by hatch, so that they can be told apart in black and white.
+Lines differ by style and marker too, so that they can be told apart in black and white. A narrow
+screen shows a figure as wide as itself, and a wide one several beside each other.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reproduction.drawing import plain
-from reproduction.report.benchmarks import ALTERNATIVE, CEILING, SUBJECT, Comparison, Scaling, Side
+from reproduction import readers
+from reproduction.claims import show
+from reproduction.drawing import GRID, MAIN, SECOND, THIRD, plain, tip
+from reproduction.report.benchmarks import Scaling
+from reproduction.report.history import Result, machines
 
-DARK, MIDDLE, LIGHT = "#12426b", "#c2571a", "#7a7a7a"
-# Baldi, Sadowski, Whiteson, Nature Communications 5 (2014) 4308: SUSY, all 18 features, 4.5 million
-# rows to train with, the last 500,000 to test.
-PAPER_SHALLOW_AUC = 0.875
-LOG_FROM = 8.0  # bars that differ by more than this factor get a logarithmic axis
-
-BAR_STYLES = {
-    SUBJECT: {"facecolor": DARK, "edgecolor": "black"},
-    CEILING: {"facecolor": "white", "edgecolor": "black", "hatch": "///"},
-    ALTERNATIVE: {"facecolor": "#cfcfcf", "edgecolor": "black", "hatch": "..."},
-}
-BAR_NAMES = {SUBJECT: "measured", CEILING: "ceiling", ALTERNATIVE: "what else one would use"}
+WIDTH, HEIGHT = 4.0, 2.8
+STYLES: tuple[dict[str, Any], ...] = (
+    {"color": MAIN, "ls": "-", "marker": "s"},
+    {"color": SECOND, "ls": "--", "marker": "^", "zorder": 3},
+    {"color": THIRD, "ls": "-.", "marker": "D"},
+    {"color": "black", "ls": ":", "marker": "o"},
+)
+READER_STYLES = dict(zip(reversed(readers.NAMES), STYLES, strict=False))
 SCALING_AXES = {
     "records": "records",
     "partitions": "partitions",
@@ -34,171 +37,92 @@ SCALING_AXES = {
     "value-bytes": "bytes a value",
     "steps_per_execution": "steps_per_execution",
 }
+MARKERS = 12  # on a long line
+LEGEND_LINE, TITLE_LINE = 60, 44  # characters
+SHOWN_DATES = 4
 
 
-def training_curves(
-    figure: Figure, seen: Sequence[tuple[str, Sequence[float], Sequence[float]]]
-) -> None:
-    """A panel for each (measure, here, in the tutorial): a value an epoch each."""
-    for axis, (measure, here, tutorial) in zip(
-        figure.subplots(1, len(seen), squeeze=False)[0], seen, strict=True
-    ):
-        epochs = range(1, len(tutorial) + 1)
-        axis.plot(epochs, tutorial, ":o", color="black", ms=4, mfc="white", label="the tutorial")
-        axis.plot(range(1, len(here) + 1), here, "-s", color=DARK, ms=4, label="this run")
-        axis.set_xlabel("epoch")
-        axis.set_ylabel(f"training {measure}")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _grid(axis)
-        axis.legend()
+@dataclass(frozen=True)
+class Line:
+    """A line of a plot through (x, y), and how Matplotlib draws it."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    style: dict[str, Any] = field(default_factory=dict)
 
 
-def roc(figure: Figure, curve: dict[str, Any]) -> None:
-    """The curve, and its area beside that of the paper."""
-    whole, areas = figure.subplots(1, 2, width_ratios=(3, 2))
-    whole.plot(
-        curve["false_positive"], curve["true_positive"], "-", color=DARK, lw=1.5, label="this run"
-    )
-    whole.plot([0, 1], [0, 1], ":", color="black", lw=1, label="guessing")
-    whole.set_xlabel("background taken for signal, share")
-    whole.set_ylabel("signal found, share")
-    whole.set_aspect("equal")
-    _grid(whole)
-    whole.legend(loc="lower right")
-    areas.plot(curve["auc"], 1, "s", color=DARK, ms=8)
-    areas.plot(PAPER_SHALLOW_AUC, 0, "^", color="black", mfc="white", ms=8)
-    texts = (
-        f"this run: {curve['auc']:.4f}",
-        f"Baldi et al., shallow network: {PAPER_SHALLOW_AUC}",
-    )
-    for row, text in enumerate(texts):
-        areas.annotate(text, (0.02, 1.18 - row), xycoords=("axes fraction", "data"))
-    areas.set_yticks([])
-    areas.set_ylim(-0.5, 1.6)
-    low, high = sorted((curve["auc"], PAPER_SHALLOW_AUC))
-    areas.set_xlim(low - 0.006, high + 0.006)
-    areas.set_xlabel("area under the ROC curve")
-    areas.xaxis.set_major_locator(MaxNLocator(5))
-    _grid(areas)
+def reader_line(reader: str, points: Sequence[tuple[float, float]]) -> Line:
+    """Return a reader's line, which looks the same in all plots."""
+    style = READER_STYLES.get(reader, STYLES[0])
+    return Line(readers.NAMES.get(reader, "this run"), points, style)
 
 
-def lag(figure: Figure, seen: dict[str, Any]) -> None:
-    """Records of each partition that the group has not committed, and that the model lacks."""
-    axis = figure.subplots()
-    styles = (("-", DARK, "o"), ("--", MIDDLE, "^"), ("-.", LIGHT, "D"), (":", "black", "v"))
-    for number, (partition, behind) in enumerate(sorted(seen["partitions"].items())):
-        style, colour, marker = styles[number % len(styles)]
-        axis.step(
-            seen["seconds"],
-            behind,
-            style,
-            where="post",
-            color=colour,
-            marker=marker,
-            ms=4,
-            markevery=max(1, len(behind) // 12),
-            label=f"lag of partition {partition}",
-        )
-    axis.plot(
-        seen["seconds"],
-        seen["unseen"],
-        ":",
-        color="black",
-        lw=1.6,
-        label="not yet seen by the model",
-    )
-    axis.set_xlabel("seconds since the evaluation began")
-    axis.set_ylabel("records")
-    axis.yaxis.set_major_formatter(FuncFormatter(_thousands))
-    _grid(axis)
+def training(figure: Figure, measure: str, lines: Sequence[Line]) -> None:
+    """Draw a value by epoch."""
+    axis = _panel(figure, f"training {measure}", "epoch", lines)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend()
+    _tips(axis, _told(lines, "epoch {:g}"))
 
 
-def throughput_size(comparisons: Sequence[Comparison]) -> tuple[float, float]:
-    """Inches for `throughput`."""
-    return 8.5, 0.4 + sum(_inches(comparison) for comparison in comparisons)
+def roc(figure: Figure, lines: Sequence[Line]) -> None:
+    """Draw the signal found by the background taken for it."""
+    guess = Line("guessing", [(0, 0), (1, 1)], {"color": "black", "ls": ":", "lw": 1})
+    drawn = [Line(line.name, line.points, line.style | {"marker": None}) for line in lines]
+    axis = _panel(
+        figure, "signal found, share", "background taken for signal, share", [*drawn, guess]
+    )
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    axis.legend(loc="lower right")
+    every = [Line(line.name, line.points[::5], {}) for line in lines]
+    _tips(axis, _told(every, "at {:.2f} of the background"))
 
 
-def throughput(figure: Figure, comparisons: Sequence[Comparison]) -> None:
-    """Bars of records/s for each side of each comparison, fastest first."""
-    panels = figure.subplots(
-        len(comparisons), 1, squeeze=False, height_ratios=[_inches(c) for c in comparisons]
-    )[:, 0]
-    for axis, comparison in zip(panels, comparisons, strict=True):
-        _bars(axis, comparison)
-    panels[-1].set_xlabel("records/s")
-    kinds = {side.kind for comparison in comparisons for side in comparison.sides}
-    handles = [
-        Patch(label=BAR_NAMES[kind], **style) for kind, style in BAR_STYLES.items() if kind in kinds
-    ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3)
-
-
-def _bars(axis, comparison: Comparison) -> None:
-    sides = sorted(_with_rate(comparison), key=lambda side: side.records_per_s)
-    for place, side in enumerate(sides):
-        style = BAR_STYLES[side.kind]
-        axis.barh(place, side.records_per_s, 0.72, **style)
-        text = f"{side.records_per_s:,.0f}"
-        if side.share_of_ceiling is not None:
-            text += f" ({_percent(side.share_of_ceiling)} of the ceiling)"
-        axis.annotate(
-            text,
-            (side.records_per_s, place),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
+def lag(figure: Figure, title: str, seen: dict[str, Any]) -> None:
+    """Draw the records of each partition that the group lacks, and those that the model lacks."""
+    behind = {f"lag of partition {number}": each for number, each in seen["partitions"].items()}
+    lines = [
+        Line(
+            name,
+            list(zip(seen["seconds"], each, strict=True)),
+            style | {"drawstyle": "steps-post", "markevery": max(1, len(each) // MARKERS)},
         )
-    axis.set_yticks(range(len(sides)), [plain(side.label) for side in sides], fontsize=7)
-    axis.set_title(plain(comparison.title), loc="left", fontsize=9, fontweight="bold")
-    rates = [side.records_per_s for side in sides]
-    if max(rates) > LOG_FROM * min(rates):
-        axis.set_xscale("log")
-        axis.set_xlim(min(rates) / 3, max(rates) * 10)
-        axis.xaxis.set_minor_locator(NullLocator())
-    else:
-        axis.set_xlim(0, max(rates) * 1.5)
-    axis.xaxis.set_major_formatter(FuncFormatter(_thousands))
-    axis.tick_params(axis="x", labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+        for (name, each), style in zip(sorted(behind.items()), STYLES * len(behind), strict=False)
+    ]
+    unseen = list(zip(seen["seconds"], seen["unseen"], strict=True))
+    lines.append(Line("not yet seen by the model", unseen, {"color": "black", "ls": ":"}))
+    axis = _panel(figure, title, "seconds since the evaluation began", lines)
+    axis.yaxis.set_major_formatter(FuncFormatter(_thousands))
+    axis.legend()
+    _tips(axis, _told(lines, "{:g} s"))
 
 
-def _inches(comparison: Comparison) -> float:
-    return 0.75 + 0.23 * len(_with_rate(comparison))
-
-
-def _with_rate(comparison: Comparison) -> list[Side]:
-    return [side for side in comparison.sides if side.records_per_s]
-
-
-def with_rates(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Those in which a throughput was measured."""
-    return [comparison for comparison in comparisons if _with_rate(comparison)]
-
-
-def scaling(figure: Figure, found: Scaling) -> None:
-    """Time (against records) or throughput (against all else), and memory where it was measured."""
+def scaling_panels(found: Scaling) -> list[tuple[str, list[Line]]]:
+    """Return unit and lines of each plot: time or throughput, and memory, as far as measured."""
     if found.of == "records":
-        lines = [("wall clock", "wall_s", "-o", DARK), ("CPU", "cpu_s", "--^", MIDDLE)]
-        panels = [("seconds", lines)]
+        measures = [("seconds", {"wall clock": "wall_s", "CPU": "cpu_s"})]
     else:
-        panels = [("records/s", [("throughput", "records_per_s", "-o", DARK)])]
-    panels.append(("peak memory, MiB", [("memory", "peak_mib", "-s", DARK)]))
-    panels = [(unit, [line for line in lines if _points(found, line[1])]) for unit, lines in panels]
-    panels = [(unit, lines) for unit, lines in panels if lines]
-    for axis, (unit, lines) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-    ):
-        for name, measure, style, colour in lines:
-            points = _points(found, measure)
-            axis.plot(*zip(*points, strict=True), style, color=colour, mfc="white", label=name)
-        if len(lines) > 1:
-            axis.legend()
-        _scaling_axes(axis, found, unit)
+        measures = [("records/s", {"throughput": "records_per_s"})]
+    measures.append(("peak memory, MiB", {"memory": "peak_mib"}))
+    panels = [
+        (
+            unit,
+            [
+                Line(name, points, style)
+                for (name, measure), style in zip(lines.items(), STYLES, strict=False)
+                if (points := _points(found, measure))
+            ],
+        )
+        for unit, lines in measures
+    ]
+    return [(unit, lines) for unit, lines in panels if lines]
 
 
-def _scaling_axes(axis, found: Scaling, unit: str) -> None:
+def scaling(figure: Figure, found: Scaling, unit: str, lines: Sequence[Line]) -> None:
+    """Draw how time, throughput or memory of a step grow."""
+    of = SCALING_AXES.get(found.of, plain(found.of))
+    axis = _panel(figure, unit, of, lines)
     axis.set_xscale("log", base=10 if found.of in ("records", "value-bytes") else 2)
     axis.set_xticks([point.x for point in found.points])
     axis.xaxis.set_minor_locator(NullLocator())
@@ -209,29 +133,85 @@ def _scaling_axes(axis, found: Scaling, unit: str) -> None:
     else:
         axis.set_ylim(0, 1.08 * axis.dataLim.ymax)
     axis.yaxis.set_major_formatter(FuncFormatter(_thousands))
-    axis.set_xlabel(SCALING_AXES.get(found.of, plain(found.of)))
-    axis.set_ylabel(unit)
-    _grid(axis)
+    if len(lines) > 1:
+        axis.legend()
+    _tips(axis, _told(lines, "{:,.0f} " + found.of))
 
 
-def drawable(found: Scaling) -> bool:
-    """Whether there is anything in it that `scaling` draws."""
-    measures = ("wall_s", "cpu_s") if found.of == "records" else ("records_per_s",)
-    return any(_points(found, measure) for measure in (*measures, "peak_mib"))
+def history_size(lines: Sequence[str]) -> tuple[float, float]:
+    """Return inches for `history`, whose legend stands below."""
+    rows = sum(len(textwrap.wrap(name, LEGEND_LINE)) for name in lines)
+    return WIDTH, 2.1 + 0.16 * rows
+
+
+def history(figure: Figure, title: str, lines: Sequence[Line], results: Sequence[Result]) -> None:
+    """Draw numbers of results, one after another; x counts them."""
+    axis = _panel(figure, "\n".join(textwrap.wrap(title, TITLE_LINE)), "", lines)
+    shown = range(0, len(results), -(-len(results) // SHOWN_DATES))
+    axis.set_xticks(shown, [results[place].when[5:16] for place in shown])
+    axis.set_xlim(-0.5, len(results) - 0.5)
+    names = machines(results)
+    for place, (before, now) in enumerate(pairwise(results)):
+        if before.machine != now.machine:
+            axis.axvline(place + 0.5, color=THIRD, ls=":", lw=1)
+    if len(names) > 1:
+        for place, result in enumerate(results):
+            is_first = place == 0 or results[place - 1].machine != result.machine
+            letter = machine_letter(names.index(result.machine)) if is_first else ""
+            axis.annotate(letter, (place, 1), xycoords=("data", "axes fraction"), ha="center")
+    figure.legend(loc="outside lower left", fontsize=7, frameon=False, borderpad=0)
+    numbers = _told(lines, "")
+    tips = {
+        place: f"{result.when}, {result.machine}, {result.stolen_s:g} s stolen{numbers[place]}"
+        for place, result in enumerate(results)
+        if place in numbers
+    }
+    _tips(axis, tips)
+
+
+def machine_letter(number: int) -> str:
+    """Return what a machine is called in plots."""
+    return chr(ord("A") + number) if number < 26 else str(number)
+
+
+def _panel(figure: Figure, title: str, x_name: str, lines: Sequence[Line]) -> Axes:
+    axis = figure.subplots()
+    for line in lines:
+        name = "\n".join(textwrap.wrap(plain(line.name), LEGEND_LINE))
+        axis.plot(*zip(*line.points, strict=True), ms=4, mfc="white", label=name, **line.style)
+    axis.set_title(plain(title), loc="left", fontsize=9, fontweight="bold")
+    axis.set_xlabel(x_name)
+    axis.grid(color=GRID, lw=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    return axis
+
+
+def _told(lines: Sequence[Line], head: str) -> dict[float, str]:
+    """Return for each x its numbers in words."""
+    told: dict[float, str] = {}
+    for line in lines:
+        for x, y in line.points:
+            told[x] = f"{told.get(x, head.format(x))}\n{line.name}: {show(y)}"
+    return told
+
+
+def _tips(axis: Axes, told: dict[float, str]) -> None:
+    """Show a text wherever somebody points into the part of the plot that is nearest to an x."""
+    low, high = axis.get_xlim()
+    scale = axis.xaxis.get_transform()
+    places = sorted(told)
+    middles = [sum(scale.transform([a, b])) / 2 for a, b in pairwise(places)]
+    edges = [low, *scale.inverted().transform(middles), high]
+    for x, begin, end in zip(places, edges[:-1], edges[1:], strict=True):
+        # Matplotlib leaves out what is quite transparent.
+        tip(axis.axvspan(begin, end, color="black", alpha=0.01, lw=0), told[x])
+    axis.set_xlim(low, high)
 
 
 def _points(found: Scaling, measure: str) -> list[tuple[float, float]]:
     pairs = [(point.x, getattr(point, measure)) for point in found.points]
     return [(x, y) for x, y in pairs if y is not None]
-
-
-def _grid(axis) -> None:
-    axis.grid(color="#dddddd", lw=0.6)
-    axis.set_axisbelow(True)
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
 def _thousands(value: float, _place: int = 0) -> str:

@@ -10,14 +10,18 @@ from typing import Any
 from xml.etree import ElementTree
 
 from reproduction.files import MANIFEST
+from reproduction.observe import observations_path
+from reproduction.readers import NAMES
 from reproduction.report.benchmarks import Benchmarks, parse_benchmarks
 from reproduction.report.errors import ReportError
 from tfkafka.reading.manifest import Manifest
 
 CLAIM_PROPERTY = "claim"
 """Name of the property under which a test's JUnit entry says what it saw of a claim."""
+TEST_NAME = "run.test"
+"""Says of what a test saw of a claim which test it was, such as tests/test_x.py::test_y."""
 FAULT_PROPERTY = "fault"
-"""The same for a fault that it injected: the fields of `Fault`, as JSON."""
+"""Name of the property for a fault that a test injected: the fields of `Fault`, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,11 @@ class TestRun:
 class Sources:
     """Everything; what is missing is empty or None.
 
-    `manifests` has for each model's file name which records made it.
+    `runs` has for each reader what the tutorial's scripts observed with it, `manifests` for each
+    model's file name which records made it.
     """
 
-    observations: dict[str, Any] = field(default_factory=dict)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     tests: list[TestRun] = field(default_factory=list)
     benchmarks: Benchmarks | None = None
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -65,19 +70,31 @@ class Sources:
 
 def read_sources(artifacts: Path, reports: Path) -> Sources:
     """What is there of it. Raises ReportError, naming the file, for one that is damaged."""
-    runs = [
+    tests = [
         _read(path, lambda text, name=path.stem: _test_run(name, text), "make test")
         for path in sorted(reports.glob("tests*.xml"))
     ]
     return Sources(
-        _read(artifacts / "observations.json", json.loads, "make reproduce") or {},
-        runs,
+        _runs(artifacts),
+        tests,
         _read(reports / "benchmarks.json", _benchmarks, "make bench"),
         {
             path.name.removesuffix(MANIFEST): _read(path, _manifest, "make reproduce")
             for path in sorted(artifacts.glob(f"*{MANIFEST}"))
         },
     )
+
+
+def _runs(artifacts: Path) -> dict[str, dict[str, Any]]:
+    """What was observed by reader; of no reader only where scripts have got no further."""
+    found = {
+        reader: _read(observations_path(artifacts, reader), _observations, "make reproduce")
+        for reader in ("", *NAMES)
+    }
+    runs = {reader: observations for reader, observations in found.items() if observations}
+    if len(runs) > 1:
+        runs.pop("", None)
+    return runs
 
 
 def _read(path: Path, parse: Callable[[str], Any], maker: str) -> Any:
@@ -98,12 +115,30 @@ def _test_run(name: str, text: str) -> TestRun:
     suite = tree.find(".//testsuite")
     started = suite.get("timestamp", "")[:19].replace("T", " ") if suite is not None else ""
     faults = [Fault(**row) for row in _properties(tree, FAULT_PROPERTY)]
-    return TestRun(name, started, _properties(tree, CLAIM_PROPERTY), faults)
+    observations = [
+        {**seen, **_test_name(case)}
+        for case in tree.iter("testcase")
+        for seen in _properties(case, CLAIM_PROPERTY)
+    ]
+    return TestRun(name, started, observations, faults)
+
+
+def _test_name(case: ElementTree.Element) -> dict[str, str]:
+    """Which test it was, without its parameters."""
+    name = case.get("name", "").partition("[")[0]
+    return {TEST_NAME: f"{case.get('file')}::{name}"} if case.get("file") else {}
 
 
 def _properties(tree: ElementTree.Element, name: str) -> list[dict[str, Any]]:
     found = [entry for entry in tree.iter("property") if entry.get("name") == name]
     return [json.loads(entry.attrib["value"]) for entry in found]
+
+
+def _observations(text: str) -> dict[str, Any]:
+    observations = json.loads(text)
+    if not isinstance(observations, dict):
+        raise TypeError("no JSON object")
+    return observations
 
 
 def _manifest(text: str) -> dict[str, Any]:

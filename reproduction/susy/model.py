@@ -16,23 +16,23 @@ def build_model() -> keras.Sequential:
     68,481 parameters. The loss is given `from_logits=True` although the output is a sigmoid, as
     in the tutorial: Keras notices, warns, and computes from the sigmoid's own input.
     """
-    import tensorflow as tf
+    import keras
 
-    model = tf.keras.Sequential(
+    model = keras.Sequential(
         [
-            tf.keras.layers.Input(shape=(len(FEATURES),)),
-            tf.keras.layers.Dense(128, activation="relu"),
-            tf.keras.layers.Dropout(0.2),
-            tf.keras.layers.Dense(256, activation="relu"),
-            tf.keras.layers.Dropout(0.4),
-            tf.keras.layers.Dense(128, activation="relu"),
-            tf.keras.layers.Dropout(0.4),
-            tf.keras.layers.Dense(1, activation="sigmoid"),
+            keras.layers.Input(shape=(len(FEATURES),)),
+            keras.layers.Dense(128, activation="relu"),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(256, activation="relu"),
+            keras.layers.Dropout(0.4),
+            keras.layers.Dense(128, activation="relu"),
+            keras.layers.Dropout(0.4),
+            keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
     model.compile(
         optimizer="adam",
-        loss=tf.keras.losses.BinaryCrossentropy(from_logits=True),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
     return model

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.benchmarks.topics import Topic
 from tests.benchmarks.worker import Side
 from tests.tutorial import FAST_FETCH, Messages
 from tfkafka import config, native
+from tfkafka.client.batch_size import LARGE
 from tfkafka.native import sources
 
 TFKAFKA = "tfkafka"
 NATIVE = "tfkafka, native"
 PYTHON = "tfkafka, Python"
 TUTORIALS = "tfkafka.tfio, the tutorial's code"
+RECORD_BY_RECORD = "tfkafka.tfio, the tutorial's code record by record"
 TENSORFLOW_IO = "tensorflow-io"
 FAST_TENSORFLOW_IO = "tensorflow-io, fetch.wait.max.ms=5"
 MEMORY = "from memory"
@@ -47,6 +51,18 @@ def c_bare_loop(topic: Topic, library: Path | None, **options: Any) -> list[Side
     del settings["bootstrap.servers"]
     arguments = {**topic.place, "library": str(library), "settings": dict(settings)}
     return [Side("C's bare loop", "ceiling", "c_loop:bare_loop", arguments, **options)]
+
+
+def c_produce_loop(topic: Topic, features: np.ndarray, library: Path | None) -> list[Side]:
+    """Records produced one by one in C, where that was compiled, by a client like tfkafka's own."""
+    if library is None:
+        return []
+    settings = config.WRITER_DEFAULTS | config.WRITER_FIXED | {"batch.size": LARGE}
+    for own in ("bootstrap.servers", "logger"):
+        del settings[own]
+    arguments = {**topic.where, "features": features}
+    arguments |= {"library": str(library), "settings": dict(settings)}
+    return [Side("C's produce loop", "ceiling", "c_loop:produce_loop", arguments)]
 
 
 def fillers(prepare: str, arguments: dict[str, Any], **options: Any) -> list[Side]:
@@ -108,6 +124,15 @@ def tensorflow_io(prepare: str, arguments: dict[str, Any], default: bool = True)
 def tutorials(prepare: str, arguments: dict[str, Any]) -> Side:
     """The tutorial's code with nothing but the import changed."""
     return Side(TUTORIALS, "subject", prepare, {"reader": "tfkafka.tfio", **arguments})
+
+
+def record_by_record(prepare: str, arguments: dict[str, Any]) -> Side:
+    """The same, where each call of the tutorial's function is for one record."""
+    arguments = {"reader": "tfkafka.tfio", **arguments}
+    if "group" in arguments:
+        arguments["group"] += "-record-by-record"
+    environment = {"TFKAFKA_LIFT": "0"}
+    return Side(RECORD_BY_RECORD, "alternative", prepare, arguments, environment=environment)
 
 
 def rows(messages: Messages) -> dict[str, Any]:

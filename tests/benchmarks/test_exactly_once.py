@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.benchmarks.catalogue import MEMORY
+from tests.benchmarks.catalogue import MEMORY, native_or_not
 from tests.benchmarks.topics import Topic
 from tests.benchmarks.turns import ROUNDS
 from tests.benchmarks.worker import Side
+from tfkafka.native import VARIABLE
 
 TRANSACTIONS = 20
 SHARED = "shared"
@@ -40,6 +41,16 @@ def measure(compare, make_filled, make_topic, messages, group):
                 {**place, "group": f"{group}-at-least-once"},
             ),
         ]
+        if "1" in native_or_not():
+            sides.append(
+                Side(
+                    "transactions, Python",
+                    "alternative",
+                    "inference:transactions",
+                    {**place, "group": f"{group}-python"},
+                    environment={VARIABLE: "0"},
+                )
+            )
         # The first transaction is before the clock starts.
         counted = records - per_transaction
         topic = Topic(source.servers, source.name, counted, source.size * counted // records)

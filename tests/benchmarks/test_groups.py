@@ -10,6 +10,7 @@ from tests.benchmarks.catalogue import (
     MEMORY,
     TENSORFLOW_IO,
     TFKAFKA,
+    record_by_record,
     rows,
     tutorials,
 )
@@ -39,6 +40,7 @@ def test_inference(compare, two_classes, messages, group, use):
         Side(TFKAFKA, "subject", "groups:tfkafka", stream),
         Side(MEMORY, "ceiling", "groups:memory", {"use": use, **rows(few)}),
         tutorials("groups:tutorial", stream),
+        record_by_record("groups:tutorial", stream),
         once_in_a_process("groups:tutorial", stream),
     ]
     compare(use, use, TITLES[use], two_classes.within(BATCH_SIZE), sides)

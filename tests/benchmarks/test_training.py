@@ -6,6 +6,7 @@ from tests.benchmarks.catalogue import (
     FEWER_ROUNDS,
     MEMORY,
     TFKAFKA,
+    record_by_record,
     rows,
     tensorflow_io,
     tutorials,
@@ -56,6 +57,7 @@ def test_training_epoch_in_large_batches(compare, make_filled, messages):
 def test_the_tutorials_epoch(compare, train_topic, messages):
     sides = [
         tutorials("training:tutorial", train_topic.place),
+        record_by_record("training:tutorial", train_topic.place),
         Side(MEMORY, "ceiling", "training:memory", {**rows(messages), "shuffle": True}),
         *tensorflow_io("training:tutorial", train_topic.place),
     ]

@@ -1,12 +1,28 @@
-"""Writing 60,000 records: the tutorial's producer, tfkafka's, and the ceilings."""
+"""Writing records: the tutorial's producer, tfkafka's, and the ceilings."""
 
+import numpy as np
 import pytest
 
-from tests.benchmarks.catalogue import FEWER_ROUNDS, TFKAFKA, records
+from tests.benchmarks.catalogue import FEWER_ROUNDS, TFKAFKA, c_produce_loop, fillers, records
 from tests.benchmarks.topics import Topic
 from tests.benchmarks.worker import Side
 
 pytestmark = pytest.mark.bench
+
+
+REPEATS = 10
+
+
+def test_writing_columns(compare, kafka, topic, messages, c_library):
+    """C's loop has the settings of tfkafka's own client."""
+    features = np.tile(messages.features, (REPEATS, 1))
+    target = Topic(kafka.bootstrap_servers, topic, len(features), features.nbytes)
+    sides = [
+        *fillers("writing:tfkafka_columns", {**target.where, "features": features}),
+        *c_produce_loop(target, features, c_library),
+    ]
+    title = f"Write {len(features):,} records from columns"
+    compare("write-columns", "write", title, target, sides, FEWER_ROUNDS)
 
 
 def test_writing(compare, kafka, topic, messages, java):

@@ -21,7 +21,10 @@ from tests.benchmarks.threads import by_thread
 
 DEADLINE_S = 600.0
 _END_S = 10.0
-PLAIN = ("java:", "writing:", "c_loop:", "opening:imports", "reading:bare_loop")
+PLAIN = (
+    *("java:", "writing:", "c_loop:", "many_cores:", "opening:imports", "reading:bare_loop"),
+    "workers:",
+)
 
 # Does a round, by its number, and measures it.
 Round = Callable[[int], Sample]

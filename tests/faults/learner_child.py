@@ -213,7 +213,7 @@ def _train(points: _Points, options: Options):
 
 def _mark(points: _Points) -> None:
     """Put points around what brings plans and states to the disk."""
-    from tfkafka.online import learner as online
+    from tfkafka.online import training as online
 
     save, rename = online.save, os.replace
 

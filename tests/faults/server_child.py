@@ -43,13 +43,14 @@ def start(options: Options):
 
 def _serve(options: Options) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import confluent_kafka
+
     from tests.faults.worker_child import MarkedProducer
     from tfkafka import CsvDecoder
-    from tfkafka.client import transactions
     from tfkafka.exactly_once import ExactlyOnceInference, ExportedModels, InferenceJob
 
     MarkedProducer.point = options.kill or ("", 0)
-    transactions.Producer = MarkedProducer
+    confluent_kafka.Producer = MarkedProducer
     _mark_loading(options)
     job = InferenceJob(
         ExportedModels(options.exports),

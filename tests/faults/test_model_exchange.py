@@ -17,7 +17,8 @@ from tests.isolated import run
 from tfkafka import Admin, CsvDecoder, write
 from tfkafka.config import FOREVER, Limits
 from tfkafka.decoding.base import decode_checked
-from tfkafka.exactly_once import predictions, wait_until_settled
+from tfkafka.exactly_once import wait_until_settled
+from tfkafka.exactly_once.origins import SOURCE
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.testing import wait_for
 
@@ -153,10 +154,10 @@ def check(servers: str, source: str, target: str, exports: Path, records: int) -
         for (partition, offset), value, headers in zip(
             places, values, chunk.metadata[1], strict=True
         ):
-            of = dict(headers)
-            place = int(of[predictions.PARTITION]), int(of[predictions.OFFSET])
+            _, *numbers, name = dict(headers)[SOURCE].decode().split("/", 3)
+            place = tuple(map(int, numbers))
             seen.append(place)
-            found[partition].append((offset, of[predictions.MODEL].decode(), place, float(value)))
+            found[partition].append((offset, name, place, float(value)))
     assert sorted(seen) == sorted(features) and len(seen) == records
     parts = [part for each in found.values() for part in transactions_of(sorted(each))]
     every = {path.stem: path for path in exports.glob("model-*.keras")}

@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import confluent_kafka
 import numpy as np
 from confluent_kafka import Producer
 
@@ -125,7 +126,7 @@ def main() -> None:
     MarkedProducer.point = tuple(options.kill or options.freeze or ("", 0))
     MarkedProducer.sends = signal.SIGKILL if options.kill else signal.SIGSTOP
     MarkedProducer.hang = options.hang
-    transactions.Producer = MarkedProducer
+    confluent_kafka.Producer = MarkedProducer
     worker = ExactlyOnceInference(
         _job(options),
         options.servers,

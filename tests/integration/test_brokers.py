@@ -18,14 +18,15 @@ from confluent_kafka.admin import AdminClient
 from tests.integration.broker_child import java_of
 from tfkafka.client.cluster import Cluster
 from tfkafka.errors import BrokerError
-from tfkafka.testing.brokers import embedded, jars, launch
+from tfkafka.testing.brokers import embedded, launch
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.external import ExternalBroker
 from tfkafka.testing.brokers.folder import BrokerFolder
 from tfkafka.testing.brokers.processes import port_is_free
+from tfkafka.testing.brokers.versions import known_versions
 
-VERSIONS = jars.known_versions()
+VERSIONS = known_versions()
 ZOOKEEPER_VERSION = "2.7.2"
 KRAFT_VERSION = "3.9.2"
 # Java's properties, URLs and command lines would take parts of it for something else.

@@ -56,7 +56,7 @@ def test_runs_to_the_end(tutorial):
 
 def test_observes_what_few_rows_allow(tutorial):
     _, folder = tutorial
-    verdicts = judge(json.loads((folder / "observations.json").read_text()))
+    verdicts = judge(json.loads((folder / "observations-tfio.json").read_text()))
     assert [v.claim.id for v in verdicts if v.status == FAILS] == []
     assert {v.claim.id for v in verdicts if v.status == HOLDS} >= {
         "topics.partitions",

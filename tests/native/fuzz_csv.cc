@@ -133,17 +133,19 @@ int64_t fuzz_classes(Random& random) {
 int64_t fuzz_gather(Random& random) {
   const std::string text = random.bytes(random.between(0, 300));
   const Exactly<uint8_t> buffer = exactly(text);
-  std::vector<int64_t> starts(random.between(1, 40)), lengths(starts.size());
+  std::vector<const uint8_t*> entries(random.between(1, 40));
+  std::vector<int64_t> bounds{0};
   std::string expected;
-  for (size_t i = 0; i < starts.size(); i++) {
-    starts[i] = random.between(0, text.size());
-    lengths[i] = random.between(0, text.size() - starts[i]);
-    expected += text.substr(starts[i], lengths[i]);
+  for (const uint8_t*& entry : entries) {
+    const int64_t start = random.between(0, text.size());
+    entry = buffer.data() + start;
+    expected += text.substr(start, random.between(0, text.size() - start));
+    bounds.push_back(expected.size());
   }
   const Exactly<uint8_t> out(expected.size());
-  tk_gather(buffer.data(), starts.data(), lengths.data(), out.data(), starts.size());
-  CHECK(!memcmp(out.data(), expected.data(), out.size), "%zu entries", starts.size());
-  return starts.size();
+  tk_gather(entries.data(), bounds.data(), out.data(), entries.size());
+  CHECK(!memcmp(out.data(), expected.data(), out.size), "%zu entries", entries.size());
+  return entries.size();
 }
 
 }  // namespace

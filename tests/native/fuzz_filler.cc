@@ -11,7 +11,7 @@
 #include <map>
 #include <utility>
 
-#include "../../tfkafka/native/librdkafka.h"
+#include "client.h"
 #include "records.h"
 
 namespace {
@@ -117,15 +117,6 @@ Record some_record(Random& random, int64_t offset, int64_t one_event_in) {
 }  // namespace
 
 extern "C" {
-int rd_kafka_version() { return 0x02000000; }
-rd_kafka_conf_t* rd_kafka_conf_new() { return nullptr; }
-int rd_kafka_conf_get(const rd_kafka_conf_t*, const char*, char* value, size_t* size) {
-  snprintf(value, *size, "plugins");
-  return 0;
-}
-void rd_kafka_conf_destroy(rd_kafka_conf_t*) {}
-void rd_kafka_conf_set_error_cb(rd_kafka_conf_t*, OnError) {}
-int rd_kafka_conf_interceptor_add_on_new(rd_kafka_conf_t*, const char*, OnNew, void*) { return 0; }
 rd_kafka_queue_t* rd_kafka_queue_new(rd_kafka_t*) {
   world.queue.references++;
   return &world.queue;
@@ -248,7 +239,8 @@ int64_t fuzz(uint64_t seed) {
   Random& random = world.random = Random(seed);
   Expected expected;
   const int64_t count = random.between(0, random.one_in(4) ? 3000 : 200);
-  void* reader = tk_open(nullptr);
+  Client client(CONSUMER);
+  void* reader = tk_open(client.handle);
   for (int32_t source = 0; source < 3 * PARTITIONS; source++)
     index_of.push_back(tk_forward(reader, topics[source % 3].name, source / 3));
   const int64_t one_event_in = random.one_in(4) ? 2 : 10;
@@ -284,7 +276,6 @@ int64_t fuzz(uint64_t seed) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  char error[256] = "";
-  CHECK(tk_find_librdkafka(nullptr, error, sizeof error) > 0, "%s", error);
+  find_functions();
   return repeat(argc, argv, fuzz);
 }

@@ -22,6 +22,8 @@ struct rd_kafka_mock_t;
   F(rd_kafka_destroy, void, (rd_kafka_t*))                                                         \
   F(rd_kafka_producev, int, (rd_kafka_t*, ...))                                                    \
   F(rd_kafka_flush, int, (rd_kafka_t*, int))                                                       \
+  F(rd_kafka_poll, int, (rd_kafka_t*, int))                                                        \
+  F(rd_kafka_outq_len, int, (rd_kafka_t*))                                                         \
   F(rd_kafka_poll_set_consumer, int, (rd_kafka_t*))                                                \
   F(rd_kafka_consumer_poll, rd_kafka_message_t*, (rd_kafka_t*, int))                               \
   F(rd_kafka_consumer_close, int, (rd_kafka_t*))                                                   \
@@ -36,6 +38,7 @@ struct rd_kafka_mock_t;
   F(rd_kafka_topic_partition_list_add, rd_kafka_topic_partition_t*,                                \
     (rd_kafka_list_t*, const char*, int32_t))                                                      \
   F(rd_kafka_handle_mock_cluster, rd_kafka_mock_t*, (rd_kafka_t*))                                 \
+  F(rd_kafka_mock_push_request_errors_array, void, (rd_kafka_mock_t*, int16_t, size_t, const int*)) \
   F(rd_kafka_mock_cluster_bootstraps, const char*, (rd_kafka_mock_t*))                             \
   F(rd_kafka_mock_topic_create, int, (rd_kafka_mock_t*, const char*, int, int))
 

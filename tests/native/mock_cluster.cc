@@ -1,5 +1,5 @@
-// Drives the native filler over librdkafka's mock cluster as tfkafka/client/native_fill.py does,
-// without Python, for the sanitizers.
+// Drives the native filler and the native producer over librdkafka's mock cluster as
+// tfkafka/client/native_fill.py and native_produce.py do, without Python, for the sanitizers.
 //
 // mock_cluster LIBRDKAFKA PLUGIN SEED
 //
@@ -17,6 +17,10 @@ namespace {
 enum { END, TOPIC, PARTITION = 3, VALUE, KEY, FLAGS = 7, TIMESTAMP, HEADER };
 constexpr int COPY = 2;
 constexpr int ROUNDS = 40;
+const char* const WRITTEN = "written";
+constexpr int QUEUE_FULL = -184;
+constexpr int16_t PRODUCE = 0;  // a request's key
+constexpr int REFUSAL = 87;     // INVALID_RECORD
 
 void* bytes(Bytes& some) { return some ? some->data() : nullptr; }
 size_t size(const Bytes& some) { return some ? some->size() : 0; }
@@ -102,6 +106,64 @@ void close_while_filling(Random& random) {
   }
 }
 
+// A producer with the plugin, a queue for few records, and what the library calls it.
+struct Producer {
+  Producer()
+      : client(create(PRODUCER, {{"bootstrap.servers", address},
+                                 {"linger.ms", "1"},
+                                 {"queue.buffering.max.messages", "300"},
+                                 {"log_level", "0"},
+                                 {"delivery.report.only.error", "true"},
+                                 {"plugin.library.paths", plugin}})),
+        handle(tk_take_new_client()) {
+    CHECK(handle, "the client is not shown");
+  }
+  // With whatever is in its queue.
+  ~Producer() { kafka.rd_kafka_destroy(client); }
+
+  void produce(Random& random) {
+    const std::vector<std::string> entries(random.between(1, 2000), random.bytes(20));
+    const Strings strings(entries);
+    const Exactly<uint8_t> nulls(entries.size());
+    const TkBytes bytes = {strings.buffer.data(), strings.offsets.data(), nulls.data()};
+    const TkHeader header = {"name", bytes};
+    TkProduce call = {static_cast<int64_t>(entries.size()), bytes, bytes, &header, 1, -1, 0, 0};
+    do {
+      tk_produce(handle, WRITTEN, &call);
+      CHECK(!call.code || call.code == QUEUE_FULL, "code %d", call.code);
+      if (call.code) kafka.rd_kafka_poll(client, 1);
+    } while (call.code);
+  }
+  int64_t failures() {
+    TkFailures found;
+    tk_take_failures(handle, &found);
+    return found.count;
+  }
+
+  rd_kafka_t* client;
+  void* handle;
+};
+
+void write_in_all_ways(rd_kafka_mock_t* cluster, Random& random) {
+  int64_t failed = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    Producer producer;
+    const bool is_refused = random.one_in(2);
+    if (is_refused) kafka.rd_kafka_mock_push_request_errors_array(cluster, PRODUCE, 1, &REFUSAL);
+    Random one(random.bits()), other(random.bits());
+    std::thread producing([&] { producer.produce(one); });
+    producer.produce(other);
+    failed += producer.failures();
+    producing.join();
+    if (random.one_in(4)) continue;
+    CHECK(!kafka.rd_kafka_flush(producer.client, PATIENCE_MS), "not all records were written");
+    const int64_t now = producer.failures();
+    CHECK(is_refused || !now, "%ld records failed", now);
+    failed += now;
+  }
+  CHECK(failed > 0, "no record was refused");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -122,12 +184,14 @@ int main(int argc, char** argv) {
   address = kafka.rd_kafka_mock_cluster_bootstraps(cluster);
   kafka.rd_kafka_mock_topic_create(cluster, RECORDS, PARTITIONS, 1);
   kafka.rd_kafka_mock_topic_create(cluster, EMPTY, EMPTY_PARTITIONS, 1);
+  kafka.rd_kafka_mock_topic_create(cluster, WRITTEN, PARTITIONS, 1);
   for (int32_t i = 0; i < PARTITIONS * RECORDS_EACH; i++) produce(producer, i % PARTITIONS, random);
   CHECK(!kafka.rd_kafka_flush(producer, PATIENCE_MS), "not all records were written");
   read_in_all_ways(random);
   read_empty_partitions(random);
   read_partitions_that_are_not_there(random);
   close_while_filling(random);
+  write_in_all_ways(cluster, random);
   kafka.rd_kafka_destroy(producer);
   printf("%s: without a finding\n", argv[0]);
   return 0;

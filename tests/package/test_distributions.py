@@ -116,7 +116,10 @@ def test_wheel_has_what_runs_and_nothing_else(platform, tracked):
     expected = (
         (package - compiled)
         | {COMPOSE_FILE}
-        | {f"{information}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
+        | {
+            f"{information}/{name}"
+            for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+        }
     )
     assert files_in(wheel) == expected | (set() if platform == "any" else {LIBRARY})
     kinds = {Path(name).suffix for name in package - compiled}
@@ -205,6 +208,8 @@ def test_installed_outside_the_repository_it_writes_and_reads(installed, tmp_pat
     assert found["rows"] == [[1, 10], [2, 20], [3, 30]]
     assert "tfkafka_records_total 3.0" in found["metrics"]
     assert found["version"] == tfkafka.__version__
-    assert found["native"].startswith("reading and parsing: native\n")
+    shown = run(installed.with_name("tfkafka"), "--version", cwd=tmp_path)
+    assert shown == f"tfkafka {tfkafka.__version__}\n"
+    assert found["native"].startswith("reading, writing and parsing: native\n")
     assert Path(found["package"]).is_relative_to(tmp_path)
     assert found["compose_file"] == (ROOT / "docker-compose.yml").read_text()

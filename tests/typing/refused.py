@@ -126,6 +126,6 @@ def online() -> None:
 
     stream = Stream("susy-train", DECODE)
     learn("state", stream, build, train, seed=7)  # type: ignore[arg-type]
-    learn("state", stream, build, train_with_labels)  # type: ignore[call-arg]
-    learn("state", "susy-train", build, train_with_labels, seed=7)  # type: ignore[arg-type]
+    learn("state", stream, build, train_with_labels)  # type: ignore[call-overload]
+    learn("state", "susy-train", build, train_with_labels, seed=7)  # type: ignore[call-overload]
     Stream("susy-train", DECODE, on_bad_record="fail")  # type: ignore[arg-type]

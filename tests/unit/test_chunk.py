@@ -22,6 +22,7 @@ from tfkafka.chunk import (
     concat,
     concat_columns,
     empty,
+    select_from,
     split,
 )
 
@@ -76,6 +77,13 @@ def of_buffers(made: list[Record]) -> Chunk:
         np.array([1_700_000_000_000 + r.offset for r in made], np.int64),
         np.fromiter((r.headers for r in made), object, len(made)),
     )
+
+
+def cut(made: list[Record], draw) -> list[Chunk]:
+    """The same records in several chunks, of any form."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(made)), max_size=4)))
+    pieces = [made[i:j] for i, j in zip([0, *cuts], [*cuts, len(made)], strict=True)]
+    return [draw(st.sampled_from([of_messages, of_buffers]))(piece) for piece in pieces]
 
 
 forms = pytest.mark.parametrize("make", [of_messages, of_buffers])
@@ -182,10 +190,22 @@ def test_without_leaves_partitions_out(make, made, lost):
 
 @few
 @given(made=records(12), data=st.data())
+def test_records_of_several_chunks_are_taken_in_the_given_order(made, data):
+    chunks = cut(made, data.draw)
+    most = 20 if made else 0
+    chosen = data.draw(st.lists(st.integers(0, max(0, len(made) - 1)), max_size=most))
+    taken = select_from(chunks, np.array(chosen, np.int64))
+    assert_chunk(taken, [made[i] for i in chosen])
+
+
+def test_records_of_no_chunk_are_none():
+    assert_chunk(select_from([], np.zeros(0, np.int64)), [])
+
+
+@few
+@given(made=records(12), data=st.data())
 def test_concat_joins_in_order_whatever_the_form(made, data):
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(made)), max_size=4)))
-    parts = [made[i:j] for i, j in zip([0, *cuts], [*cuts, len(made)], strict=True)]
-    chunks = [data.draw(st.sampled_from([of_messages, of_buffers]))(part) for part in parts]
+    chunks = cut(made, data.draw)
     assert_chunk(concat(chunks), made)
     assert_column(concat_columns([c.values for c in chunks]), [r.value for r in made])
 

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from tfkafka.testing.brokers import compose
+from tfkafka.testing.brokers import compose, packages
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tfkafka"
@@ -56,6 +56,10 @@ def test_what_is_imported_is_declared_and_the_other_way_round():
     optional = names(EXTRAS["tensorflow"]) | names(EXTRAS["metrics"])
     found = imported(everywhere - testing) - BROUGHT_BY_USERS
     assert found == optional | dependencies
+
+
+def test_what_the_command_asks_to_install_is_the_extra_for_tests():
+    assert {name.replace("_", "-") for name in packages.NAMES} == names(EXTRAS["testing"])
 
 
 @pytest.mark.parametrize("stack", ["requirements.txt", "requirements-latest.txt"])

@@ -102,33 +102,6 @@ def as_array(name: str, given: object) -> NDArray[Any]:
         raise ValueError(f"{name} is {arguments.shown(given)}, must be {what}") from None
 
 
-def encoded(encoder: ColumnEncoder, columns: Columns, before: int = 0) -> list[bytes]:
-    """Return what an encoder makes of columns.
-
-    Args:
-        encoder: the encoder.
-        columns: the columns.
-        before: the number of rows that were encoded before these.
-
-    Raises:
-        RowError: a row cannot be encoded.
-        ValueError: the encoder refuses the columns, or did not return one value for each row.
-    """
-    try:
-        values = encoder.encode(columns)
-    except RowError as error:
-        raise RowError(before + error.index, error.what) from None
-    count = rows(columns)
-    is_right = isinstance(values, list) and all(isinstance(value, bytes) for value in values)
-    if not is_right or len(values) != count:
-        what = f"{len(values):,} values" if is_right else arguments.shown(values)
-        raise ValueError(
-            f"{type(encoder).__name__}.encode returned {what} for {count:,} rows, must return a "
-            f"list of bytes, one for each row"
-        )
-    return values
-
-
 def parts(columns: Columns, length: int) -> Iterator[Columns]:
     """Yield columns of at most `length` rows each, without copying."""
     for start in range(0, rows(columns), length):

@@ -6,3 +6,10 @@ from __future__ import annotations
 def printable(text: str) -> str:
     """Return text on one line, with escapes, such as \\x00, where a character cannot be printed."""
     return text if text.isprintable() else repr(text)[1:-1]
+
+
+def of_error(error: BaseException) -> str:
+    """Return what an error says; of one about a file, the file and why it cannot be used."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

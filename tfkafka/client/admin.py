@@ -13,7 +13,6 @@ from confluent_kafka import (
     KafkaException,
 )
 from confluent_kafka.admin import (
-    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     ConfigSource,
@@ -23,7 +22,6 @@ from confluent_kafka.admin import (
 
 from tfkafka import config
 from tfkafka._util import arguments
-from tfkafka._util.background import in_background
 from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import TopicPartition
 from tfkafka.client import codes, create
@@ -115,11 +113,10 @@ class Admin:
         settings["bootstrap.servers"] = self.bootstrap_servers
         create.check(settings)
         self._cluster = Cluster(settings, REQUEST_TIMEOUT_MS, BrokerError)
-        self._client = self._cluster.client
 
     def topics(self) -> list[str]:
         """Return the names of all topics except Kafka's internal ones, sorted."""
-        names = self._metadata().topics
+        names = self._cluster.metadata().topics
         return sorted(name for name in names if not name.startswith("__"))
 
     def create_topic(
@@ -161,7 +158,7 @@ class Admin:
         """
         name = request.topic
         try:
-            self._once(name, lambda: self._client.create_topics([request])[name])
+            self._once(name, lambda: self._cluster.client.create_topics([request])[name])
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 reason = with_right(error.args[0], "CREATE", f"topic {name}")
@@ -178,7 +175,7 @@ class Admin:
         """
         _check_name(name)
         try:
-            self._once(name, lambda: self._client.delete_topics([name])[name])
+            self._once(name, lambda: self._cluster.client.delete_topics([name])[name])
         except KafkaException as error:
             if error.args[0].code() in codes.MISSING:
                 raise self._cluster.missing(name) from None
@@ -189,7 +186,7 @@ class Admin:
     def describe_topic(self, name: str) -> Topic:
         """Return the current description of a topic. Raises TopicError where there is none."""
         _check_name(name)
-        found = self._metadata().topics.get(name)
+        found = self._cluster.metadata().topics.get(name)
         if found is None:
             self._cluster.describe(name)  # says whether it is missing, or hidden from this user
             raise self._cluster.missing(name)
@@ -259,16 +256,8 @@ class Admin:
             members = self._description(coordinator, group).members
         return {m.member_id for m in members if m.group_instance_id == instance}
 
-    def _metadata(self) -> ClusterMetadata:
-        def question(timeout_s: float) -> ClusterMetadata:
-            # For all topics: a request for one could create it where brokers create topics.
-            answer = in_background(lambda: self._client.list_topics(timeout=timeout_s))
-            return self._cluster.result(answer, timeout_s)
-
-        return self._cluster.ask("the topics", question)
-
     def _leaders(self, name: str) -> int:
-        topic = self._metadata().topics.get(name)
+        topic = self._cluster.metadata().topics.get(name)
         return sum(info.leader >= 0 for info in topic.partitions.values()) if topic else 0
 
     def _groups_are_kept(self) -> bool:
@@ -293,7 +282,7 @@ class Admin:
     def _settings(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
         entries = self._answer(
-            lambda: self._client.describe_configs([resource])[resource],
+            lambda: self._cluster.client.describe_configs([resource])[resource],
             "DESCRIBE_CONFIGS",
             f"topic {name}",
         )
@@ -343,7 +332,7 @@ class Admin:
         """Send a request that must not be repeated. Raises KafkaException where it is refused."""
         # A client that is new drops its requests to the addresses that it was given once it knows
         # the brokers; what became of such a request is unknown.
-        self._metadata()
+        self._cluster.metadata()
 
         def question(timeout_s: float) -> KafkaError | None:
             try:

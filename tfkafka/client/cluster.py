@@ -98,7 +98,7 @@ class Cluster:
         self._make: Callable[[], AdminClient] = lambda: create.make_client(AdminClient, chosen)
         self.client: AdminClient = self._make()
         self.coordinators: Coordinators = Coordinators(self._make)
-        self._has_users = config.has_users(chosen)
+        self.has_users = config.has_users(chosen)
         committed = config.isolation_level(settings) == "read_committed"
         self._isolation = (
             IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
@@ -133,6 +133,17 @@ class Cluster:
 
         return self._ask_any("the cluster", question)
 
+    def metadata(self) -> ClusterMetadata:
+        """Return all topics that this user may see, with their partitions."""
+        client = self.client
+
+        def question(timeout_s: float) -> ClusterMetadata:
+            # For all topics: a request for one could create it where brokers create topics.
+            answer = in_background(lambda: client.list_topics(timeout=timeout_s))
+            return self.result(answer, timeout_s)
+
+        return self.ask("the topics", question)
+
     def first_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the first offset of each of these partitions."""
         return self._offsets(topic, partitions, OffsetSpec.earliest())
@@ -161,7 +172,7 @@ class Cluster:
 
     def missing(self, topic: str) -> TopicError:
         """Return the error to raise where there is no such topic."""
-        return missing_topic(topic, self.servers, self._has_users)
+        return missing_topic(topic, self.servers, self.has_users)
 
     def ask(
         self,

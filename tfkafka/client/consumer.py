@@ -14,18 +14,17 @@ from confluent_kafka import (
     OFFSET_INVALID,
     KafkaError,
     KafkaException,
-    cimpl,
 )
 
-from tfkafka import config, native
+from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
-from tfkafka.client import codes, create
+from tfkafka.client import codes, plugin
 from tfkafka.client.cluster import deleted_topic, is_deleted, missing_topic
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.fill import Event, Filler, PythonFiller
 from tfkafka.client.lineage import Committed, Lineage, Places
 from tfkafka.client.names import check_topic_name
-from tfkafka.client.native_fill import NativeFiller, with_plugin
+from tfkafka.client.native_fill import NativeFiller
 from tfkafka.client.validation import Validation
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
@@ -457,12 +456,10 @@ def _make(
 ) -> tuple[confluent_kafka.Consumer, Filler]:
     """Return a client, and what takes its records."""
     settings = {**settings, "error_cb": on_error}
-    library = native.filler(cimpl.__file__)
-    if library is None:
-        consumer = create.make_client(confluent_kafka.Consumer, settings)
+    consumer, client = plugin.make_client(confluent_kafka.Consumer, settings)
+    if client is None:
         return consumer, PythonFiller(consumer, metadata, alone, lineage)
-    consumer = create.make_client(confluent_kafka.Consumer, with_plugin(settings))
-    return consumer, NativeFiller(consumer, library, metadata, lineage, on_error)
+    return consumer, NativeFiller(consumer, client, metadata, lineage, on_error)
 
 
 def _is_answer(event: Event) -> bool:

@@ -147,7 +147,7 @@ class Connection:
         with self._lock:
             if self._last is not None:
                 if problems := self._last.problems():
-                    return _joined(problems)
+                    return joined(problems)
                 if self._error is None and self._last.is_silent():
                     return "connections are accepted, and nothing is answered"
             return said if self._error is None else shortened(self._error)
@@ -267,7 +267,7 @@ class _Advertised:
         self.is_reached = len(problems) < len(seen)
         if not self.is_reached:
             given = ", ".join(map(str, self._given))
-            where = _joined(problems, _ADVERTISED)
+            where = joined(problems, _ADVERTISED)
             raise NoConnection(f"Kafka at {given} advertises its brokers at {where}")
 
 
@@ -373,10 +373,10 @@ def shortened(error: KafkaError) -> str:
 
 
 def _line(problems: Mapping[Address, Problem]) -> str:
-    return f"no connection to Kafka at {_joined(problems)}"
+    return f"no connection to Kafka at {joined(problems)}"
 
 
-def _joined(problems: Mapping[Address, Problem], instead: str | None = None) -> str:
+def joined(problems: Mapping[Address, Problem], instead: str | None = None) -> str:
     """Return the problems in one line, and those that are the same once.
 
     Args:

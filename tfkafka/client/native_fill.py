@@ -10,22 +10,20 @@ import ctypes
 import struct
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import confluent_kafka
 import numpy as np
 from confluent_kafka import KafkaError
 from numpy.typing import NDArray
 
-from tfkafka import native
 from tfkafka._util.processes import Owner
 from tfkafka.chunk import Chunk, Column, TopicPartition, concat
 from tfkafka.client.fill import LINGER_S, Event, Filled, PythonFiller, refuse_header_name
 from tfkafka.client.lineage import UNKNOWN, Lineage
-from tfkafka.errors import ConfigurationError
+from tfkafka.client.plugin import NativeClient
 from tfkafka.native.filling import DRAINED, Filling, Layout, Room
 
-_PLUGINS = "plugin.library.paths"
 # Of a record's value, key and headers, until the first records have said how large they are.
 _FIRST_BYTES = (1024.0, 16.0, 0.0)
 # Bytes for each of the three. Large records take several calls: room for thousands as large as the
@@ -35,20 +33,13 @@ _LEAST_ROOM, _MOST_ROOM = 1 << 16, 16 << 20
 _MARGIN = 1.25
 
 
-def with_plugin(settings: Mapping[str, object]) -> dict[str, object]:
-    """Return the settings of a consumer for `NativeFiller`, whose client librdkafka then shows."""
-    paths = [str(settings[_PLUGINS])] if _PLUGINS in settings else []
-    return {**settings, _PLUGINS: ";".join([*paths, str(native.PATH)])}
-
-
 class NativeFiller:
     """Takes records from a queue of its own. See `Filler`.
 
     Args:
-        consumer: confluent-kafka's, which this thread has just created with the settings of
-            `with_plugin`. It must be closed after this filler: librdkafka would wait for the queue
-            forever.
-        library: the native library.
+        consumer: confluent-kafka's. It must be closed after this filler: librdkafka would wait for
+            the queue forever.
+        client: the native library's.
         metadata: whether chunks have timestamps and headers.
         lineage: where the leaders' epochs of records are noted.
         on_error: the client's `error_cb`, which confluent-kafka cannot call while this fills.
@@ -57,7 +48,7 @@ class NativeFiller:
     def __init__(
         self,
         consumer: confluent_kafka.Consumer,
-        library: ctypes.CDLL,
+        client: NativeClient,
         metadata: bool,
         lineage: Lineage,
         on_error: Callable[[KafkaError], None],
@@ -69,7 +60,7 @@ class NativeFiller:
         self._on_error = on_error
         self._sources: list[TopicPartition] = []
         self._record_bytes: tuple[float, ...] = _FIRST_BYTES
-        self._queue = _Queue(library)
+        self._queue = _Queue(client)
         # For a consumer that nobody closes.
         weakref.finalize(consumer, self._queue.close)
 
@@ -155,18 +146,13 @@ class NativeFiller:
 class _Queue:
     """The native library's queue of a client, which any thread may close."""
 
-    def __init__(self, library: ctypes.CDLL):
-        self._library = library
+    def __init__(self, client: NativeClient):
+        self._library = client.library
         self._owner = Owner()
         self._lock = threading.Lock()
         # A thread that fills again and again would hardly ever let another one have the lock.
         self._is_closing = False
-        client = library.tk_take_new_client()
-        if client is None:
-            raise ConfigurationError(
-                f"librdkafka has not loaded its plugin {native.PATH}: set {native.VARIABLE}=0"
-            )
-        self._handle: int | None = library.tk_open(client)
+        self._handle: int | None = client.library.tk_open(client.pointer)
         if self._handle is None:
             raise MemoryError
 

@@ -15,7 +15,7 @@ class NativeStatus:
     """What `native_status` returns.
 
     Attributes:
-        filler: whether records go natively from librdkafka into columns.
+        filler: whether records go natively from librdkafka into columns, and from columns to it.
         parser: whether CSV is parsed natively.
         filler_reason: why the filler is not native; "" if it is.
         parser_reason: why the parser is not native; "" if it is.
@@ -34,9 +34,12 @@ class NativeStatus:
     librdkafka: str
 
     def __str__(self) -> str:
-        parts = [_part("reading", self.filler_reason), _part("parsing", self.parser_reason)]
+        parts = [
+            _part("reading and writing", self.filler_reason),
+            _part("parsing", self.parser_reason),
+        ]
         if self.filler_reason == self.parser_reason:
-            parts = [_part("reading and parsing", self.filler_reason)]
+            parts = [_part("reading, writing and parsing", self.filler_reason)]
         library = f"library {self.library}" if self.library else "no native library"
         return f"{'; '.join(parts)}\nlibrdkafka {self.librdkafka}, {library}"
 
@@ -50,7 +53,7 @@ def native_status() -> NativeStatus:
     Example:
         print(tfkafka.native_status())
     """
-    filler, parser = native.why_no_filler(cimpl.__file__), native.why_not()
+    filler, parser = native.why_not_for_clients(cimpl.__file__), native.why_not()
     return NativeStatus(
         filler=not filler,
         parser=not parser,

@@ -8,16 +8,17 @@ call has a deadline.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from tfkafka import config
 from tfkafka._util.background import in_background
-from tfkafka.client import codes, create
+from tfkafka.client import codes
 from tfkafka.client.diagnosis import Connection, NoConnection, fatal_error, with_right
 from tfkafka.client.lineage import Places
-from tfkafka.client.producer import Record, RecordWriter
+from tfkafka.client.record_writer import RecordWriter
+from tfkafka.client.records import Batch
 from tfkafka.errors import (
     AbortedError,
     FencedError,
@@ -35,7 +36,7 @@ _CALL_S = 2.0
 # whatever its own time-out, when the broker had gone away.
 TRANSACTION_S = 10.0
 
-Outgoing = Mapping[str, Iterable[Record]]
+Outgoing = Mapping[str, Batch]
 
 
 class TransactionalProducer:
@@ -57,7 +58,8 @@ class TransactionalProducer:
         chosen = {**config.TRANSACTIONS_DEFAULTS, **settings, **fixed}
         # The worker has asked for its topics before.
         self._connection = Connection(chosen, was_reached=True)
-        self._producer = create.make_client(Producer, {**chosen, "error_cb": self._connection.note})
+        self._writer = RecordWriter({**chosen, "error_cb": self._connection.note})
+        self._producer = self._writer.producer
         self._transactional_id = transactional_id
 
     def connect(self) -> None:
@@ -74,7 +76,7 @@ class TransactionalProducer:
         """Commit records, and the group's offsets `places`, together.
 
         Args:
-            records: for each topic, the (value, key, headers) of the records to write.
+            records: for each topic, the records to write.
             places: see `Lineage.to_commit`.
             membership: `Consumer.consumer_group_metadata()`: the broker accepts the offsets only
                 from a current member of the group.
@@ -102,10 +104,9 @@ class TransactionalProducer:
             raise
 
     def _produce(self, records: Outgoing) -> None:
-        writer = RecordWriter(self._producer)
         try:
-            for topic, each in records.items():
-                writer.put(topic, each)
+            for topic, batch in records.items():
+                self._writer.put(topic, batch)
         except KafkaException as exception:
             failure = self._judge("produce", exception.args[0])
             # A retry would write the first records twice.
@@ -114,7 +115,7 @@ class TransactionalProducer:
     def discard(self) -> None:
         """Drop the producer; the broker aborts an open transaction."""
         producer = self._producer
-        del self._producer
+        del self._producer, self._writer
         in_background(producer.purge)
 
     def _call(self, what: str, function: Callable[[float], None]) -> None:

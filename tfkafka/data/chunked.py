@@ -67,6 +67,14 @@ class Unnoted:
         """Do nothing."""
 
 
+class Commits(Protocol):
+    """What commits the records that were delivered: see `Source` for its methods."""
+
+    def begin(self, is_held: bool) -> None: ...
+
+    def release(self) -> None: ...
+
+
 @dataclass(eq=False)
 class _Iteration:
     """One iteration that is under way.
@@ -94,6 +102,7 @@ class ChunkStream:
         why_empty: says why an iteration that reached its end had no record, and what to do; ""
             where that was to be expected.
         end_early: makes `chunks` end soon, as silence would; None: that is an error.
+        commits: what commits the records that were delivered; None: nobody does.
 
     Attributes:
         counts: of the iteration that began last.
@@ -109,6 +118,7 @@ class ChunkStream:
         begin: Callable[[], Deliveries] = Unnoted,
         why_empty: Callable[[], str] = lambda: "there is none at these offsets",
         end_early: Callable[[], None] | None = None,
+        commits: Commits | None = None,
     ):
         self.skip = 0
         self.elements = elements
@@ -119,6 +129,7 @@ class ChunkStream:
         self._why_empty = why_empty
         self._begin = begin
         self._end_early = end_early
+        self._commits = commits
         self._iterations: set[_Iteration] = set()
         self._summary = ""
         self.counts = Counts()
@@ -184,6 +195,16 @@ class ChunkStream:
         """End the iterations that are under way: an exception has ended the loop over one."""
         for iteration in list(self._iterations):
             iteration.is_left = True
+
+    def begin(self, is_held: bool) -> None:
+        """See `Source`."""
+        if self._commits is not None:
+            self._commits.begin(is_held)
+
+    def release(self) -> None:
+        """See `Source`."""
+        if self._commits is not None:
+            self._commits.release()
 
     def records_of_only_iteration(self) -> Callable[[], int] | None:
         """Return what counts the records that TensorFlow has of the iteration that is under way.

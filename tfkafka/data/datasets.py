@@ -13,7 +13,6 @@ from tfkafka._util import arguments
 from tfkafka.chunk import OffsetRange
 from tfkafka.config import BROKER_TIMEOUT_MS, PREFETCH_BYTES, Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
-from tfkafka.data.padding import padded
 from tfkafka.decoding.bad_records import Counts, Policy
 from tfkafka.decoding.base import Decoder, check_decoder
 from tfkafka.reading.bounded import bounded_reader
@@ -21,6 +20,7 @@ from tfkafka.reading.bounds import Bounds
 from tfkafka.reading.jax_processes import own_shard
 from tfkafka.reading.manifest import Manifest, Saved, describe_decoder
 from tfkafka.reading.order import ORDER
+from tfkafka.reading.padding import padded
 from tfkafka.reading.progress import Place, ReadLog, Total
 from tfkafka.reading.ranges import TopicRanges, identify
 from tfkafka.reading.settings import reader_settings
@@ -259,8 +259,8 @@ class KafkaDataset(ChunkedDataset):
         if records is None:
             if not self._taken:
                 raise ValueError(
-                    "no Python loop over this dataset has taken a record: give the number of "
-                    "records that are used as records="
+                    "no Python loop but Keras' own has taken a record of this dataset: give the "
+                    "number of records that are used as records="
                 )
             records = min(self._taken * (self._batch_size or 1), self._log.elements)
         else:

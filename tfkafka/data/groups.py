@@ -61,6 +61,7 @@ class Membership:
         self.auto_commit: bool = arguments.flag("auto_commit", auto_commit)
         self.tracker: OffsetTracker = OffsetTracker()
         self.has_ended: bool = False
+        self._is_held = False
         self._is_stopped = False
         self._settings = settings
         self._limits = limits
@@ -94,16 +95,16 @@ class Membership:
             while (prepared := member.next_chunk()) is not None:
                 with self._meter.stage("model"):
                     yield prepared
-                if self.auto_commit and len(prepared.chunk):
-                    self.tracker.acknowledge_all()
-                    member.commit(self.tracker.committable(), wait=False)
-            if self.auto_commit:
-                member.commit(self.tracker.committable(), wait=not member.is_urgent)
+                if len(prepared.chunk):
+                    self._commit_delivered(member, wait=False)
+            # Before the look whether it is held: `release` looks in the other order.
+            self.has_ended = True
+            self._commit_delivered(member, wait=not member.is_urgent)
             self._why_empty = self._explain_end(member)
             ended = True
         finally:
             self.has_ended = ended
-            if self.auto_commit or not ended:
+            if (self.auto_commit and not self._is_held) or not ended:
                 member.close()
             member.unused.set()
 
@@ -126,6 +127,22 @@ class Membership:
         finally:
             member.close()
             member.unused.set()
+
+    def begin(self, is_held: bool) -> None:
+        """Note that a loop begins; where `is_held`, commit nothing of it before `release`."""
+        self._is_held = is_held
+
+    def release(self) -> None:
+        """Commit what was delivered, as if the loop had not been held."""
+        self._is_held = False
+        if self.auto_commit and self.has_ended and self._member is not None:
+            self._commit_delivered(self._member, wait=True)
+            self.leave()
+
+    def _commit_delivered(self, member: GroupMember, wait: bool) -> None:
+        if self.auto_commit and not self._is_held:
+            self.tracker.acknowledge_all()
+            member.commit(self.tracker.committable(), wait)
 
     def deliver(self, chunk: Chunk, kept: Chunk) -> None:
         """Note a chunk that is delivered to the present member."""
@@ -200,7 +217,7 @@ class Membership:
 
     def _give_up(self, partitions: list[TopicPartition]) -> None:
         """Commit for the last time before partitions go to another member."""
-        if self.auto_commit and self._commit_in_flight:
+        if self.auto_commit and self._commit_in_flight and not self._is_held:
             self.tracker.acknowledge_all()
         if self._member is not None:
             self._member.commit(self.tracker.committable(), wait=True)
@@ -378,6 +395,7 @@ class KafkaGroupDataset(GroupDataset):
             lambda: self._membership,
             self._membership.why_empty,
             self._membership.end_early,
+            self._membership,
         )
         self.batch_size: int | None = batch_size
         super().__init__(self._shaped(batch_size, whole=False), batch_size or 1)

@@ -40,6 +40,12 @@ class Source(Protocol):
         None where that is not exactly one.
         """
 
+    def begin(self, is_held: bool) -> None:
+        """Note that an iteration begins; where `is_held`, commit none of it before `release`."""
+
+    def release(self) -> None:
+        """Commit from now on what was delivered, and what is delivered later."""
+
 
 class Audible(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no types
     """A dataset whose Python loops hear signals, as do those of all datasets made of it.
@@ -55,7 +61,10 @@ class Audible(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no 
         return self._loop(lambda: None)
 
     def _loop(self, taken: Callable[[], None]) -> Iterator[Any]:
-        """Return an iterator that calls `taken` after each element that a Python loop takes."""
+        """Return an iterator that calls `taken` after each element that a Python loop takes.
+
+        Not where that loop is Keras' own.
+        """
         iterator = super().__iter__()
         if not tf.executing_eagerly():
             return iterator  # type: ignore[no-any-return]
@@ -133,7 +142,12 @@ class _Waiting:
         self._sources, self._each, self._note = sources, each, taken
         self._taken = 0
         self._records: Callable[[], int] | None = None
-        self._ends_early = _is_called_by_keras()
+        self._is_in_keras = _is_called_by_keras()
+        # Where its loop is Python, Keras takes a first element to build the model, and then begins
+        # to iterate again (seen with Keras 3.15).
+        self._may_be_a_look = self._is_in_keras and _keras_loops_in_python()
+        for source in sources:
+            source.begin(is_held=self._may_be_a_look)
         self._owner = Owner()
         self._calls: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._answer = _Answer()
@@ -142,12 +156,18 @@ class _Waiting:
 
     def take(self, next_element: Callable[[], Any]) -> Any:
         self._owner.refuse_child("an iteration", "begin to iterate again in this process")
+        if self._may_be_a_look and self._taken:
+            self._may_be_a_look = False
+            for source in self._sources:
+                source.release()
         if threading.current_thread() is not threading.main_thread() or self._is_ready():
             element = next_element()
         else:
             element = self._wait(next_element)
         self._taken += 1
-        self._note()
+        if not self._is_in_keras:
+            # Keras takes elements ahead of their use.
+            self._note()
         return element
 
     def end_of_calls(self) -> Callable[[], None]:
@@ -172,7 +192,7 @@ class _Waiting:
         try:
             # Handlers of signals run while this waits.
             while not self._answer.wait(LOOK_S):
-                if self._ends_early and interrupts.count() > before:
+                if self._is_in_keras and interrupts.count() > before:
                     for source in self._sources:
                         source.end("a signal")
         except BaseException:
@@ -243,3 +263,10 @@ def _is_called_by_keras() -> bool:
         if frame.f_globals.get("__name__", "").split(".")[0] in ("keras", "tf_keras"):
             return True
     return False
+
+
+def _keras_loops_in_python() -> bool:
+    """Return whether Keras takes elements one by one: with TensorFlow its loop is a graph."""
+    import keras
+
+    return bool(keras.backend.backend() != "tensorflow")

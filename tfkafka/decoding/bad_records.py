@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
@@ -63,10 +63,34 @@ class Counts:
         else:
             self.skipped += len(faults)
         for fault in faults:
-            kind = fault.kind or fault.reason
-            if kind not in self.reasons and len(self.reasons) >= _KINDS:
-                kind = _OTHER
-            self.reasons[kind] = self.reasons.get(kind, 0) + 1
+            self._add_reason(fault.kind or fault.reason, 1)
+
+    def _add_reason(self, kind: str, number: int) -> None:
+        if kind not in self.reasons and len(self.reasons) >= _KINDS:
+            kind = _OTHER
+        self.reasons[kind] = self.reasons.get(kind, 0) + number
+
+    def merge(self, other: Counts) -> None:
+        """Count the records of another pass, too."""
+        for name, number in other.numbers().items():
+            setattr(self, name, getattr(self, name) + number)
+        for kind, number in other.reasons.items():
+            self._add_reason(kind, number)
+        if other.absent is not None:
+            self.absent = other.absent if self.absent is None else self.absent & other.absent
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts in a form that `json.dump` accepts and `of` reads."""
+        absent = None if self.absent is None else sorted(self.absent)
+        return {**self.numbers(), "reasons": self.reasons, "absent": absent}
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Counts:
+        """Return the counts that `to_json` described."""
+        counts = cls(**{name: each for name, each in content.items() if name != "absent"})
+        absent = content["absent"]
+        counts.absent = None if absent is None else frozenset(absent)
+        return counts
 
     def numbers(self) -> dict[str, int]:
         """Return the numbers alone."""
@@ -79,9 +103,10 @@ class Counts:
 
         That is how many could not be decoded, and why; and fields that none of the others has.
         """
-        return "; ".join(filter(None, [self._of_faults(), self._of_fields()]))
+        return "; ".join(filter(None, [self.of_faults(), self._of_fields()]))
 
-    def _of_faults(self) -> str:
+    def of_faults(self) -> str:
+        """Return how many records could not be decoded, and why; "" where all could."""
         bad = self.skipped + self.dead_lettered
         if not bad:
             return ""

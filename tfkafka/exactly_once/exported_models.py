@@ -15,6 +15,7 @@ from tfkafka.decoding.encoders.base import Encoder, described
 from tfkafka.errors import CheckpointError
 from tfkafka.exactly_once.keras_models import KerasModel, load_keras_predict
 from tfkafka.exactly_once.specs import check_fit
+from tfkafka.metrics.meter import Meter
 
 _SHOWN_LENGTH = 300
 _log = logging.getLogger(__name__)
@@ -75,10 +76,13 @@ class NewestModel:
             none = f"{folder}: has no exported model, {PATTERN}: learn has to export one before"
             raise CheckpointError(next(iter(self._refused.values()), self._failure or none))
 
-    def current(self) -> tuple[KerasModel, str]:
-        """Return the newest model, and its name."""
+    def current(self, meter: Meter) -> tuple[KerasModel, str]:
+        """Return the newest model, and its name; count where it is another one than before."""
+        before = self._used
         self._look()
         assert self._used is not None
+        if self._used is not before:
+            meter.count("model_exchanges")
         return self._used
 
     def _look(self) -> None:

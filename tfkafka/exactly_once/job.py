@@ -10,10 +10,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
-from tfkafka._util.columns import RowError, as_array, encoded, named
-from tfkafka.chunk import Chunk
+from tfkafka._util.columns import RowError, as_array, named
+from tfkafka.chunk import Chunk, Column
 from tfkafka.client.cluster import Cluster
+from tfkafka.client.encoded import encoded
 from tfkafka.client.producer import dead_letters
+from tfkafka.client.records import Batch, Records
 from tfkafka.client.transactions import Outgoing
 from tfkafka.config import Limits
 from tfkafka.decoding.bad_records import Policy, check_policy, refuse, refuse_loop
@@ -28,8 +30,8 @@ from tfkafka.decoding.base import (
 from tfkafka.decoding.encoders.base import Encoder, check_encoder, refuse_not_finite
 from tfkafka.decoding.encoders.probability import ProbabilityEncoder
 from tfkafka.errors import PredictionsError
-from tfkafka.exactly_once import predictions
 from tfkafka.exactly_once.exported_models import ExportedModels, NewestModel
+from tfkafka.exactly_once.origins import predictions
 from tfkafka.exactly_once.specs import check_fit
 from tfkafka.metrics.meter import UNMETERED, Meter
 
@@ -124,10 +126,10 @@ class InferenceJob:
         worker = self.worker.replace("%", "%25").replace("-", "%2D")
         return f"{self.group_id}-{worker}"
 
-    def _model(self) -> tuple[Callable[..., object], str]:
+    def _model(self, meter: Meter) -> tuple[Callable[..., object], str]:
         """Return the model for the next batch, and its name."""
         if self._newest is not None:
-            return self._newest.current()
+            return self._newest.current(meter)
         assert not isinstance(self.predict, ExportedModels)
         return self.predict, self.model_id
 
@@ -147,18 +149,15 @@ class Predicted:
 
     job: InferenceJob
     chunk: Chunk
-    kept: Chunk
     model_id: str
-    values: Sequence[bytes]
+    predictions: Records
     faults: Sequence[Fault]
     absent: frozenset[str]
 
     def outgoing(self) -> Outgoing:
         """Return the records to write in the batch's transaction."""
         job = self.job
-        outgoing = {
-            job.predictions_topic: predictions.records(self.kept, self.values, self.model_id)
-        }
+        outgoing: dict[str, Batch] = {job.predictions_topic: self.predictions}
         if job.dead_letter_topic is not None and self.faults:
             outgoing[job.dead_letter_topic] = dead_letters(self.chunk, self.faults)
         return outgoing
@@ -175,17 +174,18 @@ def predict(job: InferenceJob, chunk: Chunk, meter: Meter = UNMETERED) -> Predic
     refuse(job.on_bad_record, chunk, decoded.faults)
     kept = decoded.records(chunk)
     with meter.stage("model"):
-        model, model_id = job._model()
-    values: list[bytes] = []
+        model, model_id = job._model(meter)
+    values = Column.of((), 0)
     if len(kept):
         with meter.stage("model"):
             returned = model(decoded.arrays[0])
         with meter.stage("encode"):
             values = _encoded(job.encoder, returned, kept)
-    return Predicted(job, chunk, kept, model_id, values, decoded.faults, decoded.absent)
+    outgoing = predictions(kept, values, model_id)
+    return Predicted(job, chunk, model_id, outgoing, decoded.faults, decoded.absent)
 
 
-def _encoded(encoder: Encoder, returned: object, chunk: Chunk) -> list[bytes]:
+def _encoded(encoder: Encoder, returned: object, chunk: Chunk) -> Column:
     """Return the values of the predictions that a model returned for the records of a chunk."""
     columns: Arrays = (
         {name: as_array(f"the model's {name!r}", array) for name, array in returned.items()}

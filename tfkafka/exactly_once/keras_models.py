@@ -14,6 +14,7 @@ from tfkafka._util import arguments
 from tfkafka._util.columns import as_columns, named
 from tfkafka.decoding.base import Arrays, ArraySpec, Spec
 from tfkafka.decoding.encoders.base import ANY_LENGTH, spec_of
+from tfkafka.exactly_once.keras_backends import Call, make_call
 from tfkafka.exactly_once.specs import check_features
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ def keras_predict(model: keras.Model) -> KerasModel:
     model does: an array [n, ...], or a dict of them by the names of the outputs where there are
     several. An output [n, 1] is returned as [n].
 
-    It uses one graph for all batch sizes: `model.predict` takes five times as long for 2,000 rows.
+    With TensorFlow it uses one graph for all batch sizes: `model.predict` takes five times as long
+    for 2,000 rows. JAX compiles for each batch size, so batches are padded to powers of two.
     `InferenceJob` checks before the first record that the decoder's features and the encoder fit
     the model.
 
     Raises:
-        ValueError: Keras does not use TensorFlow; an output has not one row for each record, or has
-            no name; or inputs or outputs are nested.
+        ValueError: an output has not one row for each record, or has no name; or inputs or outputs
+            are nested.
 
     Example:
         from tfkafka.exactly_once import keras_predict
@@ -47,11 +49,6 @@ def keras_predict(model: keras.Model) -> KerasModel:
     import keras
 
     arguments.instance("model", model, keras.Model, "a Keras model")
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"keras_predict: Keras uses {keras.backend.backend()}, must use tensorflow: set the "
-            f"environment variable KERAS_BACKEND, or give your own function as predict="
-        )
     return KerasModel(model)
 
 
@@ -83,11 +80,11 @@ class KerasModel:
         self.input_spec = _input_spec(model)
         self.output_spec: Spec | None = None
         self.predicts_logits = _predicts_logits(model)
-        # Those that the graph has.
+        # Those that `_call` takes.
         self._inputs: Mapping[str, ArraySpec] | None = None
-        self._graph: Any = None
+        self._call: Call | None = None
         if self.input_spec is not None:
-            self._trace(self.input_spec)
+            self._prepare(self.input_spec)
 
     def __call__(self, features: Arrays) -> Arrays:
         """Return the predictions for features [n, ...].
@@ -97,39 +94,20 @@ class KerasModel:
         features = as_columns("keras_predict: features", features)
         if self._inputs is None:
             self._is_dict = isinstance(features, Mapping)
-            self._trace({n: ArraySpec(a.shape[1:], a.dtype) for n, a in named(features).items()})
-        inputs = self._inputs
-        assert inputs is not None
+            self._prepare({n: ArraySpec(a.shape[1:], a.dtype) for n, a in named(features).items()})
+        inputs, call = self._inputs, self._call
+        assert inputs is not None and call is not None
         check_features("keras_predict", spec_of(features), inputs)
         # An array alone is that of the only input, whatever its name is.
         given = features if isinstance(features, Mapping) else dict.fromkeys(inputs, features)
         arrays = {name: _fitted(given[name], spec) for name, spec in inputs.items()}
-        outputs = _outputs(self._model, self._graph(arrays))
-        found = {name: _as_numpy(tensor) for name, tensor in outputs.items()}
+        outputs = _outputs(self._model, call(arrays))
+        found = {name: _as_numpy(output) for name, output in outputs.items()}
         return found[_ONLY] if list(found) == [_ONLY] else found
 
-    def _trace(self, inputs: Mapping[str, ArraySpec]) -> None:
-        """Make the graph."""
-        import tensorflow as tf
-
+    def _prepare(self, inputs: Mapping[str, ArraySpec]) -> None:
         self._inputs = inputs
-
-        names = list(inputs)
-
-        def call(arrays: dict[str, Any]) -> Any:
-            ordered = [arrays[name] for name in names]
-            given = arrays if self._is_dict else ordered if len(names) > 1 else ordered[0]
-            return self._model(given, training=False)
-
-        signature = {
-            name: tf.TensorSpec(
-                (None, *(None if axis == ANY_LENGTH else axis for axis in spec.shape)),
-                tf.as_dtype(spec.dtype),
-            )
-            for name, spec in inputs.items()
-        }
-        self._graph = tf.function(call, input_signature=[signature])
-        found = self._graph.get_concrete_function().structured_outputs
+        self._call, found = make_call(self._model, inputs, self._is_dict)
         specs = {name: _output_spec(each) for name, each in _outputs(self._model, found).items()}
         self.output_spec = specs[_ONLY] if list(specs) == [_ONLY] else specs
 
@@ -137,7 +115,6 @@ class KerasModel:
 def _input_spec(model: keras.Model) -> dict[str, ArraySpec] | None:
     """Return the spec of each input by its name, None where they are not known yet."""
     import keras
-    import tensorflow as tf
 
     if not getattr(model, "inputs", None):
         return None
@@ -155,7 +132,7 @@ def _input_spec(model: keras.Model) -> dict[str, ArraySpec] | None:
     if not isinstance(given, Mapping):
         tensors = model.inputs
     return {
-        name: ArraySpec(_shape(each.shape[1:]), np.dtype(tf.as_dtype(each.dtype).as_numpy_dtype))
+        name: ArraySpec(_shape(each.shape[1:]), _dtype(each.dtype))
         for name, each in zip(names, tensors, strict=True)
     }
 
@@ -179,18 +156,22 @@ def _outputs(model: keras.Model, found: Any) -> dict[str, Any]:
 
 def _output_spec(output: Any) -> ArraySpec:
     """Return the spec of an output. Raises ValueError where it has not one row for each record."""
-    import tensorflow as tf
+    import keras
 
-    is_tensor = isinstance(output, tf.TensorSpec | tf.Tensor)
-    if not is_tensor or output.shape.rank is None or output.shape.as_list()[:1] != [None]:
-        what = f"{output.dtype.name} {output.shape}" if is_tensor else type(output).__name__
+    is_tensor = isinstance(output, keras.KerasTensor)
+    if not is_tensor or tuple(output.shape[:1]) != (None,):
+        what = f"{output.dtype} {tuple(output.shape)}" if is_tensor else type(output).__name__
         raise ValueError(
             f"keras_predict: an output of the model is {what}, must be a tensor [n, ...] with one "
             f"row for each record: give your own function as predict="
         )
-    shape, dtype = _shape(output.shape[1:]), output.dtype
-    numpy_dtype = np.float32 if dtype == tf.bfloat16 else dtype.as_numpy_dtype
-    return ArraySpec(() if shape == (1,) else shape, np.dtype(numpy_dtype))
+    shape = _shape(output.shape[1:])
+    dtype = np.dtype(np.float32) if output.dtype == "bfloat16" else _dtype(output.dtype)
+    return ArraySpec(() if shape == (1,) else shape, dtype)
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(object if name == "string" else name)
 
 
 def _shape(axes: Any) -> tuple[int, ...]:
@@ -207,9 +188,9 @@ def _fitted(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:
     return array.astype(spec.dtype, copy=False)
 
 
-def _as_numpy(tensor: Any) -> NDArray[Any]:
+def _as_numpy(output: Any) -> NDArray[Any]:
     """Return an output as an array of numbers or texts, [n] for [n, 1]."""
-    array: NDArray[Any] = tensor.numpy()
+    array = np.asarray(output)
     if array.dtype.kind == "V":  # bfloat16
         array = array.astype(np.float32)
     elif array.dtype.kind == "O":

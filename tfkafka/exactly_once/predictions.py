@@ -1,12 +1,8 @@
-"""Predictions as records: writing them, and reading them.
-
-The value is what the job's encoder makes of a prediction. The key is that of the input. Headers
-have the position of the input and the name of the model.
-"""
+"""Committed predictions, read back with the positions of their inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, overload
 
 import numpy as np
@@ -16,37 +12,21 @@ from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.columns import joined, take
 from tfkafka._util.waiting import wait_for
-from tfkafka.chunk import Chunk, Position, TopicPartition
-from tfkafka.client.producer import Record
+from tfkafka.chunk import TopicPartition
 from tfkafka.config import Limits
 from tfkafka.decoding.base import Arrays
 from tfkafka.decoding.encoders.base import Encoder, check_encoder
 from tfkafka.decoding.encoders.probability import ProbabilityEncoder
 from tfkafka.errors import PredictionsError
+from tfkafka.exactly_once.origins import origin_of
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.reading.settings import reader_settings
 
-TOPIC, PARTITION, OFFSET = "tfkafka.topic", "tfkafka.partition", "tfkafka.offset"
-MODEL = "tfkafka.model"
 # Longer than the broker takes to abort the transaction that a dead worker left open.
 SETTLED_S = 60.0
 COMMITTED = {"isolation.level": "read_committed"}
 # Offsets, ascending, and the prediction of each.
 ByOffset = tuple[NDArray[np.int64], Arrays]
-
-
-def records(chunk: Chunk, values: Sequence[bytes], model: str) -> Iterator[Record]:
-    """Yield the prediction of each record of a chunk as a record, with these values."""
-    partitions = [str(partition) for partition in chunk.partitions.tolist()]
-    offsets = [str(offset) for offset in chunk.offsets.tolist()]
-    for value, key, source, partition, offset in zip(
-        values, chunk.keys.entries, chunk.topics, partitions, offsets, strict=True
-    ):
-        yield (
-            value,
-            key,
-            [(TOPIC, source), (PARTITION, partition), (OFFSET, offset), (MODEL, model)],
-        )
 
 
 @overload
@@ -108,8 +88,7 @@ def read_predictions(
                 f"{first.reason}",
                 **where._asdict(),
             )
-        _, headers = chunk.metadata
-        inputs = [_input(chunk, index, dict(each)) for index, each in enumerate(headers)]
+        inputs = [origin_of(chunk, index) for index in range(len(chunk))]
         for source in {each.source for each in inputs}:
             mine = [index for index, each in enumerate(inputs) if each.source == source]
             offsets = np.array([inputs[index].offset for index in mine], np.int64)
@@ -152,17 +131,6 @@ def wait_until_settled(settings: Mapping[str, object], topic: str) -> None:
         SETTLED_S,
         PredictionsError,
     )
-
-
-def _input(chunk: Chunk, index: int, headers: Mapping[str, Any]) -> Position:
-    try:
-        return Position(headers[TOPIC].decode(), int(headers[PARTITION]), int(headers[OFFSET]))
-    except (KeyError, ValueError, AttributeError, TypeError):
-        raise PredictionsError(
-            f"{chunk.position(index)}: not a prediction: its headers do not have topic, partition "
-            f"and offset of an input",
-            **chunk.position(index)._asdict(),
-        ) from None
 
 
 def _sorted(topic: str, parts: list[ByOffset]) -> ByOffset:

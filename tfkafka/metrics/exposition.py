@@ -17,6 +17,7 @@ _EVENTS: Mapping[Event, str] = {
     "commits": "Commits that Kafka has confirmed, or states that were saved",
     "restarts": "Times that the work began again at what was committed or saved",
     "rebalances": "Times that partitions were assigned",
+    "model_exchanges": "Times that a worker went on with another exported model",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, get_args
 from tfkafka.chunk import TopicPartition
 from tfkafka.decoding.bad_records import Counts
 
-Event = Literal["batches", "commits", "restarts", "rebalances"]
+Event = Literal["batches", "commits", "restarts", "rebalances", "model_exchanges"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 Stage = Literal["wait", "read", "decode", "model", "encode", "commit", "save"]
 

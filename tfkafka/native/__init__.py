@@ -11,7 +11,7 @@ import os
 
 from tfkafka.native import sources
 
-ABI = 4
+ABI = 6
 VARIABLE = "TFKAFKA_NATIVE"
 _REASON_BYTES = 512
 PATH = sources.LIBRARY
@@ -19,13 +19,16 @@ _BUILD = "make native, or python -m tfkafka.native.build, compiles it"
 _P, _I32, _I64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
 # The result and the arguments of each function of tfkafka_native.h.
 _FUNCTIONS: dict[str, tuple[object, list[object]]] = {
-    "tk_gather": (None, [_P, _P, _P, _P, _I64]),
+    "tk_gather": (None, [_P, _P, _P, _I64]),
+    "tk_join_numbers": (None, [_P, _P, _P, _P, _P, _I64, _I64, _P, _P]),
     "tk_find_librdkafka": (_I32, [ctypes.c_char_p, ctypes.c_char_p, _I32]),
     "tk_take_new_client": (_P, []),
     "tk_open": (_P, [_P]),
     "tk_close": (None, [_P]),
     "tk_forward": (_I32, [_P, ctypes.c_char_p, _I32]),
     "tk_fill": (None, [_P, _P, _I32, _I32]),
+    "tk_produce": (None, [_P, ctypes.c_char_p, _P]),
+    "tk_take_failures": (None, [_P, _P]),
     "tk_parse_csv": (_I64, [_P, _P, _P, _P, _I64, _I64, _P]),
     "tk_parse_json": (_I64, [_P, _P, _P, _P, _I64, _I64, _P, _P, _P]),
     "tk_find_values": (None, [_P, _P, _P, _P, _I64, _I64, _I64, _P, _P, _P]),
@@ -38,13 +41,13 @@ def library() -> ctypes.CDLL | None:
     return _load()[0]
 
 
-def filler(librdkafka: str) -> ctypes.CDLL | None:
-    """Return the library where its filler can be used; None otherwise.
+def for_clients(librdkafka: str) -> ctypes.CDLL | None:
+    """Return the library where it can use confluent-kafka's clients; None otherwise.
 
     Args:
         librdkafka: the path of a library through which librdkafka's functions are found.
     """
-    return _filler(librdkafka)[0]
+    return _for_clients(librdkafka)[0]
 
 
 def why_not() -> str:
@@ -52,9 +55,9 @@ def why_not() -> str:
     return _load()[1]
 
 
-def why_no_filler(librdkafka: str) -> str:
-    """Return why `filler` returns None, "" where it returns the library."""
-    return _filler(librdkafka)[1]
+def why_not_for_clients(librdkafka: str) -> str:
+    """Return why `for_clients` returns None, "" where it returns the library."""
+    return _for_clients(librdkafka)[1]
 
 
 @functools.cache
@@ -83,8 +86,8 @@ def _how_to_build() -> str:
 
 
 @functools.cache
-def _filler(librdkafka: str) -> tuple[ctypes.CDLL | None, str]:
-    """Return the library after it has found librdkafka, or why it is not used for reading."""
+def _for_clients(librdkafka: str) -> tuple[ctypes.CDLL | None, str]:
+    """Return the library after it has found librdkafka, or why it cannot use clients."""
     loaded, why = _load()
     if loaded is None:
         return None, why

@@ -6,27 +6,15 @@
 // called by another thread's library than its own. See on_error for the one that a partition's queue
 // can call.
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
-#include "librdkafka.h"
-#include "tfkafka_native.h"
+#include "clients.h"
 
 namespace {
-
-struct Librdkafka {
-#define F(name, result, arguments) result(*name) arguments;
-  TK_LIBRDKAFKA(F)
-#undef F
-} kafka;
-bool found = false;
-
-thread_local rd_kafka_t* new_client = nullptr;
 
 // The callback that confluent-kafka gives each of its clients.
 std::atomic<OnError> on_error_of_client{nullptr};
@@ -57,26 +45,6 @@ OnError callback_of(const rd_kafka_conf_t* conf) {
   if (kafka.rd_kafka_conf_get(conf, "error_cb", text, &size) || sscanf(text, "%p", &callback) != 1)
     return nullptr;
   return reinterpret_cast<OnError>(callback);
-}
-
-// The settings are those of the client, which has no thread yet. confluent-kafka sets its callback
-// after plugins have seen the settings, so this is the only place where it can be replaced.
-int on_new(rd_kafka_t* client, const rd_kafka_conf_t* conf, void*, char*, size_t) {
-  new_client = client;
-  if (OnError callback = callback_of(conf)) {
-    on_error_of_client = callback;
-    kafka.rd_kafka_conf_set_error_cb(const_cast<rd_kafka_conf_t*>(conf), on_error);
-  }
-  return 0;
-}
-
-bool has_plugins() {
-  char features[1024] = "";
-  size_t size = sizeof features;
-  rd_kafka_conf_t* conf = kafka.rd_kafka_conf_new();
-  int result = kafka.rd_kafka_conf_get(conf, "builtin.features", features, &size);
-  kafka.rd_kafka_conf_destroy(conf);
-  return result == 0 && strstr(features, "plugins") != nullptr;
 }
 
 // Few enough messages at a time that their memory is still in the processor's cache when it is
@@ -302,50 +270,18 @@ class Filling {
 
 }  // namespace
 
-// librdkafka's entry point of a plugin: it calls this for each client that names this library in
-// plugin.library.paths.
-TFKAFKA_EXPORT int conf_init(rd_kafka_conf_t* conf, void**, char* error, size_t size) {
-  if (!found) {
-    snprintf(error, size, "tk_find_librdkafka was not called");
-    return -1;
+void replace_error_callback(const rd_kafka_conf_t* conf) {
+  if (OnError callback = callback_of(conf)) {
+    on_error_of_client = callback;
+    kafka.rd_kafka_conf_set_error_cb(const_cast<rd_kafka_conf_t*>(conf), on_error);
   }
-  return kafka.rd_kafka_conf_interceptor_add_on_new(conf, "tfkafka", on_new, nullptr);
-}
-
-int32_t tk_find_librdkafka(const char* path, char* error, int32_t size) {
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!library) {
-    snprintf(error, size, "%s", dlerror());
-    return -1;
-  }
-#define F(name, result, arguments)                                              \
-  kafka.name = reinterpret_cast<result(*) arguments>(dlsym(library, #name));    \
-  if (!kafka.name) {                                                            \
-    snprintf(error, size, "librdkafka has no " #name);                          \
-    return -1;                                                                  \
-  }
-  TK_LIBRDKAFKA(F)
-#undef F
-  if (!has_plugins()) {
-    snprintf(error, size, "this librdkafka was built without plugins");
-    return -1;
-  }
-  found = true;
-  return kafka.rd_kafka_version();
-}
-
-void* tk_take_new_client() {
-  rd_kafka_t* client = new_client;
-  new_client = nullptr;
-  return client;
 }
 
 void* tk_open(void* client) {
-  // Not by new, with which zig links 200 kB of C++'s runtime.
-  void* memory = malloc(sizeof(Reader));
+  void* memory = malloc(sizeof(Reader));  // not by new: see clients.cc
   if (!memory) return nullptr;
   auto* reader = new (memory) Reader;
-  reader->client = static_cast<rd_kafka_t*>(client);
+  reader->client = static_cast<Client*>(client)->kafka;
   reader->queue = kafka.rd_kafka_queue_new(reader->client);
   return reader;
 }

@@ -13,6 +13,7 @@ struct rd_kafka_topic_t;
 struct rd_kafka_queue_t;
 struct rd_kafka_conf_t;
 struct rd_kafka_headers_t;
+struct rd_kafka_error_t;
 
 struct rd_kafka_message_t {
   int err;
@@ -26,8 +27,30 @@ struct rd_kafka_message_t {
   void* _private;
 };
 
+// A part of a record to write.
+struct rd_kafka_vu_t {
+  int vtype;
+  union {
+    rd_kafka_topic_t* rkt;
+    int i;
+    int32_t i32;
+    struct {
+      void* ptr;
+      size_t size;
+    } mem;
+    struct {
+      const char* name;
+      const void* value;
+      ssize_t size;
+    } header;
+    char padding[64];
+  } u;
+};
+
 using OnNew = int (*)(rd_kafka_t*, const rd_kafka_conf_t*, void*, char*, size_t);
 using OnError = void (*)(rd_kafka_t*, int, const char*, void*);
+using OnConfDestroy = int (*)(void*);
+using OnAcknowledgement = int (*)(rd_kafka_t*, rd_kafka_message_t*, void*);
 
 // Name, result, arguments.
 #define TK_LIBRDKAFKA(F)                                                                          \
@@ -37,6 +60,17 @@ using OnError = void (*)(rd_kafka_t*, int, const char*, void*);
   F(rd_kafka_conf_destroy, void, (rd_kafka_conf_t*))                                              \
   F(rd_kafka_conf_set_error_cb, void, (rd_kafka_conf_t*, OnError))                                \
   F(rd_kafka_conf_interceptor_add_on_new, int, (rd_kafka_conf_t*, const char*, OnNew, void*))     \
+  F(rd_kafka_conf_interceptor_add_on_conf_destroy, int,                                           \
+    (rd_kafka_conf_t*, const char*, OnConfDestroy, void*))                                        \
+  F(rd_kafka_interceptor_add_on_acknowledgement, int,                                             \
+    (rd_kafka_t*, const char*, OnAcknowledgement, void*))                                         \
+  F(rd_kafka_type, int, (const rd_kafka_t*))                                                      \
+  F(rd_kafka_last_error, int, ())                                                                 \
+  F(rd_kafka_topic_new, rd_kafka_topic_t*, (rd_kafka_t*, const char*, void*))                     \
+  F(rd_kafka_topic_destroy, void, (rd_kafka_topic_t*))                                            \
+  F(rd_kafka_produceva, rd_kafka_error_t*, (rd_kafka_t*, const rd_kafka_vu_t*, size_t))           \
+  F(rd_kafka_error_code, int, (const rd_kafka_error_t*))                                          \
+  F(rd_kafka_error_destroy, void, (rd_kafka_error_t*))                                            \
   F(rd_kafka_queue_new, rd_kafka_queue_t*, (rd_kafka_t*))                                         \
   F(rd_kafka_queue_destroy, void, (rd_kafka_queue_t*))                                            \
   F(rd_kafka_queue_get_partition, rd_kafka_queue_t*, (rd_kafka_t*, const char*, int32_t))         \

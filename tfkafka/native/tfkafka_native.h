@@ -10,7 +10,7 @@
 #include <cstdint>
 
 // Changes with any change of this file: the Python side refuses a library of another number.
-#define TFKAFKA_ABI 4
+#define TFKAFKA_ABI 6
 
 #define TFKAFKA_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -18,18 +18,28 @@ TFKAFKA_EXPORT int32_t tk_abi();
 
 // ---- columns.cc
 
-// Copies entries, each `lengths[i]` bytes from `buffer + starts[i]`, one after another to `out`.
-TFKAFKA_EXPORT void tk_gather(const uint8_t* buffer, const int64_t* starts, const int64_t* lengths,
-                              uint8_t* out, int64_t count);
+// Copies `count` entries: the one at `entries[i]` to the bytes [bounds[i], bounds[i + 1]) of `out`.
+TFKAFKA_EXPORT void tk_gather(const uint8_t* const* entries, const int64_t* bounds, uint8_t* out,
+                              int64_t count);
 
-// ---- filler.cc
+// Writes texts one after another to `out`: for each entry the prefix of its source, then a number
+// that is not negative, in decimal, then the suffix. `out_offsets` has one entry more than `count`.
+TFKAFKA_EXPORT void tk_join_numbers(const uint8_t* prefixes, const int64_t* prefix_offsets,
+                                    const int32_t* sources, const int64_t* numbers,
+                                    const uint8_t* suffix, int64_t suffix_length, int64_t count,
+                                    uint8_t* out, int64_t* out_offsets);
+
+// ---- clients.cc
 
 // Finds librdkafka's functions in the library at `path`, once. Returns its version as
 // rd_kafka_version() does; or -1, and why in `error` (`size` bytes, with the final zero).
 TFKAFKA_EXPORT int32_t tk_find_librdkafka(const char* path, char* error, int32_t size);
 
-// The client that was created last in this thread by librdkafka with this library as a plugin.
+// The client that was created last in this thread by librdkafka with this library as a plugin. It
+// must not be used once librdkafka's client is destroyed.
 TFKAFKA_EXPORT void* tk_take_new_client();
+
+// ---- filler.cc
 
 // A queue of the client that partitions' records are forwarded to; null: no memory.
 TFKAFKA_EXPORT void* tk_open(void* client);
@@ -94,6 +104,54 @@ struct TkFill {
 
 // Waits at most `timeout_ms` for a record, then takes those that follow within `linger_ms`.
 TFKAFKA_EXPORT void tk_fill(void* reader, TkFill* fill, int32_t timeout_ms, int32_t linger_ms);
+
+// ---- producing.cc
+
+constexpr int32_t TK_MOST_HEADERS = 8;
+constexpr int32_t TK_FAILURES = 3;
+constexpr int64_t TK_QUOTED = 64;
+
+// A column of byte strings. Without offsets all entries are null.
+struct TkBytes {
+  const uint8_t* buffer;
+  const int64_t* offsets;
+  const uint8_t* nulls;
+};
+
+struct TkHeader {
+  const char* name;
+  TkBytes values;  // one for each record
+};
+
+// Calls of tk_produce for the same records.
+struct TkProduce {
+  int64_t records;
+  TkBytes values, keys;
+  const TkHeader* headers;  // at most TK_MOST_HEADERS
+  int32_t header_count;
+  int32_t partition;  // -1: chosen by the key
+  // Returned, and continued by the next call:
+  int64_t taken;  // so many of the records are in the queue
+  int32_t code;   // librdkafka's error: why the next record is not; 0 where all are
+};
+
+// Puts records, from number `taken` on, into the client's queue.
+TFKAFKA_EXPORT void tk_produce(void* client, const char* topic, TkProduce* call);
+
+// A record that was not written. Of its key and its value the first TK_QUOTED bytes are kept.
+struct TkFailure {
+  int64_t key_size, value_size;  // -1: null
+  int32_t code;
+  uint8_t key[TK_QUOTED], value[TK_QUOTED];
+};
+
+struct TkFailures {
+  int64_t count;
+  TkFailure first[TK_FAILURES];
+};
+
+// Returns which of the client's records were not written since the last call.
+TFKAFKA_EXPORT void tk_take_failures(void* client, TkFailures* failures);
 
 // ---- csv.cc
 

@@ -65,22 +65,22 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def save(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a checkpoint: the sha256 of the .npz in hexadecimal, a line feed, the .npz.
+    """Write a checkpoint: see `packed`.
 
     Returns when it is on the disk. Raises CheckpointError, and then keeps the previous file.
     """
+    content = packed(header, arrays)
+    replace(path, lambda scratch: scratch.write_bytes(content))
+
+
+def packed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return a file's content: the sha256 of an .npz in hexadecimal, a line feed, the .npz."""
     content = io.BytesIO()
     # Any: NumPy 2 has an option among the names, which takes no array.
     entries: dict[str, Any] = {HEADER: np.array(json.dumps(header)), **arrays}
     np.savez(content, **entries)
     checksum = hashlib.sha256(content.getbuffer()).hexdigest().encode() + b"\n"
-
-    def write(scratch: Path) -> None:
-        with scratch.open("wb") as file:
-            file.write(checksum)
-            file.write(content.getbuffer())
-
-    replace(path, write)
+    return checksum + content.getbuffer()
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
@@ -100,12 +100,18 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint. Raises CheckpointError where it is damaged or cannot be read."""
     try:
-        checksum, _, content = path.read_bytes().partition(b"\n")
+        content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest().encode() != checksum:
-        raise CheckpointError(f"{path}: is damaged: its sha256 does not match")
-    with np.load(io.BytesIO(content)) as archive:
+    return unpacked(content, path)
+
+
+def unpacked(content: bytes, where: object) -> Checkpoint:
+    """Return the checkpoint that was packed. Raises CheckpointError where it is damaged."""
+    checksum, _, archived = content.partition(b"\n")
+    if hashlib.sha256(archived).hexdigest().encode() != checksum:
+        raise CheckpointError(f"{where}: is damaged: its sha256 does not match")
+    with np.load(io.BytesIO(archived)) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return Checkpoint(json.loads(str(arrays.pop(HEADER))), arrays)
 

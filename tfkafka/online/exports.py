@@ -49,7 +49,10 @@ class Exports:
         self._folder, self._keep, self._every_s = folder, keep, every_s
         self._export_if, self._notify = export_if, notify
         self._exported_s: float | None = None
-        for left in (folder / EXPORTS).glob(f"{SCRATCH}*"):
+
+    def clean(self) -> None:
+        """Delete what a process that was killed had only half written."""
+        for left in (self._folder / EXPORTS).glob(f"{SCRATCH}*"):
             left.unlink()
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
@@ -26,6 +27,8 @@ Evaluate = (
         [keras.Model, Mapping[str, NDArray[Any]], NDArray[Any], NDArray[Any]], Mapping[str, float]
     ]
 )
+# With shards.
+EvaluateBatches = Callable[[keras.Model, tf.data.Dataset[Any]], Mapping[str, float]]
 # More than Keras' own 32, with which small models take several times as long.
 EVALUATED_ROWS = 256
 
@@ -33,17 +36,21 @@ EVALUATED_ROWS = 256
 class History:
     """A file with a line of JSON for each mini dataset, which is written before the state is.
 
+    Args:
+        path: the file; None: there is only what is in memory.
+
     Attributes:
         columns: for each metric a list with a number for each mini dataset, nan where it has none.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path | None):
         self._path = path
         self.columns: dict[str, list[float]] = {}
 
     def restore(self, count: int) -> None:
         """Read the lines of the first `count` mini datasets, and drop those of later ones."""
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        path = self._path
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
         kept = []
         for line in lines:
             row = _parsed(line)
@@ -51,12 +58,14 @@ class History:
                 self._put(row["mini_dataset"], row["metrics"])
                 kept.append(line + "\n")
         self._put(count, {})
-        if len(kept) < len(lines):
-            replace(self._path, lambda scratch: scratch.write_text("".join(kept)))
+        if path is not None and len(kept) < len(lines):
+            replace(path, lambda scratch: scratch.write_text("".join(kept)))
 
     def add(self, number: int, records: int, metrics: Mapping[str, float]) -> None:
         """Append a mini dataset. Raises CheckpointError where the disk refuses."""
         self._put(number, metrics)
+        if self._path is None:
+            return
         # JSON has no nan.
         finite = {name: each if math.isfinite(each) else None for name, each in metrics.items()}
         row = {"mini_dataset": number, "records": records, "metrics": finite}
@@ -93,7 +102,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
 
 
 def evaluate_with(
-    evaluate: Evaluate | None, model: keras.Model, arrays: Iterable[Any]
+    evaluate: Evaluate | EvaluateBatches | None, model: keras.Model, arrays: Iterable[Any]
 ) -> dict[str, float]:
     """Return what `evaluate` says, or Keras where it is None; {} where the model has no loss.
 
@@ -112,17 +121,12 @@ def evaluate_with(
 
 
 def _evaluated_by_keras(
-    model: keras.Model, features: Any, labels: Any, weights: Any = None
+    model: keras.Model, features: Any, labels: Any = None, weights: Any = None
 ) -> dict[str, float]:
+    # Batches of shards have labels, weights and sizes of their own.
+    options = {} if labels is None else {"batch_size": EVALUATED_ROWS, "sample_weight": weights}
     try:
-        found = model.evaluate(
-            features,
-            labels,
-            batch_size=EVALUATED_ROWS,
-            sample_weight=weights,
-            verbose=0,
-            return_dict=True,
-        )
+        found = model.evaluate(features, labels, verbose=0, return_dict=True, **options)
     except Exception as error:
         raise ValueError(
             f"evaluate: model.evaluate fails on the decoder's arrays "

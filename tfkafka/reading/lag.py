@@ -33,14 +33,15 @@ class Lag:
     def ask(self, patience_s: float = PATIENCE_S) -> dict[TopicPartition, int] | None:
         """Return the lag of each partition; None where Kafka does not answer within `patience_s`.
 
-        A later call then takes that answer.
+        A later call takes the answer that came too late, where it does not wait itself.
         """
         committed = self._committed()
         if not committed:
             return {}
         with self._lock:
             # One question at a time: where a broker is away, it may take as long as a time-out.
-            if self._asked is None:
+            is_late = self._asked is not None and self._asked.done()
+            if self._asked is None or (is_late and patience_s > 0):
                 self._asked = in_background(lambda: self._end_offsets(committed))
             asked = self._asked
         if not wait([asked], patience_s).done:

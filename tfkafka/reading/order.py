@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, concat, empty
+from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty, select_from
 
 NOWHERE: Positions = MappingProxyType({})
 # The name of `Merge`'s order in a manifest.
@@ -60,7 +60,7 @@ class Merge:
         for number, source in enumerate(chunk.sources):
             mine = np.flatnonzero(chunk.source == number)
             if len(mine):
-                self._queues[self._number[source]].add(chunk.select(mine))
+                self._queues[self._number[source]].add(_part(chunk, mine))
         for source, offset in reached.items():
             self._queues[self._number[source]].reach(offset)
 
@@ -100,7 +100,7 @@ class Merge:
         chunks = [chunk for queue in taken for chunk, _ in queue]
         if chunks:
             places = np.concatenate([place for queue in taken for _, place in queue])
-            self._ready = [concat(chunks).select(np.argsort(places, kind="stable"))]
+            self._ready = [select_from(chunks, np.argsort(places, kind="stable"))]
 
 
 class _Queue:
@@ -146,3 +146,14 @@ class _Queue:
     def _place(self, offset: NDArray[np.int64]) -> NDArray[np.float64]: ...
     def _place(self, offset: int | NDArray[np.int64]) -> float | NDArray[np.float64]:
         return (offset - self._start + 0.5) / (self._stop - self._start)
+
+
+def _part(chunk: Chunk, mine: NDArray[np.int64]) -> Chunk:
+    """Return the records of one partition, whose indices are `mine`, ascending.
+
+    They are copied unless they are most of the chunk and come together, as brokers send them: a
+    few records must not keep the memory of all others.
+    """
+    start, stop = int(mine[0]), int(mine[-1]) + 1
+    is_together = stop - start == len(mine)
+    return chunk[start:stop] if is_together and 2 * len(mine) > len(chunk) else chunk.select(mine)

@@ -16,6 +16,7 @@ from tfkafka.reading.elements import Elements
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.reading.settings import reader_settings
+from tfkafka.tfio.lifting import Liftable
 from tfkafka.tfio.offsets import bound
 
 
@@ -26,14 +27,14 @@ class Record(NamedTuple):
     key: tf.Tensor
 
 
-class KafkaIODataset(KafkaDataset):
+class KafkaIODataset(Liftable, KafkaDataset):
     """`KafkaDataset` whose elements have `.message` and `.key`."""
 
     def _shaped(self, whole: bool) -> tf.data.Dataset[Any]:
         return super()._shaped(whole).map(Record)
 
 
-class KafkaStreamIODataset(ChunkedDataset):
+class KafkaStreamIODataset(Liftable, ChunkedDataset):
     """The records from an offset to the end of the partition when iteration begins."""
 
     def __init__(

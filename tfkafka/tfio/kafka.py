@@ -12,7 +12,8 @@ import tensorflow as tf
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
-from tfkafka.client.producer import Producer, write
+from tfkafka.client.producer import Producer
+from tfkafka.client.writing import write
 from tfkafka.config import Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
 from tfkafka.errors import OffsetError
@@ -20,6 +21,7 @@ from tfkafka.reading.elements import Elements, Metadata
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import TopicRanges, read, resolve
 from tfkafka.reading.settings import reader_settings
+from tfkafka.tfio.lifting import Liftable
 from tfkafka.tfio.offsets import bound
 
 __all__ = ["KafkaDataset", "KafkaOutputSequence", "write_kafka"]
@@ -61,7 +63,7 @@ class Subscription:
         return parsed
 
 
-class KafkaDataset(ChunkedDataset):
+class KafkaDataset(Liftable, ChunkedDataset):
     """The records of subscriptions, one subscription after another.
 
     Elements are messages, scalar strings. With message_key or message_offset they are tuples that
@@ -258,7 +260,7 @@ def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> byte
     place = Subscription.parse("topic", topic)
     address = servers.decode() if isinstance(servers, bytes) else servers
     producer = _producer(arguments.text("servers", address))
-    producer.send(place.topic, [(message, None, None)], place.partition)
+    producer.send(place.topic, [[(message, None, None)]], place.partition)
     return message
 
 

@@ -1,4 +1,5 @@
 // The least that a program in C does to read a partition: takes batches of messages, and drops them.
+// The least that it does to write: calls produce for each record, and waits for acknowledgements.
 //
 // No link with librdkafka: its functions are found in the library that is named, as the native
 // filler finds them.
@@ -24,6 +25,10 @@ struct rd_kafka_topic_partition_list_t;
   F(rd_kafka_poll_set_consumer, int, (rd_kafka_t*))                                               \
   F(rd_kafka_assign, int, (rd_kafka_t*, const rd_kafka_topic_partition_list_t*))                  \
   F(rd_kafka_consumer_close, int, (rd_kafka_t*))                                                  \
+  F(rd_kafka_poll, int, (rd_kafka_t*, int))                                                       \
+  F(rd_kafka_flush, int, (rd_kafka_t*, int))                                                      \
+  F(rd_kafka_produce, int,                                                                        \
+    (rd_kafka_topic_t*, int32_t, int, void*, size_t, const void*, size_t, void*))                 \
   F(rd_kafka_destroy, void, (rd_kafka_t*))
 
 namespace {
@@ -35,7 +40,9 @@ struct Librdkafka {
 #undef F
 };
 
-constexpr int CONSUMER = 1;   // RD_KAFKA_CONSUMER
+constexpr int PRODUCER = 0, CONSUMER = 1;  // RD_KAFKA_PRODUCER, RD_KAFKA_CONSUMER
+constexpr int COPY = 2;       // RD_KAFKA_MSG_F_COPY
+constexpr int QUEUE_FULL = -184;
 constexpr int BATCH = 1024;   // as many as the native filler takes
 constexpr int WAIT_MS = 10000;
 
@@ -57,12 +64,12 @@ bool find(const char* path, Librdkafka& kafka, char* error, size_t size) {
   return true;
 }
 
-rd_kafka_t* open_client(const Librdkafka& kafka, const char* const* settings, char* error,
+rd_kafka_t* open_client(const Librdkafka& kafka, int type, const char* const* settings, char* error,
                         size_t size) {
   rd_kafka_conf_t* conf = kafka.rd_kafka_conf_new();
   for (; settings[0]; settings += 2)
     if (kafka.rd_kafka_conf_set(conf, settings[0], settings[1], error, size)) return nullptr;
-  return kafka.rd_kafka_new(CONSUMER, conf, error, size);
+  return kafka.rd_kafka_new(type, conf, error, size);
 }
 
 void assign(const Librdkafka& kafka, rd_kafka_t* client, const char* topic) {
@@ -98,7 +105,7 @@ extern "C" __attribute__((visibility("default"))) int64_t read_and_drop(
     char* error, size_t size) {
   Librdkafka kafka;
   if (!find(librdkafka, kafka, error, size)) return -1;
-  rd_kafka_t* client = open_client(kafka, settings, error, size);
+  rd_kafka_t* client = open_client(kafka, CONSUMER, settings, error, size);
   if (!client) return -1;
   kafka.rd_kafka_poll_set_consumer(client);
   rd_kafka_queue_t* queue = kafka.rd_kafka_queue_get_consumer(client);
@@ -108,4 +115,35 @@ extern "C" __attribute__((visibility("default"))) int64_t read_and_drop(
   kafka.rd_kafka_consumer_close(client);
   kafka.rd_kafka_destroy(client);
   return dropped;
+}
+
+// Writes `count` records and returns how many are acknowledged; -1: see `error`. The value of
+// record i is values[offsets[i]..offsets[i + 1]).
+extern "C" __attribute__((visibility("default"))) int64_t write_and_flush(
+    const char* librdkafka, const char* const* settings, const char* topic, const uint8_t* values,
+    const int64_t* offsets, int64_t count, char* error, size_t size) {
+  Librdkafka kafka;
+  if (!find(librdkafka, kafka, error, size)) return -1;
+  rd_kafka_t* client = open_client(kafka, PRODUCER, settings, error, size);
+  if (!client) return -1;
+  rd_kafka_topic_t* rkt = kafka.rd_kafka_topic_new(client, topic, nullptr);
+  int64_t written = 0;
+  for (int64_t i = 0; i < count;) {
+    const int failed = kafka.rd_kafka_produce(rkt, -1, COPY,
+                                              const_cast<uint8_t*>(values + offsets[i]),
+                                              offsets[i + 1] - offsets[i], nullptr, 0, nullptr);
+    if (!failed) {
+      i++;
+    } else if (kafka.rd_kafka_last_error() == QUEUE_FULL) {
+      kafka.rd_kafka_poll(client, 10);
+    } else {
+      snprintf(error, size, "record %ld is refused", static_cast<long>(i));
+      break;
+    }
+    written = i;
+  }
+  if (kafka.rd_kafka_flush(client, WAIT_MS)) written = 0;
+  kafka.rd_kafka_topic_destroy(rkt);
+  kafka.rd_kafka_destroy(client);
+  return written;
 }

@@ -1,4 +1,4 @@
-"""The ceiling of reading in C: librdkafka's messages are taken in batches, and dropped."""
+"""The ceilings in C: messages are taken in batches and dropped; records are produced in a loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from tests.benchmarks.meter import measured
+from tests.benchmarks.sides.writing import into_fresh_topics
 from tests.benchmarks.worker import Round
 
 SOURCE = Path(__file__).with_suffix(".cc")
@@ -63,6 +66,39 @@ def bare_loop(
         assert found == records, f"{found} of {records} records {error.value.decode()}"
 
     return lambda _number: measured(work)
+
+
+def produce_loop(
+    servers: str,
+    topic: str,
+    features: np.ndarray,
+    library: str,
+    settings: Mapping[str, object],
+) -> Round:
+    """Rows of an array as records: from the client's creation until all are acknowledged."""
+    from confluent_kafka import cimpl
+
+    function = ctypes.CDLL(library).write_and_flush
+    function.restype = ctypes.c_int64
+    words = [*_words({"bootstrap.servers": servers, **settings}), None]
+    c_settings = (ctypes.c_char_p * len(words))(*words)
+    offsets = np.arange(len(features) + 1, dtype=np.int64) * features[0].nbytes
+
+    def work(name: str) -> None:
+        error = ctypes.create_string_buffer(_REASON_BYTES)
+        written = function(
+            cimpl.__file__.encode(),
+            c_settings,
+            name.encode(),
+            ctypes.c_void_p(features.ctypes.data),
+            ctypes.c_void_p(offsets.ctypes.data),
+            ctypes.c_int64(len(features)),
+            error,
+            ctypes.c_size_t(_REASON_BYTES),
+        )
+        assert written == len(features), f"{written} records {error.value.decode()}"
+
+    return into_fresh_topics(servers, f"{topic}-c", lambda name: measured(lambda: work(name)))
 
 
 def _words(settings: Mapping[str, object]) -> list[bytes]:

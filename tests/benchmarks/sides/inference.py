@@ -10,15 +10,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from confluent_kafka import Producer
 
 from tests.benchmarks.meter import Sample
 from tests.benchmarks.sides.models import Window, seeded_model
 from tests.benchmarks.worker import Round
 from tfkafka import CsvDecoder
 from tfkafka.chunk import TopicPartition
-from tfkafka.client import create
-from tfkafka.client.producer import RecordWriter
+from tfkafka.client.record_writer import RecordWriter
 from tfkafka.client.transactions import TransactionalProducer
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, keras_predict, pipeline
 from tfkafka.exactly_once.batches import BatchReader
@@ -32,18 +30,17 @@ class PlainProducer(TransactionalProducer):
 
     def __init__(self, settings, _transactional_id, _timeout_ms):
         batching = {"linger.ms": 5, "batch.size": 1_000_000, "enable.idempotence": True}
-        self._producer = create.make_client(
-            Producer,
-            {"queue.buffering.max.messages": 1_000_000, **batching, "log_level": 0, **settings},
+        self._writer = RecordWriter(
+            {"queue.buffering.max.messages": 1_000_000, **batching, "log_level": 0, **settings}
         )
+        self._producer = self._writer.producer
 
     def connect(self) -> None:
         pass
 
     def transact(self, records, places, membership, confirm) -> None:
-        writer = RecordWriter(self._producer)
         for topic, each in records.items():
-            writer.put(topic, each)
+            self._writer.put(topic, each)
         assert self._producer.flush(FLUSH_S) == 0
         confirm()
         membership.commit_soon({TopicPartition(p.topic, p.partition): p.offset for p in places})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 
+import numpy as np
+
 from tests.benchmarks.meter import Sample, measured
 from tests.benchmarks.worker import Round
 
@@ -17,6 +19,18 @@ def tfkafka(servers: str, topic: str, values: list[bytes], keys: list[bytes]) ->
         assert write(servers, name, values, keys) == len(values)
 
     return _measured_into_fresh_topics(servers, f"{topic}-tfkafka", work)
+
+
+def tfkafka_columns(servers: str, topic: str, features: np.ndarray) -> Round:
+    """tfkafka's writing of an array, as the bytes of its rows."""
+    from tfkafka import TensorEncoder, write
+
+    encoder = TensorEncoder(features.dtype.name, features.shape[1:])
+
+    def work(name: str) -> None:
+        assert write(servers, name, features, encoder=encoder) == len(features)
+
+    return _measured_into_fresh_topics(servers, f"{topic}-columns", work)
 
 
 def kafka_python(servers: str, topic: str, values: list[bytes], keys: list[bytes]) -> Round:

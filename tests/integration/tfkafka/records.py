@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Producer
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from tfkafka import write
 
@@ -35,3 +38,32 @@ def values(dataset) -> list[bytes]:
 
 def ints(dataset) -> list[int]:
     return [int(value) for value in values(dataset)]
+
+
+def read_messages(
+    servers: str, topic: str, partitions: Sequence[int] = (0,), isolation: str = "read_committed"
+) -> list[Message]:
+    """All that a consumer sees of these partitions, as confluent-kafka has it."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": "judge",
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    found, ends, deadline = [], set(), time.monotonic() + 30
+    while len(ends) < len(partitions):
+        assert time.monotonic() < deadline, f"{topic} did not end within 30 s"
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error() is None:
+            found.append(message)
+        else:
+            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+            ends.add(message.partition())
+    consumer.close()
+    return found

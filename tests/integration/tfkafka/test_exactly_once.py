@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from reproduction.metrics import evaluate
 from tests import fillers
-from tests.integration.tfkafka.records import transaction
-from tfkafka import write
+from tests.integration.tfkafka.records import read_messages, transaction
+from tests.scraping import scrape
+from tfkafka import config, write
 from tfkafka.decoding.csv import CsvDecoder
 from tfkafka.errors import BadRecordError, OffsetError, PredictionsError, TopicError
 from tfkafka.exactly_once import (
@@ -30,6 +29,7 @@ from tfkafka.testing import wait_for
 ROWS = [f"{number / 100},1" for number in range(100)]
 KEYS = [f"{number % 2}" for number in range(100)]
 DECODER = CsvDecoder(2)
+BOTH = (0, 1)
 
 
 def first_column(rows: np.ndarray) -> np.ndarray:
@@ -57,53 +57,78 @@ def worker(place, predict=first_column, **options) -> ExactlyOnceInference:
     return ExactlyOnceInference(job, servers, **{"transaction_records": 30, **options})
 
 
-def messages(
-    servers: str, topic: str, partitions: Sequence[int] = (0, 1), isolation: str = "read_committed"
-) -> list[Message]:
-    """All that a consumer sees of these partitions, as confluent-kafka has it."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": servers,
-            "group.id": "judge",
-            "isolation.level": isolation,
-            "enable.partition.eof": True,
-            "enable.auto.commit": False,
-        }
-    )
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    found, ends, deadline = [], set(), time.monotonic() + 30
-    while len(ends) < len(partitions):
-        assert time.monotonic() < deadline, f"{topic} did not end within 30 s"
-        message = consumer.poll(1)
-        if message is None:
-            continue
-        if message.error() is None:
-            found.append(message)
-        else:
-            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-            ends.add(message.partition())
-    consumer.close()
-    return found
-
-
 @fillers.both
 def test_each_record_has_a_prediction_that_says_where_it_is_from(place):
     servers, source, target, group = place
-    assert worker(place, model_id="m-1").run().used == 100
+    assert worker(place, model_id="m/1").run().used == 100
     assert worker(place).run().used == 0
-    found = messages(servers, target)
+    found = read_messages(servers, target, BOTH)
     origins = set()
     for message in found:
-        headers = dict(message.headers())
-        partition, offset = int(headers["tfkafka.partition"]), int(headers["tfkafka.offset"])
-        assert headers["tfkafka.topic"] == source.encode()
-        assert headers["tfkafka.model"] == b"m-1"
+        ((name, origin),) = message.headers()
+        topic, *numbers, model = origin.decode().split("/", 3)
+        partition, offset = map(int, numbers)
+        assert (name, topic, model) == ("tfkafka.source", source, "m/1")
         assert np.float32(message.value()) == np.float32((2 * offset + partition) / 100)
         assert message.key() == KEYS[partition].encode()
         origins.add((partition, offset))
     assert len(found) == len(origins) == 100
     result = evaluate(servers, source, target, group, DECODER)
     assert (result.records, result.accuracy) == (100, 0.51)
+
+
+@fillers.both
+def test_all_that_records_may_be(kafka, make_topic, group, monkeypatch):
+    """Two topics, odd keys and bad records, in transactions with a queue that is often full."""
+    servers = kafka.bootstrap_servers
+    first, second, target = make_topic(2), make_topic(3), make_topic(2)
+    defaults = {**config.TRANSACTIONS_DEFAULTS, "queue.buffering.max.messages": 50}
+    monkeypatch.setattr(config, "TRANSACTIONS_DEFAULTS", defaults)
+    keys, expected = [None, b"", b"\xff", b"k" * 5000], {}
+    for topic, partition in [(first, 0), (first, 1), (second, 2)]:
+        rows = [f"{number * 1.1},1" if number % 10 else "bad" for number in range(500)]
+        write(servers, topic, rows, [keys[n % 4] for n in range(500)], partition=partition)
+        for number in range(500):
+            if number % 10:
+                value = str(np.float32(f"{number * 1.1}"))
+                origin = f"{topic}/{partition}/{number}/model"
+                expected[origin.encode()] = np.float32(value), keys[number % 4]
+    job = InferenceJob(first_column, DECODER, [first, second], target, group, on_bad_record="skip")
+    counts = ExactlyOnceInference(job, servers, transaction_records=333).run()
+    assert (counts.used, counts.skipped) == (3 * 450, 3 * 50)
+    found = read_messages(servers, target, BOTH)
+    assert len(found) == len(expected)
+    assert expected == {
+        dict(m.headers())["tfkafka.source"]: (np.float32(m.value()), m.key()) for m in found
+    }
+    read = read_predictions(servers, target)
+    for offsets, values in read.values():
+        assert offsets.tolist() == [number for number in range(500) if number % 10]
+        assert values.tolist() == [np.float32(f"{n * 1.1}") for n in offsets.tolist()]
+    assert {*read} == {(first, 0), (first, 1), (second, 2)}
+
+
+def test_predictions_of_earlier_versions_are_read_too(place):
+    """Half of them have four headers in place of one."""
+    servers, source, target, group = place
+    worker(place).run()
+    old = Producer({"bootstrap.servers": servers})
+    write(servers, source, ["7,1"] * 3, ["1"] * 3, partition=1)
+    for offset in (50, 51, 52):
+        headers = {
+            "tfkafka.topic": source,
+            "tfkafka.partition": "1",
+            "tfkafka.offset": str(offset),
+            "tfkafka.model": "model",
+        }
+        old.produce(target, "0.75", headers=headers)
+    old.flush(10)
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    consumer.commit(offsets=[TopicPartition(source, 1, 53)], asynchronous=False)
+    consumer.close()
+    offsets, values = read_predictions(servers, target)[source, 1]
+    assert offsets.tolist() == [*range(53)] and values[50:].tolist() == [0.75] * 3
+    assert evaluate(servers, source, target, group, DECODER).records == 103
 
 
 def test_a_keras_model(place):
@@ -137,19 +162,22 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
         nonlocal number
         number += 1
         export(number)
+        exchanges.append(scrape(worker.metrics_port)["model_exchanges_total"])
 
-    number = 1
-    counts = ExactlyOnceInference(
-        job, servers, transaction_records=10, on_commit=export_the_next
-    ).run()
-    assert counts.used == 100
+    number, exchanges = 1, []
+    worker = ExactlyOnceInference(
+        job, servers, transaction_records=10, on_commit=export_the_next, metrics_port=0
+    )
+    assert worker.run().used == 100
     found = []
-    for message in messages(servers, target):
-        name = dict(message.headers())["tfkafka.model"].decode()
+    for message in read_messages(servers, target, BOTH):
+        name = dict(message.headers())["tfkafka.source"].decode().split("/", 3)[3]
         assert name == f"model-{float(message.value()):.0f}"
         found.append((message.partition(), message.offset(), name))
     assert len(found) == 100
-    assert {"model-1", f"model-{number - 2}"} <= {name for _, _, name in found}
+    names = {name for _, _, name in found}
+    assert {"model-1", f"model-{number - 2}"} <= names
+    assert exchanges[-1] == len(names) - 1
     # Within a partition, offsets without a gap are those of one transaction.
     for (partition, offset, name), (other, next_offset, next_name) in pairwise(sorted(found)):
         if (partition, offset + 1) == (other, next_offset):
@@ -162,8 +190,9 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
 def test_evaluation_refuses_predictions_too_many(place, partition, what):
     servers, source, target, group = place
     worker(place).run()
-    message = messages(servers, target)[0]
-    headers = {**dict(message.headers()), "tfkafka.partition": partition}
+    message = read_messages(servers, target, BOTH)[0]
+    topic, _, *rest = dict(message.headers())["tfkafka.source"].decode().split("/", 2)
+    headers = {"tfkafka.source": "/".join([topic, partition, *rest])}
     copy = Producer({"bootstrap.servers": servers})
     copy.produce(target, message.value(), message.key(), headers=headers)
     copy.flush(10)
@@ -212,7 +241,7 @@ def test_nothing_that_is_not_finite_is_committed(place, value, predict, error):
     write(servers, source, [value], ["1"], partition=1)
     with pytest.raises(error, match=f"topic {source}, partition .*, offset .*not finite"):
         worker(place, predict, transaction_records=200).run()
-    assert messages(servers, target, isolation="read_uncommitted") == []
+    assert read_messages(servers, target, BOTH, "read_uncommitted") == []
 
 
 @fillers.both
@@ -253,10 +282,10 @@ def test_bad_records_go_to_the_dead_letter_topic_in_the_transaction(place, make_
     options = {"on_bad_record": "dead_letter", "dead_letter_topic": dead_letter_topic}
     with pytest.raises(RuntimeError, match="out of order"):
         worker(place, fails_once, **options, transaction_records=200).run()
-    assert messages(servers, dead_letter_topic, [0], "read_uncommitted") == []
+    assert read_messages(servers, dead_letter_topic, [0], "read_uncommitted") == []
     counts = worker(place, fails_once, **options, transaction_records=200).run()
     assert (counts.read, counts.used, counts.dead_lettered) == (101, 100, 1)
-    (message,) = messages(servers, dead_letter_topic, [0])
+    (message,) = read_messages(servers, dead_letter_topic, [0])
     headers = dict(message.headers())
     assert (message.value(), message.key()) == (b"1,2,3", b"k")
     assert headers["tfkafka.offset"] == b"50" and b"3 columns" in headers["tfkafka.reason"]

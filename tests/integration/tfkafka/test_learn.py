@@ -114,7 +114,7 @@ def learn_with_history(servers: str, topic: str, folder: Path) -> None:
     seen: list[float] = []
 
     def note(model, features, labels) -> None:
-        outputs = model(features).numpy()[:, 0]
+        outputs = model.predict(features, verbose=0)[:, 0]
         seen.append(float(((outputs - labels) ** 2).mean()))
         train(model, features, labels)
 

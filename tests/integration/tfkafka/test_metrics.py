@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tfkafka import Admin, CsvDecoder, KafkaDataset, KafkaGroupDataset, KafkaMin
 from tfkafka.errors import MetricsError
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
 from tfkafka.testing import wait_for
+from tfkafka.testing.brokers.processes import free_ports
 
 DEADLINE_S = 60.0
 RECORDS = 4_000
@@ -398,3 +400,58 @@ def learn_twice(servers: str, topic: str, folder: Path) -> list[list[dict[str, f
     # The error, which is still here, has not kept the port open.
     assert failure.traceback and is_free(int(lines[0].split()[2].rstrip(",")))
     return found
+
+
+class Over(Exception):
+    """The learner has come to the record at which it ends."""
+
+
+def test_health_of_a_learner(own_kafka, tmp_path):
+    """While Kafka does not answer, and while `train` takes longer than is asked for."""
+    servers = own_kafka.bootstrap_servers
+    Admin(servers).create_topic("topic")
+    [port] = free_ports(1)
+
+    def wait_for_health(status: int, query: str = "") -> str:
+        def found() -> str | None:
+            assert not learning.done(), learning.exception()
+            if is_free(port):
+                return None
+            answered, text = health(port, query)
+            return text if answered == status else None
+
+        return wait_for(found, f"health {status}", DEADLINE_S)
+
+    with ThreadPoolExecutor(1) as pool:
+        arguments = (learn_until_told, servers, tmp_path, port)
+        learning = pool.submit(isolated.run, *arguments, deadline_s=2 * DEADLINE_S)
+        write(servers, "topic", ["1,1"] * 10, ["1"] * 10)
+        wait_for_health(200)
+        own_kafka.pause()
+        try:
+            assert f"no answer from Kafka at {servers} for" in wait_for_health(503)
+        finally:
+            own_kafka.resume()
+        wait_for_health(200)
+        write(servers, "topic", ["2,2"] * 10, ["1"] * 10)
+        assert "no progress for" in wait_for_health(503, "?within=3")
+        (tmp_path / "go").touch()
+        wait_for_health(200, "?within=3")
+        write(servers, "topic", ["3,3"] * 10, ["1"] * 10)
+        learning.result()
+
+
+def learn_until_told(servers: str, folder: Path, port: int) -> None:
+    from tfkafka.online import learn
+
+    stream, build = learner(servers, "topic")
+
+    def train(model, features, labels) -> None:
+        if features[0, 0] == 2:
+            wait_for((folder / "go").exists, "the test to let it go", DEADLINE_S)
+        if features[0, 0] == 3:
+            raise Over
+
+    forever = replace(stream, stream_timeout=FOREVER)
+    with pytest.raises(Over):
+        learn(folder, forever, build, train, seed=1, metrics_port=port)

@@ -20,8 +20,7 @@ from tests import fillers
 from tests.integration.tfkafka.records import numbers, transaction
 from tfkafka import native, write
 from tfkafka.chunk import Chunk, TopicPartition, concat
-from tfkafka.client import consumer as consumer_module
-from tfkafka.client import native_fill
+from tfkafka.client import native_fill, plugin
 from tfkafka.client.consumer import Consumer, Polled
 from tfkafka.client.diagnosis import Connection
 from tfkafka.client.lineage import Lineage
@@ -342,7 +341,7 @@ from tfkafka import native
 def make():
     settings = {"bootstrap.servers": sys.argv[1], "group.id": "any"}
     consumer = Consumer(settings, Limits(), [sys.argv[2]])
-    assert type(consumer._filler).__name__ == "NativeFiller", native._filler
+    assert type(consumer._filler).__name__ == "NativeFiller", native._for_clients
     consumer.start_at({TopicPartition(sys.argv[2], 0): 0})
     while not len(consumer.poll(0.1).chunk):
         pass
@@ -369,11 +368,11 @@ def test_consumers_that_nobody_closes(servers, topic):
 
 
 def test_a_users_own_plugins_are_kept():
-    paths = native_fill.with_plugin({"plugin.library.paths": "mine"})["plugin.library.paths"]
+    paths = plugin.with_plugin({"plugin.library.paths": "mine"})["plugin.library.paths"]
     assert paths == f"mine;{native.PATH}"
 
 
 def test_a_client_without_the_plugin_is_refused(make, topic, monkeypatch):
-    monkeypatch.setattr(consumer_module, "with_plugin", dict)
+    monkeypatch.setattr(plugin, "with_plugin", dict)
     with pytest.raises(ConfigurationError, match=r"has not loaded its plugin .*TFKAFKA_NATIVE=0"):
         make("native", topic)

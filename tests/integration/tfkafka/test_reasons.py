@@ -477,7 +477,7 @@ def test_a_right_that_was_missing_before_the_first_record_is_named(as_user):
 
     wait_for(is_refused, "the refusal of the producer's id", 60)
     with pytest.raises(WriteError, match=r"grant this user WRITE on topic t"):
-        producer.send("t", [("v", None, None)])
+        producer.send("t", [[("v", None, None)]])
 
 
 def test_missing_rights_of_an_administrator(as_user):

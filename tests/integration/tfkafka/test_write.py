@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import confluent_kafka
 import numpy as np
 import pandas
 import polars
@@ -9,6 +10,7 @@ import pytest
 
 from tests.integration.tfkafka.records import ints
 from tfkafka import FunctionEncoder, JsonEncoder, KafkaDataset, TensorEncoder, write
+from tfkafka.client import create
 from tfkafka.errors import ConfigurationError, WriteError
 
 
@@ -44,6 +46,30 @@ def test_refused_records_are_named_and_the_others_are_written(kafka, make_topic)
     with pytest.raises(WriteError, match=named):
         write(servers, topic, values, keys)
     assert len(list(KafkaDataset(topic, servers=servers))) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "configuration", "expected"),
+    [
+        ("1048588", None, [1_000_000]),
+        ("999999", None, [1_000_000, 100_000]),
+        ("999999", ["batch.size=500000"], ["500000"]),
+    ],
+)
+def test_batches_are_as_large_as_the_topic_takes(
+    kafka, make_topic, monkeypatch, limit, configuration, expected
+):
+    sizes, create_client = [], create.make_client
+
+    def noted(kind, settings):
+        if kind is confluent_kafka.Producer:
+            sizes.append(settings["batch.size"])
+        return create_client(kind, settings)
+
+    monkeypatch.setattr(create, "make_client", noted)
+    topic = make_topic(settings={"max.message.bytes": limit})
+    write(kafka.bootstrap_servers, topic, ["a"], configuration=configuration)
+    assert sizes == expected
 
 
 def test_faults_of_the_caller(kafka, topic):

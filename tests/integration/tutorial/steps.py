@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from reproduction.susy.schema import FEATURES
+from tests.client_settings import as_list, client_settings
 from tests.tutorial import (
     BATCH_SIZE,
     EPOCHS,
@@ -119,15 +120,16 @@ def evaluate(
     model = tf.keras.models.load_model(path)
     dataset = group_dataset(reader, servers, topic, group).map(decode).batch(BATCH_SIZE)
     members = set()
+    admin = Admin(servers, client_settings())
 
     def see_members(batch, logs):
         if batch == 0:
-            members.update(row.consumer_id for row in Admin(servers).describe_group(group))
+            members.update(row.consumer_id for row in admin.describe_group(group))
 
     steps = _step_counter()
     look = tf.keras.callbacks.LambdaCallback(on_test_batch_end=see_members)
     metrics = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[steps, look])
-    described = Admin(servers).describe_group(group)
+    described = admin.describe_group(group)
     in_memory = model.evaluate(
         sent.features, sent.labels, batch_size=BATCH_SIZE, verbose=0, return_dict=True
     )
@@ -167,7 +169,7 @@ def train_online(
         group_id=group,
         servers=servers,
         stream_timeout=STREAM_TIMEOUT_MS,
-        configuration=PATIENT_GROUP_CONFIGURATION,
+        configuration=[*as_list(), *PATIENT_GROUP_CONFIGURATION],
         **options,
     )
     done = OnlineTraining([], [], [])
@@ -187,7 +189,11 @@ def train_online(
 def partition_dataset(reader: str, servers: str, topic: str, configuration: list[str]):
     tfio = importlib.import_module(reader)
     return tfio.IODataset.from_kafka(
-        topic, partition=0, offset=0, servers=servers, configuration=configuration
+        topic,
+        partition=0,
+        offset=0,
+        servers=servers,
+        configuration=[*as_list(), *configuration],
     )
 
 
@@ -197,7 +203,7 @@ def group_dataset(reader: str, servers: str, topic: str, group: str):
         group_id=group,
         servers=servers,
         stream_timeout=STREAM_TIMEOUT_MS,
-        configuration=GROUP_CONFIGURATION,
+        configuration=[*as_list(), *GROUP_CONFIGURATION],
     )
 
 

@@ -9,6 +9,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import MessageSizeTooLargeError
 
 from reproduction.susy.schema import LABEL
+from tests.client_settings import for_kafka_python
 from tests.tutorial import SusyTopic
 
 Found = dict[int, list[tuple[bytes, bytes]]]
@@ -17,7 +18,10 @@ Found = dict[int, list[tuple[bytes, bytes]]]
 def read_all(topic: SusyTopic) -> Found:
     """(key, value) of every record of each partition, from offset 0 to the end."""
     consumer = KafkaConsumer(
-        bootstrap_servers=topic.bootstrap_servers, enable_auto_commit=False, group_id=None
+        bootstrap_servers=topic.bootstrap_servers,
+        enable_auto_commit=False,
+        group_id=None,
+        **for_kafka_python(),
     )
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     consumer.assign(partitions)
@@ -78,7 +82,7 @@ def test_an_error_callback_that_raises_is_not_heard(kafka, make_topic, observe):
         heard.append(error)
         raise RuntimeError(f"Error while sending data to kafka: {error}")
 
-    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, **for_kafka_python())
     future = producer.send(name, value=b"x" * 10_000).add_errback(error_callback)
     try:
         producer.flush(timeout=30)

@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition as Place
 from tests import fillers
 from tests.unit.messages import fill, message
 from tfkafka.chunk import OffsetRange, TopicPartition, empty
-from tfkafka.client import codes, consumer, diagnosis
+from tfkafka.client import codes, consumer, create, diagnosis
 from tfkafka.client.consumer import OFFSET_BEGINNING, Consumer, is_fenced
 from tfkafka.client.diagnosis import is_final
 from tfkafka.client.fill import Event, Filled
@@ -89,7 +89,7 @@ def make(monkeypatch, clock):
 
     def made(limits: Limits | None = None, **options):
         filler = FakeFiller()
-        monkeypatch.setattr(consumer.create, "make_client", lambda _kind, s: FakeClient(s))
+        monkeypatch.setattr(create, "make_client", lambda _kind, s: FakeClient(s))
         monkeypatch.setattr(consumer, "PythonFiller", lambda *_: filler)
         limits = limits or Limits(broker_timeout=5000)
         found = Consumer({"bootstrap.servers": "h:1", "group.id": "g"}, limits, ["t"], **options)
@@ -320,7 +320,7 @@ def test_a_subscription_to_a_missing_topic_is_one_line(make):
 def test_a_name_that_no_topic_can_have(monkeypatch):
     with pytest.raises(TopicError, match="'with blank' is no topic name"):
         Consumer({}, Limits(), ["with blank"])
-    monkeypatch.setattr(consumer.create, "make_client", lambda _kind, s: FakeClient(s))
+    monkeypatch.setattr(create, "make_client", lambda _kind, s: FakeClient(s))
     monkeypatch.setattr(consumer, "PythonFiller", lambda *_: FakeFiller())
     Consumer({"bootstrap.servers": "h:1"}, Limits(), ["^a pattern"])
 
@@ -513,7 +513,7 @@ def test_what_tfkafka_needs_cannot_be_set_otherwise(monkeypatch, make):
     monkeypatch.setattr(consumer, "PythonFiller", lambda *_: filler)
     wrong = {"enable.auto.commit": True, "enable.partition.eof": False, "bootstrap.servers": "h:1"}
     wrong["auto.offset.reset"] = "latest"
-    monkeypatch.setattr(consumer.create, "make_client", lambda _kind, s: FakeClient(s))
+    monkeypatch.setattr(create, "make_client", lambda _kind, s: FakeClient(s))
     found = Consumer(wrong, Limits(), ["t"])._consumer.settings
     assert found["enable.auto.commit"] is False and found["enable.partition.eof"] is True
     assert found["auto.offset.reset"] == "error"

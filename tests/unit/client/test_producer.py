@@ -7,11 +7,18 @@ import threading
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from tests import fillers
 from tests.unit.client.listeners import server, ssh
 from tfkafka import write
-from tfkafka.client import producer
+from tfkafka.client import producer, record_writer
 from tfkafka.errors import WriteError
 from tfkafka.testing import wait_for
+
+
+@pytest.fixture(autouse=True)
+def python_writer(monkeypatch) -> None:
+    """The native one needs a true client."""
+    fillers.use(monkeypatch, "python")
 
 
 def test_a_producer_that_failed_ends_soon(monkeypatch):
@@ -44,7 +51,7 @@ def test_several_questions_may_time_out(monkeypatch):
                 )
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(producer.confluent_kafka, "Producer", Silent)
+    monkeypatch.setattr(record_writer.confluent_kafka, "Producer", Silent)
     with pytest.raises(KeyboardInterrupt):
         producer.Producer({"bootstrap.servers": "127.0.0.1:1"}, 30.0).connect("t")
     assert questions == [0.1] * 3
@@ -73,10 +80,10 @@ class Fatal:
 
 
 @pytest.mark.parametrize(
-    "call", [lambda it: it.send("t", [("v", None, None)]), lambda it: it.connect("t")]
+    "call", [lambda it: it.send("t", [[("v", None, None)]]), lambda it: it.connect("t")]
 )
 def test_the_cause_of_a_fatal_error_comes_once_out_of_poll(monkeypatch, call):
-    monkeypatch.setattr(producer.confluent_kafka, "Producer", Fatal)
+    monkeypatch.setattr(record_writer.confluent_kafka, "Producer", Fatal)
     with pytest.raises(WriteError, match="grant this user WRITE on topic t"):
         call(producer.Producer({"bootstrap.servers": "h:1"}))
 
@@ -92,7 +99,7 @@ def test_a_fatal_error_while_acknowledgements_are_awaited(monkeypatch):
         def __len__(self) -> int:
             return 1
 
-    monkeypatch.setattr(producer.confluent_kafka, "Producer", Refused)
+    monkeypatch.setattr(record_writer.confluent_kafka, "Producer", Refused)
     words = "topic t: not all records were acknowledged: .*grant this user WRITE on topic t"
     with pytest.raises(WriteError, match=words):
-        producer.Producer({"bootstrap.servers": "h:1"}).send("t", [("v", None, None)])
+        producer.Producer({"bootstrap.servers": "h:1"}).send("t", [[("v", None, None)]])

@@ -15,14 +15,16 @@ from tfkafka.client.status import NativeStatus, native_status
 def test_parts_with_different_reasons():
     status = NativeStatus(False, True, "no plugins", "", "/a/library.so", "2.16.0")
     assert str(status) == (
-        "reading: Python (no plugins); parsing: native\nlibrdkafka 2.16.0, library /a/library.so"
+        "reading and writing: Python (no plugins); parsing: native\n"
+        "librdkafka 2.16.0, library /a/library.so"
     )
 
 
 def test_parts_with_the_same_reason():
     status = NativeStatus(False, False, "TFKAFKA_NATIVE=0", "TFKAFKA_NATIVE=0", None, "2.16.0")
     assert str(status) == (
-        "reading and parsing: Python (TFKAFKA_NATIVE=0)\nlibrdkafka 2.16.0, no native library"
+        "reading, writing and parsing: Python (TFKAFKA_NATIVE=0)\n"
+        "librdkafka 2.16.0, no native library"
     )
 
 
@@ -44,6 +46,8 @@ def test_it_imports_no_tensorflow(wanted):
     )
     lines = done.stdout.splitlines()
     assert len(lines) == 3, done.stderr
-    assert lines[0].startswith("reading and parsing: ")
-    assert (lines[0] == "reading and parsing: Python (TFKAFKA_NATIVE=0)") == (wanted == "0")
+    assert lines[0].startswith("reading, writing and parsing: ")
+    assert (lines[0] == "reading, writing and parsing: Python (TFKAFKA_NATIVE=0)") == (
+        wanted == "0"
+    )
     assert lines[2] == "False"

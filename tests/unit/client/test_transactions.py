@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tfkafka.client import transactions
+from tests import fillers
+from tfkafka.client import create, transactions
 from tfkafka.client.transactions import AlternatingProducers, TransactionalProducer
 from tfkafka.errors import AbortedError, FencedError, TopicError, TransactionError, UnusableError
 
@@ -33,13 +34,19 @@ class FakeProducer:
         return call
 
 
+@pytest.fixture(autouse=True)
+def python_writer(monkeypatch) -> None:
+    """The native one needs a true client."""
+    fillers.use(monkeypatch, "python")
+
+
 @pytest.fixture
 def producer(monkeypatch):
     """producer(failing) -> (TransactionalProducer, its FakeProducer)."""
 
     def make(failing: dict[str, list[KafkaError]]):
         fake = FakeProducer(failing)
-        monkeypatch.setattr(transactions.create, "make_client", lambda *_, **__: fake)
+        monkeypatch.setattr(create, "make_client", lambda *_, **__: fake)
         return TransactionalProducer({}, "id", 1000), fake
 
     return make
@@ -146,7 +153,7 @@ def test_producers_alternate(monkeypatch):
         made.append((settings["transactional.id"], FakeProducer({})))
         return made[-1][1]
 
-    monkeypatch.setattr(transactions.create, "make_client", make)
+    monkeypatch.setattr(create, "make_client", make)
     producers = AlternatingProducers({}, "worker", 1000)
     producers.connect()
     for _ in range(3):

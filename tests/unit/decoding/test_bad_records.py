@@ -1,5 +1,7 @@
 """What happens to records that cannot be decoded, and how they are counted."""
 
+import json
+
 import pytest
 
 from tests.unit.messages import fill, message
@@ -110,3 +112,15 @@ def test_a_dead_letter_topic_that_is_read_is_refused(read):
 
 def test_what_python_cannot_take_as_a_pattern_refuses_nothing():
     check_policy("dead_letter", "dead", ["^*", "^["])
+
+
+def test_counts_of_several_processes_are_added():
+    total, parts = Counts(missing=1), []
+    for faults, absent in ((FAULTS, frozenset({"a", "b"})), ((), frozenset({"b"}))):
+        parts.append(Counts())
+        parts[-1].add(4, faults, "skip", absent)
+    # A process whose part has no record says nothing of fields.
+    for part in (*parts, Counts()):
+        total.merge(Counts.of(json.loads(json.dumps(part.to_json()))))
+    assert total == Counts(read=8, used=6, skipped=2, missing=1)
+    assert total.reasons == {"is empty": 1, "is null": 1} and total.absent == {"b"}

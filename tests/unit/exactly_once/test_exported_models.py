@@ -16,6 +16,7 @@ from tfkafka import CsvDecoder, JsonEncoder
 from tfkafka.errors import CheckpointError
 from tfkafka.exactly_once import ExportedModels, InferenceJob
 from tfkafka.exactly_once.job import predict
+from tfkafka.metrics.meter import RunningMeter
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -47,9 +48,10 @@ def job_of(folder: Path, **options) -> InferenceJob:
 def predicted(job: InferenceJob) -> tuple[str, list[bytes]]:
     """The name of the model of a batch, and what it predicts."""
     found = predict(job, chunk([b"1,2", b"3,4"]))
-    names = {dict(headers)["tfkafka.model"] for _, _, headers in found.outgoing()["out"]}
-    assert names == {found.model_id}
-    return found.model_id, found.values
+    records = [*found.outgoing()["out"]]
+    origins = [dict(headers)["tfkafka.source"].decode() for _, _, headers in records]
+    assert {origin.split("/", 3)[3] for origin in origins} == {found.model_id}
+    return found.model_id, [value for value, _, _ in records]
 
 
 def test_each_batch_is_of_the_newest_model(tmp_path):
@@ -70,6 +72,23 @@ def test_each_batch_is_of_the_newest_model(tmp_path):
     assert predicted(job)[0] == "model-0000000010-1a2b3c"
     os.rmdir(tmp_path)
     assert predicted(job)[0] == "model-0000000010-1a2b3c"
+
+
+def test_each_exchange_is_counted(tmp_path):
+    export(tmp_path, "model-1", 1)
+    job, meter = job_of(tmp_path), RunningMeter()
+
+    def exchanges() -> int:
+        predict(job, chunk([b"1,2"]), meter)
+        return meter.events["model_exchanges"]
+
+    assert exchanges() == exchanges() == 0
+    newest = export(tmp_path, "model-2", 2)
+    assert exchanges() == exchanges() == 1
+    newest.unlink()
+    assert exchanges() == 2
+    export(tmp_path, "model-3", 3, columns=3)
+    assert exchanges() == 2
 
 
 def test_half_a_model_is_never_used(tmp_path, caplog):

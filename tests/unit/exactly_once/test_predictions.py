@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -132,7 +134,7 @@ def test_one_number_for_each_record(make):
 
 
 def job_values(job, values=(b"1,2", b"3,4", b"5,6")):
-    return predict(job, chunk(list(values))).values
+    return predict(job, chunk(list(values))).predictions.values.entries.tolist()
 
 
 def test_vectors_and_named_outputs():
@@ -148,7 +150,8 @@ def test_vectors_and_named_outputs():
         [keras.layers.Identity(name=name)(output) for name, output in names.items()],
     ):
         job = job_of(keras.Model(inputs, outputs), JSON)
-        assert job_values(job)[0] == b'{"first":1.0,"both":[1.0,2.0]}'
+        # JAX sorts the names.
+        assert json.loads(job_values(job)[0]) == {"first": 1, "both": [1, 2]}
 
 
 def test_named_inputs_of_ranks_that_keras_takes():
@@ -224,6 +227,7 @@ def test_later_batches_of_a_subclass_are_like_the_first_one():
         assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others have no texts")
 def test_texts_of_a_model():
     lookup = keras.layers.StringLookup(vocabulary=["a", "é"], invert=True)
     model = model_of(lambda x: lookup(keras.ops.cast(x[:, :1], "int64")))
@@ -306,8 +310,8 @@ def test_values_that_are_not_finite_are_bad_records_unless_they_are_asked_for():
     ):
         predict(job(decode=CsvDecoder(2), **common), records)
     skipped = predict(job(decode=CsvDecoder(2), on_bad_record="skip", **common), records)
-    assert len(skipped.kept) == 1 and len(skipped.faults) == 1
-    assert len(predict(job(decode=CsvDecoder(2, finite=False), **common), records).kept) == 2
+    assert len(skipped.predictions) == 1 and len(skipped.faults) == 1
+    assert len(predict(job(decode=CsvDecoder(2, finite=False), **common), records).predictions) == 2
 
 
 def test_an_encoder_with_other_classes_than_the_label_is_refused():

@@ -79,6 +79,7 @@ def test_the_numbers_of_a_meter(metrics, meter):
         "commits_total": 3,
         "restarts_total": 4,
         "rebalances_total": 5,
+        "model_exchanges_total": 0,
         "lag{a topic,3}": 41,
     }
 

@@ -10,9 +10,9 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaException, cimpl
 
-from tests import isolated
+from tests import fillers, isolated
 from tfkafka import native
-from tfkafka.client.native_fill import with_plugin
+from tfkafka.client.plugin import with_plugin
 from tfkafka.native import sources
 
 # The head of a shared library for 64-bit ARM.
@@ -27,7 +27,7 @@ def wanted(monkeypatch):
 @pytest.fixture
 def library(tmp_path, monkeypatch) -> Path:
     """A path at which the native library is looked for, in a folder without sources."""
-    for cached in (native._load, native._filler):
+    for cached in (native._load, native._for_clients):
         monkeypatch.setattr(native, cached.__name__, cached.__wrapped__)
     monkeypatch.setattr(sources, "FOLDER", tmp_path)
     monkeypatch.setattr(native, "PATH", tmp_path / "library.so")
@@ -52,7 +52,7 @@ def built() -> Path:
 
 def test_there_is_none(library):
     assert native.why_not() == f"there is no {library}"
-    assert native.why_no_filler(cimpl.__file__) == native.why_not()
+    assert native.why_not_for_clients(cimpl.__file__) == native.why_not()
 
 
 def test_in_a_checkout_the_reason_says_how_to_compile_it(library, monkeypatch):
@@ -99,10 +99,17 @@ def test_a_library_of_another_version(library, monkeypatch):
 
 @pytest.mark.parametrize("moved", ["a b", "é ß 🜁", 'it\'s "$x", 100%'], indirect=True)
 def test_a_folder_may_have_blanks_quotes_and_letters(moved):
-    filler = native._filler(cimpl.__file__)[0]
+    filler = native._for_clients(cimpl.__file__)[0]
     assert filler is not None
-    confluent_kafka.Consumer(with_plugin({"group.id": "g"})).close()
+    consumer = confluent_kafka.Consumer(with_plugin({"group.id": "g"}))
     assert filler.tk_take_new_client()
+    consumer.close()
+
+
+def test_a_client_that_is_gone_is_not_shown(wanted):
+    library = fillers.native_library()
+    confluent_kafka.Producer(with_plugin({}))
+    assert library.tk_take_new_client() is None
 
 
 @pytest.mark.parametrize("moved", ["a;b", os.fsdecode(b"a\xff")], indirect=True)
@@ -117,17 +124,17 @@ def check_refusal(path: Path) -> None:
     with pytest.raises((KafkaException, SystemError)):
         confluent_kafka.Consumer(with_plugin({"group.id": "g"}))
     assert native.why_not() == ""
-    assert native.why_no_filler(cimpl.__file__) == (
+    assert native.why_not_for_clients(cimpl.__file__) == (
         f"librdkafka cannot have a plugin with the path {str(path)!r}"
     )
 
 
 def test_it_is_not_wanted(library, monkeypatch):
     monkeypatch.setenv(native.VARIABLE, "0")
-    assert native.why_not() == native.why_no_filler(cimpl.__file__) == f"{native.VARIABLE}=0"
+    assert native.why_not() == native.why_not_for_clients(cimpl.__file__) == f"{native.VARIABLE}=0"
 
 
 def test_a_librdkafka_that_is_none(library, monkeypatch):
     shutil.copy(built(), library)
-    assert native.why_no_filler("no such file").startswith("no such file: cannot open shared")
-    assert native.why_no_filler(str(library)).startswith("librdkafka has no rd_kafka_")
+    assert native.why_not_for_clients("no such file").startswith("no such file: cannot open shared")
+    assert native.why_not_for_clients(str(library)).startswith("librdkafka has no rd_kafka_")

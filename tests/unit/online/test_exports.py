@@ -61,7 +61,7 @@ def test_a_folder_that_was_deleted_is_made_again(tmp_path):
 def test_what_a_killed_life_has_left_is_deleted(tmp_path):
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / ".new-model-1.keras").write_text("half")
-    exports(tmp_path)
+    exports(tmp_path).clean()
     assert names(tmp_path) == []
 
 

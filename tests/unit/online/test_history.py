@@ -91,3 +91,10 @@ def test_a_metric_is_one_number(value):
 
 def test_metrics_are_shown_in_one_line():
     assert shown({"loss": 0.693147, "auc": 0.5}) == "loss 0.6931, auc 0.5"
+
+
+def test_a_process_without_the_folder_has_a_history_in_memory():
+    history = History(None)
+    history.restore(1)
+    history.add(2, 10, {"loss": 0.5})
+    assert history.columns == {"loss": [pytest.approx(math.nan, nan_ok=True), 0.5]}

@@ -57,3 +57,19 @@ def test_one_question_at_a_time_whose_late_answer_counts():
     assert wait_for(lambda: lag.ask(0.0), "an answer") == {A: 3}
     assert asked == [[A]]
     assert lag.ask() == {A: 3, B: 10}
+
+
+def test_whoever_waits_gets_no_answer_of_before():
+    released, end = threading.Event(), 10
+
+    def ends(partitions):
+        found = {A: end}
+        released.wait()
+        return found
+
+    lag = Lag(ends, lambda: {A: 4})
+    assert lag.ask(0.0) is None
+    released.set()
+    wait_for(lambda: lag._asked.done(), "the late answer")
+    end = 12
+    assert lag.ask() == {A: 8}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.decoding.csv_samples import of_buffers
 from tests.unit.messages import fill, message
 from tests.unit.properties import few
 from tfkafka.chunk import OffsetRange, concat
@@ -214,3 +216,18 @@ def test_a_partition_that_was_read_before_is_not_waited_for():
     assert merge.awaited() == wanted[1].source
     arrive(merge, [(1, 15)], {1: 16}, wanted)
     assert taken([merge.take(99)]) == [(1, 15)]
+
+
+def test_few_records_do_not_keep_the_memory_of_many():
+    """Most of a chunk is not copied; what is less than half of it keeps nothing of it."""
+    many, few = OffsetRange("t", 0, 0, 40), OffsetRange("t", 1, 0, 4)
+    places = [(0, offset) for offset in range(20)] + [(1, 0), (1, 1)]
+    given = of_buffers(fill(message(b"x" * 50, b"", p, o) for p, o in places))
+    merge = Merge([many, few])
+    merge.add(given, {many.source: 20, few.source: 2})
+    kept = {
+        queue.source: [np.shares_memory(c.values.buffer, given.values.buffer) for c, _ in waiting]
+        for queue in merge._queues
+        if (waiting := queue._waiting)
+    }
+    assert kept == {many.source: [True], few.source: [False]}

@@ -13,9 +13,14 @@ from tfkafka.reading.ranges import Identity
 
 ODD = "<b>&\"'|`x"
 VOID = {"meta", "br"}
+# What a page has of its own, and shows to nobody.
+UNSEEN = {"style", "script", "title"}
+HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "summary": 3}
 
 OBSERVATIONS: dict[str, Any] = {
     "run.reader": "tfio",
+    "run.started": "2026-01-02 03:00:00 +0000",
+    "run.stolen_s": 1.5,
     "run.rows": 10_000,
     "run.epochs": 2,
     "run.kafka": "3.9.2",
@@ -32,6 +37,7 @@ OBSERVATIONS: dict[str, Any] = {
     "model.total_parameters": 68_481,
     "train.accuracy": [0.7, 0.75],
     "train.loss": [0.6, 0.5],
+    "train.epoch_seconds": 8.5,
     "online.late_records": 0,
     "evaluate.lag_over_time": {
         "seconds": [0.2, 0.4],
@@ -39,6 +45,24 @@ OBSERVATIONS: dict[str, Any] = {
         "partitions": {"0": [60, 0], "1": [40, 40]},
     },
     "predict.roc": {"auc": 0.87, "false_positive": [0, 0.5, 1], "true_positive": [0, 0.9, 1]},
+}
+
+# The same with the other reader, to which the late records come.
+OTHERS = OBSERVATIONS | {
+    "run.reader": "tfkafka",
+    "run.started": "2026-01-02 04:00:00 +0000",
+    "online.late_records": 100,
+    "train.epoch_seconds": 2.25,
+}
+# A run on another machine, of which only this is left.
+FORMER = {
+    "kind": "tutorial",
+    "when": "2026-01-01 03:00:00 +0000",
+    "conditions": "tensorflow-io, Kafka 3.9.2, 10,000 rows, 2 epochs",
+    "machine": "the machine before",
+    "commit": "0123456789abcdef",
+    "stolen_s": 0.75,
+    "values": {"seconds an epoch": {"tensorflow-io, 10,000 rows": 9.5}},
 }
 
 
@@ -147,7 +171,7 @@ def seen_by_a_test(claim: str, observed: Any, **facts: Any) -> dict[str, Any]:
     }
 
 
-def junit(*observations: dict[str, Any], name: str = "claim") -> str:
+def junit(*observations: dict[str, Any], name: str = "claim", file: str = "") -> str:
     from xml.sax.saxutils import quoteattr
 
     properties = "".join(
@@ -155,7 +179,8 @@ def junit(*observations: dict[str, Any], name: str = "claim") -> str:
     )
     return (
         '<testsuites><testsuite name="pytest" timestamp="2026-01-02T03:04:05.6">'
-        f'<testcase name="x"><properties>{properties}</properties></testcase>'
+        f'<testcase name="test_x[3.9.2]" file="{file}">'
+        f"<properties>{properties}</properties></testcase>"
         "</testsuite></testsuites>"
     )
 
@@ -174,7 +199,9 @@ def fill(folder: Path) -> tuple[Path, Path]:
     artifacts, reports = folder / "artifacts", folder / "reports"
     artifacts.mkdir()
     reports.mkdir()
-    (artifacts / "observations.json").write_text(json.dumps(OBSERVATIONS))
+    (artifacts / "observations-tfio.json").write_text(json.dumps(OBSERVATIONS))
+    (artifacts / "observations-tfkafka.json").write_text(json.dumps(OTHERS))
+    (reports / "history.jsonl").write_text(json.dumps(FORMER) + "\n")
     (artifacts / "susy.manifest.json").write_text(json.dumps(MANIFEST.to_json()))
     (reports / "benchmarks.json").write_text(json.dumps(BENCHMARKS))
     (reports / "tests-faults.xml").write_text(junit(FAULT, name="fault"))
@@ -184,23 +211,51 @@ def fill(folder: Path) -> tuple[Path, Path]:
 
 
 class Page(HTMLParser):
-    """Reads a page strictly: `faults` names what is not closed, closed twice or of the same id."""
+    """Reads a page strictly.
+
+    `faults` names what is not closed, closed twice or of the same id, and headings without
+    anything below them. `rows` has the cells of all tables, `tips` what is shown where somebody
+    points at something, `text` what can be read.
+    """
 
     def __init__(self, html: str):
         super().__init__()
         self.faults: list[str] = []
         self.ids: set[str] = set()
         self.links: list[str] = []
+        self.tips: list[str] = []
         self.text: list[str] = []
+        self.rows: list[list[str]] = []
         self._open: list[str] = []
+        self._empty: list[tuple[int, str]] = []
         self.feed(html)
         self.close()
+        self.rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
         self.faults += [f"{tag} is not closed" for tag in self._open]
+        self.faults += [f"nothing below {name}" for _, name in self._empty]
+
+    def row(self, *texts: str) -> list[str]:
+        """The one row of a table that has all these cells."""
+        (found,) = (row for row in self.rows if set(texts) <= set(row))
+        return found
 
     def handle_starttag(self, tag, attributes):
         self.handle_startendtag(tag, attributes)
         if tag not in VOID:
             self._open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "svg":
+            self._empty.clear()
+        if tag in HEADINGS:
+            level = HEADINGS[tag]
+            self.faults += [
+                f"nothing below {name}" for other, name in self._empty if other >= level
+            ]
+            self._empty = [(other, name) for other, name in self._empty if other < level]
+            self._empty.append((level, ""))
 
     def handle_startendtag(self, tag, attributes):
         for name, value in attributes:
@@ -210,10 +265,22 @@ class Page(HTMLParser):
                 self.ids.add(value)
             if name in ("href", "src"):
                 self.links.append(value)
+            if name == "title":
+                self.tips.append(value)
 
     def handle_endtag(self, tag):
         if not self._open or self._open.pop() != tag:
             self.faults.append(f"{tag} is closed out of order")
 
     def handle_data(self, data):
+        if self._open and self._open[-1] == "title" and "svg" in self._open:
+            self.tips.append(data)
+        if self._open and self._open[-1] in UNSEEN:
+            return
         self.text.append(data)
+        if self.rows and "tr" in self._open:
+            self.rows[-1][-1:] = [f"{cell}{data}" for cell in self.rows[-1][-1:]]
+        if any(tag in HEADINGS for tag in self._open):
+            self._empty[-1] = (self._empty[-1][0], f"{self._empty[-1][1]}{data}")
+        elif data.strip():
+            self._empty.clear()

@@ -11,7 +11,7 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError
 from kafka.future import Future
 
-from reproduction.observe import Delivery, note, read_observations
+from reproduction.observe import Delivery, note, observations_path, read_observations
 from reproduction.observe_predictions import (
     Predictions,
     compare_with_live,
@@ -40,30 +40,44 @@ def rows():
 
 
 def observed(arguments: Namespace) -> dict:
-    return read_observations(arguments.artifacts / "observations.json")
+    return read_observations(observations_path(arguments.artifacts, arguments.reader))
 
 
 def test_each_claim_keeps_the_conditions_of_its_time(arguments):
     note(arguments, {"run.rows": 10, "train.steps": 1})
-    arguments.reader = "tfio"
     note(arguments, {"run.rows": 20, "evaluate.steps": 2})
     assert observed(arguments) == {
         "run.rows": 20,
-        "run.reader": "tfio",
+        "run.reader": "tfkafka",
         "train.steps": 1,
         "evaluate.steps": 2,
         "conditions": {
             "train.steps": {"run.reader": "tfkafka", "run.rows": 10},
-            "evaluate.steps": {"run.reader": "tfio", "run.rows": 20},
+            "evaluate.steps": {"run.reader": "tfkafka", "run.rows": 20},
         },
     }
 
 
+def test_a_reader_leaves_what_another_one_observed(arguments):
+    without_reader = Namespace(artifacts=arguments.artifacts)
+    for reader, kafka, steps in (("tfio", "2.7.2", 1), ("tfkafka", "4.4.0", 2)):
+        note(without_reader, {"run.kafka": kafka, "topics.partitions": [1, steps]})
+        arguments.reader = reader
+        note(arguments, {"train.steps": steps})
+    second = observed(arguments)
+    arguments.reader = "tfio"
+    first = observed(arguments)
+    assert (first["train.steps"], first["topics.partitions"]) == (1, [1, 1])
+    assert first["conditions"]["topics.partitions"] == {"run.kafka": "2.7.2"}
+    assert (second["train.steps"], second["topics.partitions"]) == (2, [1, 2])
+    assert second["conditions"]["train.steps"] == {"run.kafka": "4.4.0", "run.reader": "tfkafka"}
+
+
 def test_damaged_observations_are_named(arguments):
-    (arguments.artifacts / "observations.json").write_text("{")
+    observations_path(arguments.artifacts, "tfkafka").write_text("{")
     with pytest.raises(OSError, match="is damaged") as raised:
         note(arguments, {"train.steps": 1})
-    assert raised.value.filename.endswith("observations.json")
+    assert raised.value.filename.endswith("observations-tfkafka.json")
 
 
 def test_a_record_that_was_not_acknowledged_is_an_error():

@@ -1,11 +1,10 @@
-"""What the report stands on: files written whole, a thinned ROC curve, tables of HTML."""
+"""What the report stands on: files written whole, a thinned ROC curve."""
 
 import os
 
 import numpy as np
 import pytest
 
-from reproduction import pages
 from reproduction.files import write_whole
 from reproduction.roc import POINTS, roc
 
@@ -38,8 +37,3 @@ def test_roc_of_known_scores():
 def test_roc_needs_both_classes():
     with pytest.raises(ValueError, match="both classes"):
         roc(np.ones(3), np.arange(3.0))
-
-
-def test_cells_carry_their_columns_name():
-    html = pages.table(("a<", "b"), [(pages.text("x&"), pages.number(1))])
-    assert '<td data-label="a&lt;">x&amp;</td><td data-label="b" class="number">1</td>' in html

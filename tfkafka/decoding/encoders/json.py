@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tfkafka._util import arguments
 from tfkafka._util.columns import RowError, as_columns, rows
+from tfkafka.chunk import Column
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
 from tfkafka.decoding.encoders.json_objects import parse_objects
@@ -96,16 +97,23 @@ class JsonEncoder:
 
     def encode(self, columns: Arrays) -> list[bytes]:
         """Return one value for each row. Raises ValueError where a number cannot be written."""
+        return self._encode_column(columns).entries.tolist()  # type: ignore[no-any-return]
+
+    def _encode_column(self, columns: Arrays) -> Column:
+        """Return what `encode` returns, in one buffer."""
         columns = as_columns("JsonEncoder: columns", columns)
         self.check(spec_of(columns))
         refuse_not_finite(columns, self.allows_nan)
         if not rows(columns):
-            return []
+            return Column.of([], 0)
         refuse_lost_threads("JsonEncoder")
         text = BytesIO()
         self._frame(columns).write_ndjson(text)
+        lines = np.frombuffer(text.getvalue(), np.uint8)
         # A line end within a text is written as \n.
-        return text.getvalue().split(b"\n")[:-1]
+        is_end = lines == ord("\n")
+        lengths = np.diff(np.flatnonzero(is_end), prepend=-1) - 1
+        return Column.of_lengths(lines[~is_end], lengths)
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Return the columns, and the values that are not like most others as faults."""

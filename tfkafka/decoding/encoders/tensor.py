@@ -10,6 +10,7 @@ import numpy as np
 
 from tfkafka._util import arguments
 from tfkafka._util.columns import as_columns
+from tfkafka.chunk import Column
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec
 from tfkafka.decoding.encoders.base import described, spec_of
 from tfkafka.decoding.sources import DTYPES, DType, checked_shape
@@ -37,11 +38,14 @@ class TensorEncoder:
 
     def encode(self, columns: Arrays) -> list[bytes]:
         """Return one value for each row."""
+        return self._encode_column(columns).entries.tolist()  # type: ignore[no-any-return]
+
+    def _encode_column(self, columns: Arrays) -> Column:
+        """Return what `encode` returns, in one buffer."""
         columns = as_columns("TensorEncoder: columns", columns)
         self.check(spec_of(columns))
         array = np.ascontiguousarray(columns, self._little)
-        whole, length = array.tobytes(), self._bytes
-        return [whole[start : start + length] for start in range(0, len(whole), length)]
+        return Column.of_lengths(array.tobytes(), np.full(len(array), self._bytes, np.int64))
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Return an array [m, *shape], and the values of another length as faults."""

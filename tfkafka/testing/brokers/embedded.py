@@ -32,6 +32,7 @@ from tfkafka.testing.brokers.processes import free_ports, port_is_free
 from tfkafka.testing.brokers.rights import On
 from tfkafka.testing.brokers.security import Security
 from tfkafka.testing.brokers.settings import HOST, Ports, cluster_properties, write_settings
+from tfkafka.testing.brokers.versions import known_versions
 
 __all__ = ["EmbeddedBroker", "EmbeddedCluster", "Security", "attach", "start", "start_cluster"]
 
@@ -139,7 +140,7 @@ def start(
 
     Args:
         folder: the folder for data, settings and log; data of an earlier start is used again.
-        version: one of `jars.known_versions()`.
+        version: one of `known_versions()`.
         port: the broker's port; None: a free one.
         zookeeper_port: the port of ZooKeeper or, with KRaft, of the controller; None: a free one.
         security: a second listener, with TLS, passwords and rights (from 3.9.2 on); None: none.
@@ -190,25 +191,33 @@ def start(
 
 
 def start_cluster(
-    folder: str | os.PathLike[str], version: str, brokers: int = 3, *, progress: bool = True
+    folder: str | os.PathLike[str],
+    version: str,
+    brokers: int = 3,
+    *,
+    port: int | None = None,
+    die_with_parent: bool = True,
+    progress: bool = True,
 ) -> EmbeddedCluster:
     """Start a cluster of brokers that can be killed and paused one by one (KRaft).
 
     Each broker is a controller, too, and has the folder of its number in `folder`, with its data,
     settings and log. Topics have a replica on three brokers and need two of them in sync, unless
-    they are created otherwise. A broker that is killed or paused is replaced after 4 s. All end
-    with the thread that called this (Linux), those that were restarted with the thread that did
-    that.
+    they are created otherwise. A broker that is killed or paused is replaced after 4 s.
 
     Args:
         folder: data of an earlier start is used again.
-        version: one of `jars.known_versions()` from 3.9.2 on.
+        version: one of `known_versions()` from 3.9.2 on.
         brokers: how many. More than half must run, or the cluster does nothing.
+        port: the port of the first broker; the others have those that follow. None: free ones.
+        die_with_parent: True: all end with the thread that called this (Linux), those that were
+            restarted with the thread that did that; False: they run until they are stopped.
         progress: whether to show a progress bar while jars are downloaded, which happens once.
 
     Raises:
         BrokerError: this version has no KRaft, the folder has data of another number of brokers,
             or as for `start`.
+        ValueError: there are not so many ports from `port` on.
 
     Example:
         with embedded.start_cluster("kafka", "3.9.2", brokers=3) as cluster:
@@ -221,6 +230,9 @@ def start_cluster(
     """
     path = _usable(folder)
     brokers = arguments.whole_number("brokers", brokers, 1, LARGEST_CLUSTER)
+    largest = arguments.LARGEST_PORT - brokers + 1
+    port = arguments.optional(arguments.whole_number, "port", port, 1, largest)
+    arguments.flag("die_with_parent", die_with_parent)
     arguments.flag("progress", progress)
     lock = jars.read_lock(arguments.text("version", version))
     _refuse_zookeeper(lock, "a cluster")
@@ -232,15 +244,20 @@ def start_cluster(
             _refuse_second_start(home)
             home.claim_data(version)
         jars.fetch(lock, progress)
+        chosen = [port + number for number in range(brokers)] if port else []
+        for each in chosen:
+            _refuse_taken(each, "--port")
 
         def choose() -> list[Node]:
-            free = free_ports(2 * brokers)
-            ports = [Ports(*pair) for pair in zip(free[::2], free[1::2], strict=True)]
+            free = [each for each in free_ports(3 * brokers) if each not in chosen]
+            pairs = zip(chosen or free[brokers:], free[:brokers], strict=False)
+            ports = [Ports(*pair) for pair in pairs]
             nodes = []
             for number, home in enumerate(homes):
                 own = cluster_properties(number, ports)
                 write_settings(home.config, home.data, lock, ports[number], own)
-                nodes.append(Node(home, lock, ports[number], True, number, CLUSTER_HEAP_MB))
+                node = Node(home, lock, ports[number], die_with_parent, number, CLUSTER_HEAP_MB)
+                nodes.append(node)
             return nodes
 
         nodes, states = launch_on_free_ports(choose)
@@ -310,7 +327,7 @@ def _refuse_taken(port: int | None, flag: str) -> None:
 
 def _refuse_zookeeper(lock: jars.Lock, what: str) -> None:
     if lock.uses_zookeeper:
-        versions = [v for v in jars.known_versions() if not jars.read_lock(v).uses_zookeeper]
+        versions = [v for v in known_versions() if not jars.read_lock(v).uses_zookeeper]
         raise BrokerError(
             f"{what} needs Kafka with KRaft, which {lock.version} has not: "
             f"use {' or '.join(versions)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.base import Broker, answers_metadata
@@ -18,6 +19,10 @@ class ExternalBroker(Broker):
     Its log cannot be read, so `logs()` is empty. `version` is `"external"`, because a cluster
     reports its features to clients, but not its version.
 
+    Args:
+        bootstrap_servers: the address.
+        configuration: librdkafka's settings, such as those of a secured cluster.
+
     Raises:
         BrokerError: the address is not valid, nothing answers there, or a method was called that
             only the cluster's owner may use.
@@ -25,14 +30,15 @@ class ExternalBroker(Broker):
 
     version = "external"
 
-    def __init__(self, bootstrap_servers: str):
+    def __init__(self, bootstrap_servers: str, configuration: config.Configuration = None):
+        settings = config.parse(configuration)
         arguments.instance("bootstrap_servers", bootstrap_servers, str, "text")
         for address in bootstrap_servers.split(","):
             _check_address(address.strip())
-        if not answers_metadata(bootstrap_servers, CONNECT_DEADLINE_S):
+        if not answers_metadata(bootstrap_servers, CONNECT_DEADLINE_S, settings):
             raise BrokerError(
                 f"no Kafka broker at {bootstrap_servers} answered in {CONNECT_DEADLINE_S:.0f} s: "
-                f"check that it runs, and that the addresses it advertises can be reached"
+                f"tfkafka check says why"
             )
         self.bootstrap_servers = bootstrap_servers
 

@@ -15,16 +15,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers.versions import LOCKS, known_versions
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
-LOCKS = resources.files(__package__) / "locks"
 REPOSITORY_VARIABLE = "TFKAFKA_MAVEN_REPOSITORY"
 CACHE_VARIABLE = "TFKAFKA_CACHE"
 
@@ -63,13 +62,6 @@ class Lock:
     @property
     def uses_log4j2(self) -> bool:
         return any(jar.artifact == "log4j-core" for jar in self.jars)
-
-
-def known_versions() -> list[str]:
-    """Return the Kafka versions that have a lock file, oldest first."""
-    names = [entry.name.removesuffix(".toml") for entry in LOCKS.iterdir()]
-    versions = [name for name in names if name[0].isdigit()]
-    return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def read_lock(version: str) -> Lock:

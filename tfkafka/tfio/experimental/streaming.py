@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
 
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.config import FOREVER
 from tfkafka.data.groups import PRODUCERS_BATCH, KafkaGroupDataset, KafkaMiniBatchDataset
+from tfkafka.tfio.lifting import Liftable, liftable
 
 __all__ = ["KafkaBatchIODataset", "KafkaGroupIODataset"]
 
@@ -17,7 +21,7 @@ MESSAGE_POLL_TIMEOUT_MS = 10_000
 MINI_DATASET_RECORDS = 10_000
 
 
-class KafkaGroupIODataset(KafkaGroupDataset):
+class KafkaGroupIODataset(Liftable, KafkaGroupDataset):
     """`KafkaGroupDataset` with tensorflow-io's arguments. Elements are (message, key).
 
     Args:
@@ -110,6 +114,9 @@ class KafkaBatchIODataset(KafkaMiniBatchDataset):
             settings,
             records=records,
         )
+
+    def __iter__(self) -> Iterator[tf.data.Dataset[Any]]:
+        return map(liftable, super().__iter__())
 
 
 def _group(group_id: str | None, configuration: config.Configuration) -> str:

@@ -15,6 +15,7 @@ import pytest
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.jars import Jar, Lock
+from tfkafka.testing.brokers.versions import known_versions
 
 CONTENT = b"not really a jar"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -127,7 +128,7 @@ def test_version_without_a_lock_names_those_that_have_one():
         jars.read_lock("1.0")
 
 
-@pytest.mark.parametrize("version", jars.known_versions())
+@pytest.mark.parametrize("version", known_versions())
 def test_every_lock_names_kafka_itself_and_each_jar_once(version: str):
     lock = jars.read_lock(version)
     assert lock.version == version

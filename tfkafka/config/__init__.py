@@ -1,20 +1,26 @@
 """Settings of Kafka clients, under librdkafka's names.
 
-librdkafka lists them, with meanings and defaults:
+`load` reads them from a file. librdkafka lists them, with meanings and defaults:
 https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 
 from tfkafka._util import arguments
+from tfkafka.config import files
 from tfkafka.errors import ConfigurationError
 
+__all__ = ["load"]
+
+# Names a file for `load`, where a command has no --command-config.
+COMMAND_CONFIG_VARIABLE = "TFKAFKA_COMMAND_CONFIG"
 DEFAULT_SERVERS = "localhost:9092"
 # tensorflow-io marks topic settings with this prefix; librdkafka accepts them without it.
 TOPIC_PREFIX = "conf.topic."
@@ -76,9 +82,11 @@ WRITER_DEFAULTS: dict[str, object] = {
     "enable.idempotence": True,
     "linger.ms": 20,
     # A topic's `max.message.bytes` limits a whole batch. 100 kB is small enough for almost any
-    # topic, and large enough for speed. A larger record is sent as a batch of its own.
+    # topic; `write` sends larger ones where it can: see client.batch_size. A larger record is sent
+    # as a batch of its own.
     "batch.size": 100_000,
-    "queue.buffering.max.messages": 1_000_000,
+    # A queue for more takes more CPU time for a record, and is no faster.
+    "queue.buffering.max.messages": 100_000,
 }
 # A Python callback for each record would be the slowest part: only failures have one, and what
 # `flush` leaves in the queue is counted.
@@ -146,6 +154,7 @@ class Settings(dict[str, object]):
     __str__ = __repr__
 
     def copy(self) -> Settings:
+        """Return a copy, which masks passwords and keys too."""
         return Settings(self)
 
     def __or__(self, others: Mapping[str, object]) -> Settings:  # type: ignore[override]
@@ -153,6 +162,31 @@ class Settings(dict[str, object]):
 
     def __ror__(self, others: Mapping[str, object]) -> Settings:  # type: ignore[override]
         return Settings({**others, **self})
+
+
+def load(path: str | os.PathLike[str]) -> Settings:
+    """Return the settings in a file, for the argument `configuration` of any class.
+
+    A line is `name=value`; empty lines, and those that begin with `#`, are left out. The names are
+    librdkafka's, or those of a Java client (`client.properties`), which are translated:
+    `sasl.jaas.config` to a user's name and password, stores of type PEM to their locations.
+
+    Args:
+        path: the file. Let only its owner read it.
+
+    Raises:
+        ConfigurationError: the file cannot be read, a line is no setting, a setting is there twice,
+            or one of a Java client has no counterpart, such as a key store of type JKS. The message
+            names the setting, never its value.
+
+    Example:
+        Path("client.properties").write_text("client.id=trainer")
+        settings = tfkafka.config.load("client.properties")
+        dataset = tfkafka.KafkaDataset(
+            "susy-train", servers="localhost:9092", configuration=settings
+        )
+    """
+    return parse(files.read(arguments.path("path", path)))
 
 
 def is_secret(name: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkafka.data.padding import padded
+from tfkafka.reading.padding import padded
 
 
 def batches(count: int, weight: bool, named: bool):
