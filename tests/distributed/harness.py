@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.processes import free_ports
 
 COLUMNS = 4
@@ -96,12 +99,55 @@ class Ended:
         return line.removeprefix("error: ")
 
 
+@cache
+def nursery() -> subprocess.Popen[str]:
+    """The process that forks those that learn. It ends with this one, which closes its input."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.distributed.nursery"],
+        env=os.environ | ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def order(**what: Any) -> Any:
+    """The answer of the nursery."""
+    server = nursery()
+    print(json.dumps(what), file=server.stdin, flush=True)
+    return json.loads(server.stdout.readline())
+
+
+class Child:
+    """A process that runs a module or a script; what it says is in a file."""
+
+    def __init__(self, command: Sequence[str], output: Path):
+        self._number = order(run=command[0], arguments=command[1:], output=str(output))
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit status, negative for a signal's number; None while it runs."""
+        if self._status is None:
+            self._status = order(poll=self._number)
+        return self._status
+
+    def wait(self, deadline_s: float = DEADLINE_S) -> int:
+        wait_for(lambda: self.poll() is not None, "the end of a process", deadline_s)
+        assert self._status is not None
+        return self._status
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self._number, number)
+
+
 class Run:
     """Processes that learn together, started.
 
     Args:
         folder: where each leaves what it says and what it has learnt.
-        commands: the arguments of Python in each process.
+        commands: the name of a module, or the path of a script, and its arguments, for each
+            process.
     """
 
     def __init__(self, folder: Path, commands: Sequence[Sequence[str]]):
@@ -111,15 +157,7 @@ class Run:
         self.processes = []
         for index, (path, command) in enumerate(zip(self._paths, commands, strict=True)):
             (folder / f"end-{index}.json").unlink(missing_ok=True)
-            with path.open("w") as file:
-                self.processes.append(
-                    subprocess.Popen(
-                        [sys.executable, *command],
-                        env=os.environ | ENVIRONMENT,
-                        stdout=file,
-                        stderr=subprocess.STDOUT,
-                    )
-                )
+            self.processes.append(Child(command, path))
 
     def said(self, index: int) -> str:
         return self._paths[index].read_text()
@@ -146,20 +184,20 @@ class Run:
     def stop(self) -> None:
         """Kill those that still live."""
         for process in self.processes:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
             process.wait()
 
     def _end_of(self, index: int, now_s: float) -> Ended:
         path = self._folder / f"end-{index}.json"
         end = json.loads(path.read_text()) if path.exists() else {}
-        return Ended(self.processes[index].returncode, now_s, self.said(index), end)
+        return Ended(self.processes[index].wait(), now_s, self.said(index), end)
 
 
 def start(options: Options, count: int) -> Run:
     """Start processes that do what `options` say."""
     common = [str(count), coordinator(), json.dumps(asdict(options))]
-    child = ["-m", "tests.distributed.learner_child"]
-    return Run(Path(options.folder), [[*child, str(index), *common] for index in range(count)])
+    child = "tests.distributed.learner_child"
+    return Run(Path(options.folder), [[child, str(index), *common] for index in range(count)])
 
 
 def coordinator() -> str:

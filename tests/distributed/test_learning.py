@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_sigterm_to_one_of_them_ends_all_and_they_wait_for_records_until_then(sm
     run = harness.start(options, 2)
     try:
         wait_for(lambda: "mini dataset 5" in run.said(0), "all records", harness.DEADLINE_S)
-        run.processes[1].terminate()
+        run.processes[1].send_signal(signal.SIGTERM)
         first, second = run.wait()
     finally:
         run.stop()

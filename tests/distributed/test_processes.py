@@ -11,8 +11,8 @@ FAR = 2**40 + 3
 
 def test_offsets_states_errors_and_an_order_to_stop_are_known_to_both(tmp_path):
     address = harness.coordinator()
-    child = ["-m", "tests.distributed.exchange_child"]
-    commands = [[*child, str(index), address] for index in range(2)]
+    child = "tests.distributed.exchange_child"
+    commands = [[child, str(index), address] for index in range(2)]
     ended = harness.Run(tmp_path, commands).wait()
     assert [each.status for each in ended] == [0, 0], ended[0].said + ended[1].said
     first, second = (json.loads(each.said.splitlines()[-1]) for each in ended)

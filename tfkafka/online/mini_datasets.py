@@ -11,12 +11,11 @@ import numpy as np
 from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, TopicPartition, concat
 from tfkafka.config import Limits
-from tfkafka.decoding.bad_records import Counts
+from tfkafka.decoding.bad_records import BadRecords, Counts
 from tfkafka.decoding.base import Arrays, decode_checked, needs_headers, only_finite
 from tfkafka.metrics.meter import Meter
 from tfkafka.online.planner import TopicEnds
 from tfkafka.online.stream import Stream
-from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.ranges import Identity, TopicRanges, read
 
 
@@ -63,10 +62,9 @@ class PlanReader:
         settings: a consumer's settings.
         topic: the identity of the topic.
         ends: asks for the first offsets.
+        bad_records: the policy for records that cannot be decoded.
         notify: called with a line about records that are gone.
         meter: measures reading and decoding.
-
-    Raises TopicError where there is no such dead letter topic.
     """
 
     def __init__(
@@ -75,6 +73,7 @@ class PlanReader:
         settings: config.Settings,
         topic: Identity,
         ends: TopicEnds,
+        bad_records: BadRecords,
         notify: Callable[[str], None],
         meter: Meter,
     ):
@@ -82,13 +81,7 @@ class PlanReader:
         self._ends, self._notify, self._meter = ends, notify, meter
         self._limits = Limits(broker_timeout=stream.broker_timeout)
         self.decode = only_finite(stream.decode)
-        self._bad_records = bad_records_policy(
-            stream.on_bad_record,
-            stream.dead_letter_topic,
-            settings,
-            self._limits,
-            [stream.topic],
-        )
+        self._bad_records = bad_records
         self._bad_records.total = meter.counts
         self._metadata = stream.dead_letter_topic is not None or needs_headers(self.decode)
 

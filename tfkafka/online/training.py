@@ -29,6 +29,7 @@ from tfkafka.online.processes import Processes
 from tfkafka.online.progress import Progress
 from tfkafka.online.sharding import Sharding, refuse_different
 from tfkafka.online.stream import Stream
+from tfkafka.reading.dead_letters import bad_records_policy
 from tfkafka.reading.lag import Lag
 from tfkafka.reading.manifest import Manifest, describe_decoder
 from tfkafka.reading.ranges import identify
@@ -101,11 +102,24 @@ class Training:
         Return whether that has a state, in the first process, and what must not differ.
         """
         stream, limits = self._stream, Limits(broker_timeout=self._stream.broker_timeout)
+        bad_records = bad_records_policy(
+            stream.on_bad_record,
+            stream.dead_letter_topic,
+            self._settings,
+            limits,
+            [stream.topic],
+        )
         self._topic = identify(self._settings, limits, stream.topic)
         self._ends = TopicEnds(self._settings, self._topic, stream.broker_timeout, self._meter)
         self._lag = Lag(self._ends.end_offsets, self._next_offsets)
         self._reader = PlanReader(
-            stream, self._settings, self._topic, self._ends, self._task.notify, self._meter
+            stream,
+            self._settings,
+            self._topic,
+            self._ends,
+            bad_records,
+            self._task.notify,
+            self._meter,
         )
         self._begins: dict[int, int] = {}
         if not self._processes.is_first:
