@@ -22,7 +22,7 @@ def test_two_and_four_processes_learn_as_one(servers, make_topic, tmp_path):
     topic = make_topic(4)
     records = fill(servers, topic, [18_000, 12_500, 8_000, 2_750])
     assert len(records) == 40_000
-    options = harness.Options(servers, topic, "", batch_size=64, mini_dataset=12_000)
+    options = harness.Options(servers, topic, "", batch_size=256, mini_dataset=12_000)
     alone, *others = (
         harness.learn(options.but(folder=str(tmp_path / str(count))), count) for count in (1, 2, 4)
     )
