@@ -84,7 +84,7 @@ if __name__ == "__main__":
     )
     index, count, address = place()
     servers = _common.find_kafka(arguments)
-    _common.require_topic(servers, arguments.topic)
+    _common.require_topic(arguments, servers, arguments.topic)
     folder = arguments.folder or arguments.artifacts / "bounded"
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.npz"
@@ -114,7 +114,7 @@ def start(index, count, address):
         keras.distribution.set_distribution(distribution)
 
 
-def train(servers, topic, batch_size, epochs, seed, saved, save):
+def train(servers, configuration, topic, batch_size, epochs, seed, saved, save):
     """Train, and return the model.
 
     Process 0 gives the checkpoint as `saved`, b"" to begin; other processes give b"". Each calls
@@ -124,11 +124,17 @@ def train(servers, topic, batch_size, epochs, seed, saved, save):
     # Both ends of each partition are pinned by process 0 when training begins for the first time.
     # From then on the manifest says which records these are.
     if state:
-        dataset = KafkaDataset.from_manifest(state["manifest"], servers=servers, shard="jax")
+        dataset = KafkaDataset.from_manifest(
+            state["manifest"], servers=servers, configuration=configuration, shard="jax"
+        )
     else:
-        decode = CsvDecoder(NUM_COLUMNS, label="key")
         dataset = KafkaDataset(
-            topic, servers=servers, decode=decode, batch_size=batch_size, shard="jax"
+            topic,
+            servers=servers,
+            configuration=configuration,
+            decode=CsvDecoder(NUM_COLUMNS, label="key"),
+            batch_size=batch_size,
+            shard="jax",
         )
     keras.utils.set_random_seed(seed)
     model = build_model()
@@ -210,6 +216,7 @@ def main():
     sys.excepthook = functools.partial(leave, sys.excepthook)
     model = train(
         servers,
+        arguments.command_config,
         arguments.topic,
         arguments.batch_size,
         arguments.epochs,

@@ -74,7 +74,7 @@ def in_each_process(settings):
 
 
 servers = _common.find_kafka(arguments)
-_common.require_topic(servers, arguments.topic)
+_common.require_topic(arguments, servers, arguments.topic)
 storage = arguments.storage or str(arguments.artifacts / "ray")
 if "://" not in storage:
     storage = str(Path(storage).resolve())
@@ -84,6 +84,7 @@ try:
         in_each_process,
         train_loop_config={
             "servers": servers,
+            "configuration": arguments.command_config,
             "topic": arguments.topic,
             "batch_size": arguments.batch_size,
             "epochs": arguments.epochs,

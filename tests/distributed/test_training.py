@@ -13,6 +13,7 @@ from collections import defaultdict
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -36,10 +37,12 @@ class Job:
 
     servers: str
     topic: str
+    settings: str = os.devnull
 
     def options(self, folder: Path) -> list[str]:
         return [
-            *("--bootstrap-servers", self.servers, "--topic", self.topic),
+            *("--bootstrap-servers", self.servers, "--command-config", self.settings),
+            *("--topic", self.topic),
             *("--epochs", str(EPOCHS), "--seed", str(SEED), "--batch-size", "32"),
             *("--artifacts", str(folder)),
         ]
@@ -51,8 +54,8 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def job(kafka, admin, topic_prefix) -> Job:
-    """6,000 records in partitions of unequal sizes."""
+def job(kafka, admin, topic_prefix, tmp_path_factory) -> Job:
+    """6,000 records in partitions of unequal sizes, and a setting that a manifest shows."""
     topic = f"{topic_prefix}trained-by-several"
     admin.create_topic(topic, 3)
     random = np.random.default_rng(SEED)
@@ -61,7 +64,9 @@ def job(kafka, admin, topic_prefix) -> Job:
         values = [",".join(f"{value:.6f}" for value in row) for row in rows]
         keys = [str(int(row[0] > row[1])) for row in rows]
         write(kafka.bootstrap_servers, topic, values, keys, partition=partition)
-    yield Job(kafka.bootstrap_servers, topic)
+    settings = tmp_path_factory.mktemp("settings") / "client.properties"
+    settings.write_text("isolation.level=read_uncommitted\n")
+    yield Job(kafka.bootstrap_servers, topic, str(settings))
     admin.delete_topic(topic)
 
 
@@ -84,11 +89,11 @@ def variables(checkpoint: Path) -> list[np.ndarray]:
         return list(arrays.values())[1:]
 
 
-def epochs_of(checkpoint: Path) -> int:
-    """How many epochs the model has seen: 0 where there is no checkpoint yet."""
+def about(checkpoint: Path) -> dict[str, Any]:
+    """How many epochs the model has seen, and of what: none where there is no checkpoint yet."""
     with suppress(FileNotFoundError), np.load(checkpoint) as arrays:
-        return json.loads(str(arrays["arr_0"]))["epochs"]
-    return 0
+        return json.loads(str(arrays["arr_0"]))
+    return {"epochs": 0}
 
 
 def begun(output: str) -> list[int]:
@@ -106,7 +111,8 @@ def test_all_processes_end_with_the_same_weights(trained):
     ended = re.findall(r"^Process (\d) of 2: weights (\w{16})$", output, re.MULTILINE)
     assert sorted(index for index, _ in ended) == ["0", "1"]
     assert len({weights for _, weights in ended}) == 1
-    assert epochs_of(checkpoint) == EPOCHS and begun(output) == [1, 2, 3, 4, 5]
+    assert about(checkpoint)["epochs"] == EPOCHS and begun(output) == [1, 2, 3, 4, 5]
+    assert about(checkpoint)["manifest"]["isolation_level"] == "read_uncommitted"
     losses = [float(loss) for loss in re.findall(r"loss: ([\d.]+)", output)]
     assert len(losses) == EPOCHS and losses[-1] < 0.6 * losses[0]
 
@@ -127,9 +133,9 @@ def test_one_process_ends_with_weights_that_differ_by_rounding(trained, tmp_path
 def test_a_process_killed_in_an_epoch_changes_no_bit(job, trained, tmp_path, victim):
     checkpoint = checkpoint_in(tmp_path)
     with job.train(tmp_path) as local:
-        local.wait_until(lambda: epochs_of(checkpoint) >= 1, "an epoch has ended")
+        local.wait_until(lambda: about(checkpoint)["epochs"] >= 1, "an epoch has ended")
         first = time.monotonic()
-        local.wait_until(lambda: epochs_of(checkpoint) >= 2, "another one has ended")
+        local.wait_until(lambda: about(checkpoint)["epochs"] >= 2, "another one has ended")
         # To the middle of the one that has begun.
         time.sleep((time.monotonic() - first) / 2)
         [process] = [
