@@ -22,6 +22,8 @@ EARLIEST, LATEST = {"auto.offset.reset": "earliest"}, {"auto.offset.reset": "lat
 GONE = "offset {} comes next, but all before {} have been deleted: {} records are gone"
 # So small that librdkafka has not fetched the records that are deleted.
 LITTLE = {"fetch.message.max.bytes": 2000, "queued.min.messages": 1}
+# A broker sends whole batches of records, so of small ones a reader has fetched only a few.
+SMALL_BATCHES = {"batch.size": 10_000}
 
 
 def delete_before(servers: str, topic: str, offset: int, partition: int = 0) -> None:
@@ -73,7 +75,7 @@ def test_or_is_counted_and_logged(servers, topic, group, committed, caplog, rese
 @pytest.mark.parametrize("on_missing", ["error", "earliest"])
 def test_records_that_are_deleted_while_a_group_reads(servers, topic, group, on_missing):
     count = 20_000
-    write(servers, topic, [f"{n:0100}" for n in range(count)])
+    write(servers, topic, [f"{n:0100}" for n in range(count)], configuration=SMALL_BATCHES)
     stream = KafkaGroupDataset(
         topic,
         group,
@@ -102,7 +104,7 @@ def test_records_that_are_deleted_while_a_group_reads(servers, topic, group, on_
 @fillers.both
 def test_records_that_are_deleted_while_a_range_is_read(servers, topic):
     count = 20_000
-    write(servers, topic, [f"{n:0100}" for n in range(count)])
+    write(servers, topic, [f"{n:0100}" for n in range(count)], configuration=SMALL_BATCHES)
     dataset = KafkaDataset(
         topic, servers=servers, configuration=LITTLE, batch_size=100, prefetch_bytes=20_000
     )
