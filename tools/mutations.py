@@ -131,8 +131,8 @@ MUTATIONS = (
     Mutation(
         "order of arrival",
         "reading/order.py",
-        'concat(chunks).select(np.argsort(places, kind="stable"))',
-        "concat(chunks)",
+        'select_from(chunks, np.argsort(places, kind="stable"))',
+        "select_from(chunks, np.arange(len(places)))",
         "tests/unit/reading/test_order.py",
     ),
     Mutation(
