@@ -40,10 +40,10 @@ class LostThreads:
 
     def __init__(self, what: str, are_started: Callable[[], bool]):
         self._what = what
-        self._are_started = self._are_lost = False
+        self._is_used = self._are_started = self._are_lost = False
 
         def before() -> None:
-            self._are_started = are_started()
+            self._are_started = self._is_used or are_started()
 
         def after_in_child() -> None:
             self._are_lost = self._are_lost or self._are_started
@@ -51,7 +51,10 @@ class LostThreads:
         os.register_at_fork(before=before, after_in_child=after_in_child)
 
     def refuse(self, user: str) -> None:
-        """Raise ForkError where they were lost.
+        """Raise ForkError where they were lost; else note that they are used from now on.
+
+        Of threads that have just been started, `are_started` may not see any (seen with polars 2.1,
+        whose threads take a moment to have their names).
 
         Args:
             user: what uses the library, for the error.
@@ -61,6 +64,7 @@ class LostThreads:
                 f"{user} uses {self._what}, whose threads were lost when process {os.getpid()} was "
                 f'forked: start processes with multiprocessing.get_context("forkserver") or "spawn"'
             )
+        self._is_used = True
 
 
 def keep_in_children(thing: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -298,6 +300,26 @@ def test_what_is_no_text_is_refused_by_number():
             JsonEncoder().encode({"a": np.array(["x", entry], object)})
     with pytest.raises(ValueError, match=r"a\[1\] is '\\ud800', must be text that UTF-8"):
         JsonEncoder().encode({"a": np.array(["x", "\ud800"], object)})
+
+
+IN_A_CHILD = """
+import os, sys
+import numpy as np
+from tfkafka import JsonEncoder, ProbabilityEncoder
+numbers = np.full(10_000, 0.25, np.float32)
+for encoder in (JsonEncoder(), ProbabilityEncoder()):
+    encoder.encode(numbers)
+    if not (child := os.fork()):
+        os._exit(len(encoder.encode(numbers[:7])))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_encodes_probabilities_and_is_refused_what_needs_threads():
+    command = [sys.executable, "-c", IN_A_CHILD]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["1", "7"] and "JsonEncoder uses polars" in done.stderr
+    assert "ProbabilityEncoder" not in done.stderr
 
 
 def test_no_rows():

@@ -15,7 +15,6 @@ from tfkafka.chunk import Column
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
 from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
 from tfkafka.decoding.numbers import FLOAT32, parse_numbers
-from tfkafka.decoding.polars_threads import refuse_lost_threads
 
 # The shapes for one record that are one number.
 _ONE = ((), (1,))
@@ -45,13 +44,13 @@ class ProbabilityEncoder:
         # Whole numbers are numbers too.
         if isinstance(spec, Mapping) or spec.shape not in _ONE or spec.dtype.kind not in "fiub":
             raise _error(spec)
-        refuse_lost_threads("ProbabilityEncoder")
         with np.errstate(over="ignore"):
             numbers: NDArray[Any] = np.asarray(columns, np.float32).reshape(-1)
         refuse_not_finite(numbers)
-        texts = polars.Series(numbers).cast(polars.String)
-        lengths = texts.str.len_bytes().to_numpy()
-        return Column.of_lengths(texts.str.join("").item().encode(), lengths)
+        # polars' functions of texts start its threads, which a forked child loses (seen with 2.1).
+        texts = polars.Series(numbers).cast(polars.String).to_list()
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        return Column.of_lengths("".join(texts).encode(), lengths)
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Return float32 [m], and the values that are not one number as faults."""
