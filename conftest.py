@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reproduction.susy.loader import load
-from tests import stacks
+from tests import determinism, stacks
 from tests.client_settings import client_settings
 from tests.stacks import Stack
 from tests.tutorial import SusyTopic, split, write
@@ -78,6 +78,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="60 %% train, 40 %% test; default: 100000, and 10000 beside them on Kafka 2.7.2",
     )
+
+
+@pytest.fixture(autouse=True)
+def no_determinism_of_another_test() -> Iterator[None]:
+    """`learn` enables TensorFlow's, with which tf.data has other batches after a bad record."""
+    determinism.disable_if_imported()
+    yield
+    determinism.disable_if_imported()
 
 
 @pytest.fixture(scope="session")

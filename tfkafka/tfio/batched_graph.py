@@ -78,6 +78,16 @@ def _private(owner: Any, name: str) -> Any:
     return found
 
 
+def has_op_determinism() -> bool:
+    """Return whether TensorFlow's op determinism is enabled, or raise CannotLift."""
+    try:
+        # No public name says so.
+        from tensorflow.python.framework.config import is_op_determinism_enabled
+    except ImportError as error:
+        raise CannotLift(f"TensorFlow {tf.__version__} has no is_op_determinism_enabled") from error
+    return bool(is_op_determinism_enabled())
+
+
 def _captured(function: Any) -> list[tf.Tensor]:
     captured = list(function.captured_inputs)
     for tensor in captured:

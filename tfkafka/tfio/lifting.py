@@ -8,9 +8,9 @@ F is called by one thread, whatever f's `num_parallel_calls` was: a parallel map
 and so never end where `take` wants no more of a silent stream.
 
 Bad records do the same as before. TensorFlow itself does `map` and `batch` in one step: a batch
-with a bad record raises, and iteration can continue after that batch. Where anything else stands
-between the two, a batch begins again after the bad record instead; so the maps are moved past it
-only if they cannot fail.
+with a bad record raises, and iteration can continue after that batch. Where it does them in two
+steps, a batch begins again after the bad record instead; so maps that can fail stay where they are
+if anything else stands between the two, or if TensorFlow is set to do no such step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfkafka.tfio.batched_graph import RecordFunction, on_batch, on_record
+from tfkafka.tfio.batched_graph import RecordFunction, has_op_determinism, on_batch, on_record
 from tfkafka.tfio.operations import CannotLift
 
 # "0" switches lifting off.
@@ -55,6 +55,8 @@ class Maps:
     def batches(self, batch_size: Any, drop_remainder: Any) -> tf.data.Dataset[Any]:
         """Return `batch` of the records, and then the maps, or raise CannotLift."""
         function = self._function(on_batch)
+        if self.can_fail:
+            refuse_two_steps(self.records.options())
         if drop_remainder is False or not self.can_fail:
             return self.records.batch(batch_size, drop_remainder).map(function)
         # A bad record in the remainder raises.
@@ -80,6 +82,22 @@ class Maps:
 
         on_columns.__name__ = str(self)
         return on_columns  # type: ignore[no-any-return]
+
+
+def refuse_two_steps(options: tf.data.Options) -> None:
+    """Raise CannotLift where TensorFlow does not do `map` and `batch` in one step.
+
+    Of pipelines that begin with a Python function, as all of Kafka do, op determinism divides that
+    step (seen with TensorFlow 2.16 and 2.21).
+    """
+    optimization = options.experimental_optimization
+    is_wanted = optimization.map_and_batch_fusion
+    if is_wanted is None:
+        is_wanted = optimization.apply_default_optimizations is not False
+    if not is_wanted:
+        raise CannotLift("a record can make it fail, and options do map and batch in two steps")
+    if has_op_determinism():
+        raise CannotLift("a record can make it fail, and op determinism is enabled")
 
 
 class Liftable(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no types

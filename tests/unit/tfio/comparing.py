@@ -20,8 +20,12 @@ MANY = 2_000
 
 
 def records(columns: Any) -> tf.data.Dataset:
-    """Single records, as the datasets of tfkafka.tfio have them: nobody knows how many."""
-    chunks = tf.data.Dataset.from_tensors(columns).filter(lambda *_: True)
+    """Single records, as the datasets of tfkafka.tfio have them.
+
+    They come from Python, which matters with op determinism; and nobody knows how many.
+    """
+    specs = tf.nest.map_structure(tf.type_spec_from_value, columns)
+    chunks = tf.data.Dataset.from_generator(lambda: iter([columns]), output_signature=specs)
     return liftable(chunks.unbatch().with_options(source_options()))
 
 

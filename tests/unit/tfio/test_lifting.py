@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorflow.python.framework import config
 
+from tests import determinism
 from tests.unit.properties import few
 from tests.unit.tfio.comparing import compare, delivered, is_lifted, records
 from tfkafka.tfio import batched_graph, lifting
@@ -19,6 +21,8 @@ from tfkafka.tfio import batched_graph, lifting
 GUIDE = Path(__file__).parents[3] / "docs" / "migrating-from-tensorflow-io.md"
 ROWS = 300
 COLUMNS = 4
+# Options of tf.data that say whether it does `map` and `batch` in one step.
+FUSION, DEFAULT = "map_and_batch_fusion", "apply_default_optimizations"
 
 
 def texts(bad: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
@@ -52,6 +56,10 @@ VARIABLE = tf.Variable(2.0)
 # By name: from a message and a key to (features, label), or to what has the same place.
 FIRST = {
     "tutorial": parse,
+    "lengths": lambda message, key: (
+        tf.stack([tf.cast(tf.strings.length(message), tf.float32)] * COLUMNS),
+        tf.cast(tf.strings.length(key), tf.float32),
+    ),
     "nested": lambda message, key: (nested(message), tf.strings.to_number(key)),
     "captured": lambda message, key: (nested(message), TABLE[2]),
     "constant": lambda message, key: (nested(message), tf.constant(1.0)),
@@ -104,6 +112,14 @@ SECOND = {
 }
 
 
+def options(**given_: bool) -> tf.data.Options:
+    """Of tf.data's optimizations."""
+    made = tf.data.Options()
+    for name, value in given_.items():
+        setattr(made.experimental_optimization, name, value)
+    return made
+
+
 def either(name, *choices):
     """A step of a pipeline with its arguments."""
     return st.sampled_from([(name, each) for each in choices])
@@ -119,7 +135,7 @@ STEP = st.one_of(
     either("shard", {"num_shards": 3, "index": 1}),
     either("ignore_errors", {}),
     either("cache", {}),
-    either("with_options", {"options": tf.data.Options()}),
+    either("with_options", {"options": tf.data.Options()}, {"options": options(**{FUSION: False})}),
 )
 STEPS = st.lists(STEP, max_size=1)
 BATCH = st.fixed_dictionaries(
@@ -138,9 +154,12 @@ def done(dataset, steps):
 
 @few
 @given(
-    st.sampled_from([*FIRST]), st.sampled_from([*SECOND]), STEPS, STEPS, STEPS, BATCH, AFTER, BAD
+    *(st.sampled_from([*functions]) for functions in (FIRST, SECOND)),
+    *(STEPS, STEPS, STEPS, BATCH, AFTER, BAD, st.booleans()),
 )
-def test_both_ways_deliver_the_same(first, second, before, between, last, batch, after, bad):
+def test_both_ways_deliver_the_same(
+    first, second, before, between, last, batch, after, bad, deterministic
+):
     def pipeline(dataset):
         dataset = done(dataset, before).map(FIRST[first])
         dataset = done(dataset, between)
@@ -151,11 +170,12 @@ def test_both_ways_deliver_the_same(first, second, before, between, last, batch,
             return dataset.map(lambda *parts: parts)
         return dataset if after == "none" else getattr(dataset, after)(*[2][: after == "prefetch"])
 
+    determinism.enable(deterministic)
     with pytest.MonkeyPatch.context() as monkeypatch:
         compare(pipeline, texts(bad), monkeypatch)
 
 
-LIFTED_FIRST = ("tutorial", "nested", "captured", "constant")
+LIFTED_FIRST = ("tutorial", "lengths", "nested", "captured", "constant")
 LIFTED_SECOND = (
     "none",
     "same",
@@ -210,6 +230,39 @@ def test_what_may_stand_before_a_map_and_after_one_that_cannot_fail(name, monkey
 
 def swap(message, key):
     return tf.strings.strip(key)[tf.newaxis], message
+
+
+@pytest.mark.parametrize("drop_remainder", [False, True])
+@pytest.mark.parametrize(("first", "lifted"), [("tutorial", False), ("lengths", True)])
+def test_with_determinism_what_can_fail_is_not_lifted(first, lifted, drop_remainder, monkeypatch):
+    determinism.enable(True)
+    batches, found = compare(
+        lambda dataset: dataset.map(FIRST[first]).batch(64, drop_remainder),
+        texts((10, 100)),
+        monkeypatch,
+    )
+    assert is_lifted(batches) == lifted
+    # Batches begin again after each bad record.
+    assert len(found) == (5 if lifted else 7) - drop_remainder
+
+
+@pytest.mark.parametrize(
+    ("given_", "lifted"),
+    [
+        ({}, True),
+        ({FUSION: False}, False),
+        ({DEFAULT: False}, False),
+        ({FUSION: True, DEFAULT: False}, True),
+        ({FUSION: False, DEFAULT: True}, False),
+    ],
+)
+def test_what_can_fail_is_lifted_where_map_and_batch_are_one_step(given_, lifted, monkeypatch):
+    batches, found = compare(
+        lambda dataset: dataset.with_options(options(**given_)).map(parse).batch(64),
+        texts((10, 100)),
+        monkeypatch,
+    )
+    assert (is_lifted(batches), len(found)) == (lifted, 5 if lifted else 7)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
@@ -280,3 +333,13 @@ def test_in_a_graph_nothing_is_lifted():
         return records(texts()).map(parse).batch(64).reduce(0, lambda number, *_: number + 1)
 
     assert count() == 5
+
+
+def test_without_a_name_that_tells_of_determinism_nothing_that_can_fail_is_lifted(
+    monkeypatch, caplog
+):
+    caplog.set_level(logging.DEBUG, lifting.__name__)
+    monkeypatch.delattr(config, "is_op_determinism_enabled")
+    assert not is_lifted(records(texts()).map(parse).batch(64))
+    assert is_lifted(records(texts()).map(FIRST["lengths"]).batch(64))
+    assert f"TensorFlow {tf.__version__} has no is_op_determinism_enabled" in caplog.text
