@@ -1,26 +1,26 @@
 """Exceptions that tfkafka raises. Each message is one line: what, where, what to do.
 
-Each has `topic`, `partition` and `offset` attributes, None where they do not apply.
+Each has `topic`, `partition` and `offset` attributes, None where they do not apply. They are::
 
-TfkafkaError
-├── BrokerError           a broker could not be started, reached or stopped
-├── TopicError            a topic is missing, already exists, or has a different shape
-├── ConfigurationError    a setting is unknown or refused (also a ValueError)
-├── ReadError             records could not be read
-│   └── OffsetError       an offset is outside its partition, or records are gone
-├── WriteError            a record was not acknowledged
-├── CommitError           the broker refused a group's offsets
-├── BadRecordError       a record could not be decoded
-├── PredictionsError      there is not exactly one finite prediction for each input
-├── ManifestError         a manifest cannot be read, or describes other records
-├── CheckpointError       a checkpoint could not be saved or read, or is not worth saving
-├── MetricsError          metrics cannot be served
-├── ProcessError          another process of a distributed training has ended or failed
-├── ForkError             it belongs to the process that this one was forked from
-└── TransactionError      a transaction failed, and a retry will not help
-    ├── AbortedError      it was aborted: the producer can begin another
-    ├── UnusableError     a client hangs or has failed: new ones are needed
-    └── FencedError       the broker refuses this client permanently
+    TfkafkaError
+    ├── BrokerError           a broker could not be started, reached or stopped
+    ├── TopicError            a topic is missing, already exists, or has a different shape
+    ├── ConfigurationError    a setting is unknown or refused (also a ValueError)
+    ├── ReadError             records could not be read
+    │   └── OffsetError       an offset is outside its partition, or records are gone
+    ├── WriteError            a record was not acknowledged
+    ├── CommitError           the broker refused a group's offsets
+    ├── BadRecordError        a record could not be decoded
+    ├── PredictionsError      there is not exactly one finite prediction for each input
+    ├── ManifestError         a manifest cannot be read, or describes other records
+    ├── CheckpointError       a checkpoint could not be saved or read, or is not worth saving
+    ├── MetricsError          metrics cannot be served
+    ├── ProcessError          another process of a distributed training has ended or failed
+    ├── ForkError             it belongs to the process that this one was forked from
+    └── TransactionError      a transaction failed, and a retry will not help
+        ├── AbortedError      it was aborted: the producer can begin another
+        ├── UnusableError     a client hangs or has failed: new ones are needed
+        └── FencedError       the broker refuses this client permanently
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     own validation are not counted.
 
     There are two ways to know which records a step has used:
+
     - By counting, where batches have the order of the records and nothing is filtered. The
       batch size is the dataset's own, or `batch_size` given here if the pipeline has
       `.batch(batch_size)`.

@@ -308,6 +308,7 @@ class KafkaGroupDataset(GroupDataset):
 
     When is a record committed? tf.data reads ahead: by at least one element, by hundreds after a
     shuffle. So a delivered record has not been trained on yet.
+
     - By default a chunk (up to 4,096 records) is committed when tf.data requests the next one.
       A crash can then lose records of earlier chunks that tf.data holds in shuffle, batch and
       prefetch buffers. With several members it can also lose the chunk in use when partitions

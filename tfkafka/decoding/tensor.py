@@ -85,7 +85,7 @@ class TensorDecoder(WithTargets):
 
     @property
     def element_spec(self) -> tuple[ArraySpec, ...]:
-        """`dtype` [*shape], and the label and the sample weight, [], where there are any."""
+        """`dtype` of `shape`, and the label and the sample weight, [], where there are any."""
         return (
             ArraySpec(tuple(self.shape), self._stored.newbyteorder("=")),
             *(source.spec for source in self._targets.values()),

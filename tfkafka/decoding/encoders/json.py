@@ -30,12 +30,12 @@ Nan = Literal["refuse", "null"]
 class JsonEncoder:
     """A JSON object a record. Numbers are the shortest text that is parsed to the same number.
 
-    | columns | a record |
-    |---|---|
-    | a dict of arrays, not of "prediction" alone | `{"mass": 1.5, "charge": [0.5, 1.0]}` |
-    | an array [n, len(names)] | `{"px": 0.5, "py": 1.0}` |
-    | probabilities [n, len(classes)] | `{"class": "b", "probabilities": {"a": 0.25, "b": 0.75}}` |
-    | another array | `{"prediction": 1.5}`, or a list of numbers |
+    What a record is depends on the columns:
+
+    - a dict of arrays, not of "prediction" alone: `{"mass": 1.5, "charge": [0.5, 1.0]}`
+    - an array [n, len(names)]: `{"px": 0.5, "py": 1.0}`
+    - probabilities [n, len(classes)]: `{"class": "b", "probabilities": {"a": 0.25, "b": 0.75}}`
+    - another array: `{"prediction": 1.5}`, or a list of numbers
 
     Args:
         names: the names of an array's columns.

@@ -48,7 +48,7 @@ class TensorEncoder:
         return Column.of_lengths(array.tobytes(), np.full(len(array), self._bytes, np.int64))
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
-        """Return an array [m, *shape], and the values of another length as faults."""
+        """Return an array `[m, *shape]`, and the values of another length as faults."""
         faults, length = {}, self._bytes
         for index, value in enumerate(values):
             if value is None:

@@ -77,7 +77,7 @@ class EmbeddedBroker(Broker):
 
     @property
     def secured_servers(self) -> str:
-        """The address of the listener with security, `HOST:PORT`; see `Security`."""
+        """The address of the listener with security, as `bootstrap_servers`; see `Security`."""
         self._with_security()
         return f"{HOST}:{self.state.ports.secured}"
 
