@@ -1,4 +1,4 @@
-"""The examples of docs/command.md, in their order, with what the document says that they print."""
+"""The examples of documents with the command, with what the documents say that they print."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from tfkafka import config
 from tfkafka.testing.brokers.processes import free_ports
 
 DOCUMENT = ROOT / "docs" / "command.md"
+FIRST_STEPS = ROOT / "docs" / "first-steps.md"
 BLOCK = re.compile(r"```(console|python)\n(.*?)```", re.DOTALL)
 PORT = "9092"
 HOME = "/home/you/.local/state"
 
 
-def steps() -> Iterator[tuple[str, str]]:
-    """Each command of the document with its output, and each block of Python with none."""
-    for kind, text in BLOCK.findall(DOCUMENT.read_text()):
+def steps(document: Path) -> Iterator[tuple[str, str]]:
+    """Each command of a document with its output, and each block of Python with none."""
+    for kind, text in BLOCK.findall(document.read_text()):
         if kind == "python":
             yield f"python - > printed <<'END'\n{text}END", ""
         for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:] if kind == "console" else []:
@@ -83,8 +84,9 @@ def shell(tmp_path: Path) -> Iterator[Callable[[str], subprocess.CompletedProces
     end_java_of(tmp_path)
 
 
-def test_the_examples_print_what_the_document_says(shell, tmp_path):
-    for line, output in steps():
+@pytest.mark.parametrize("document", [DOCUMENT, FIRST_STEPS], ids=lambda path: path.name)
+def test_the_examples_print_what_the_document_says(document, shell, tmp_path):
+    for line, output in steps(document):
         done = shell(line)
         assert done.returncode == 0, (line, done.stderr)
         assert without_times(done.stdout) == without_times(output), line

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.documents import ROOT, examples
 from tfkafka.errors import BrokerError
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import compose
@@ -120,6 +121,13 @@ def test_two_checkouts_side_by_side(broker: ComposeBroker):
     assert port_is_free(int(other.bootstrap_servers.rpartition(":")[2]))
     assert answers_metadata(broker.bootstrap_servers, timeout_s=10)
     other.stop()
+
+
+def test_the_example_of_the_documentation_of_docker():
+    [example] = examples(ROOT / "docs" / "docker.md")
+    project = f"tfkafka-test-example-{os.getpid()}"
+    exec(compile(example.replace("my-tests", project), "example", "exec"), {})
+    assert docker_lists("ps", project) == []
 
 
 def test_taken_port_is_named(broker: ComposeBroker):

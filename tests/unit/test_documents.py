@@ -1,4 +1,4 @@
-"""The files, tests, headings and make targets that the documents name exist."""
+"""What the documents name exists, and a test runs each block of Python."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+from tests.documents import DOCUMENTS, ROOT, RUN_BY, blocks, prose
+
 FOLDERS = "tfkafka|reproduction|scripts|examples|tests|tools|docs"
 
 
@@ -20,7 +20,7 @@ def document(request: pytest.FixtureRequest) -> Path:
 
 def anchors(document: Path) -> set[str]:
     """Return the names that a Markdown viewer gives to the headings."""
-    headings = re.findall(r"^#+ (.*)", document.read_text(), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)", prose(document), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in plain}
 
@@ -52,6 +52,19 @@ def test_targets_of_make_are_there(document):
     for target in re.findall(r"^make ([\w-]+)|`make ([\w-]+)", document.read_text(), re.MULTILINE):
         name = target[0] or target[1]
         assert re.search(rf"^([\w-]+ )*{name}( [\w-]+)*:", rules, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_test_runs_each_block_of_python(path):
+    code = "\n".join(test.read_text() for test in ROOT.glob("tests/**/test_*.py"))
+    for block in blocks(path):
+        assert block.test, f"{block.document}:{block.line} is run by no test of tests/documents.py"
+        assert f"def {block.test}(" in code, block.test
+
+
+def test_no_test_is_said_to_run_what_is_gone():
+    for name, tests in RUN_BY.items():
+        assert {each.test for each in blocks(ROOT / name)} == set(tests.values()), name
 
 
 def test_the_picture_shows_what_the_documents_say():

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests import isolated
+from tests.documents import ROOT, examples
 from tfkafka import write
 
-ROOT = Path(__file__).parents[3]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "reading-kafka.md"
 DECODERS = ROOT / "docs" / "decoders.md"
 SCALING = ROOT / "docs" / "scaling.md"
@@ -32,11 +32,6 @@ GROUPS = [
 ]
 # The one warning of the guide that no example of it shows.
 SHUFFLED = "model.fit(tolerant.batch(64))"
-
-
-def examples(document: Path) -> list[str]:
-    """Return the Python blocks of a document."""
-    return re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
 
 
 def run_examples(blocks: list[str], names: dict[str, str], scope: dict) -> set[str]:
@@ -59,7 +54,7 @@ def run_guide(servers: str, names: dict[str, str], folder: Path) -> tuple[set[st
     model = keras.Sequential([keras.layers.Input([18]), keras.layers.Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy")
     scope = {"servers": servers, "model": model, "folder": folder}
-    blocks = [block for block in examples(GUIDE) if "import pytest" not in block]
+    blocks = examples(GUIDE, "test_the_examples_of_the_guide")
     shown = run_examples([*blocks, SHUFFLED], names, scope)
     return shown, {
         "decoded": scope["rows"],
@@ -114,9 +109,7 @@ def test_the_examples_of_decoders(kafka, make_topic):
 def run_scaling(servers: str, names: dict[str, str], folder: Path) -> tuple[int, int, int]:
     """Run the examples about scaling; return the records that were read, steps, and updates."""
     scope = {"servers": servers, "folder": folder}
-    # Another one takes several processes of JAX: tests/distributed runs it.
-    blocks = [block for block in examples(SCALING) if "jax.distributed" not in block]
-    run_examples(blocks, names, scope)
+    run_examples(examples(SCALING, "test_the_examples_of_scaling"), names, scope)
     return scope["used"], len(scope["steps"]), int(scope["model"].optimizer.iterations)
 
 
@@ -166,7 +159,7 @@ def test_the_examples_of_monitoring(kafka, make_topic, names, group, tmp_path):
 
 
 def test_the_guides_test_on_a_broker_of_its_own(tmp_path):
-    (example,) = (block for block in examples(GUIDE) if "import pytest" in block)
+    (example,) = examples(GUIDE, "test_the_guides_test_on_a_broker_of_its_own")
     (tmp_path / "test_example.py").write_text(example)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests import isolated
+from tests.documents import ROOT, examples
 
-RECIPES = Path(__file__).parents[3] / "docs" / "recipes.md"
+RECIPES = ROOT / "docs" / "recipes.md"
 MARK = "-of-"
 
 
@@ -54,6 +54,7 @@ def codes(group, admin):
 
 def test_every_recipe_runs(kafka, codes):
     common, _ = recipes()
+    assert 1 + len(codes) == len(examples(RECIPES))
     assert len(codes) >= 10 and all(codes.values())
     # Its predictions are read again, so no name may be left as the document has it.
     assert all(MARK in name for code in codes.values() for name in names_of(code))

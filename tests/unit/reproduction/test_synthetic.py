@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ from reproduction.susy import holdout, kinematics, portable_math
 from reproduction.susy.schema import COLUMNS, FEATURES, LABEL
 from reproduction.susy.synthetic import BLOCK_ROWS, generate, iter_chunks, signal_rows
 from reproduction.susy.synthetic_model import PARAMETERS, load_parameters
+from tests.documents import ROOT, examples
 
-ROOT = Path(__file__).parents[3]
 # Of generate(1000) as little-endian float32. Changes with the parameters, and with nothing else.
 SHA256_OF_1000_ROWS = "fb305ee8177f6a3ba2b6c981fd3e7a540f40256ae56a4a86d9479fc1d4497367"
 HASH_PROGRAM = """
@@ -32,6 +31,15 @@ print(hashlib.sha256(generate(1000).to_numpy().astype("<f4").tobytes()).hexdiges
 @pytest.fixture(scope="module")
 def rows():
     return generate(45_000, seed=3)
+
+
+def test_the_example_of_the_documentation_of_synthetic_rows():
+    [example] = examples(ROOT / "docs" / "synthetic-data.md")
+    scope: dict = {}
+    # The 5,000,000 rows of the file would take half a minute.
+    exec(compile(example.replace("5_000_000", "150_000"), "example", "exec"), scope)
+    assert len(scope["frame"]) == 100_000
+    assert len(scope["chunk"]) == 50_000
 
 
 @pytest.mark.parametrize("seed", [0, 2**40])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +12,12 @@ from hypothesis import strategies as st
 from tensorflow.python.framework import config
 
 from tests import determinism
+from tests.documents import ROOT, examples
 from tests.unit.properties import few
 from tests.unit.tfio.comparing import compare, delivered, is_lifted, records
 from tfkafka.tfio import batched_graph, lifting
 
-GUIDE = Path(__file__).parents[3] / "docs" / "migrating-from-tensorflow-io.md"
+GUIDE = ROOT / "docs" / "migrating-from-tensorflow-io.md"
 ROWS = 300
 COLUMNS = 4
 # Options of tf.data that say whether it does `map` and `batch` in one step.
@@ -293,7 +292,7 @@ def test_a_function_is_traced_once():
 
 
 def test_a_line_of_debugging_says_which_and_why(caplog):
-    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    (example,) = examples(GUIDE)
     # It also undoes afterwards what the example sets.
     caplog.set_level(logging.DEBUG, "tfkafka.tfio")
     logging.getLogger("tfkafka.tfio").setLevel(logging.WARNING)
