@@ -20,6 +20,7 @@
 # make sanitize    the native library under GCC's sanitizers, and fuzzed; needs g++, 3 min;
 #                  FUZZ_SECONDS=600 for 10 min each, SEED=... for another seed
 # make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
+# make docs        the documentation with the reference, as pages in reports/docs, 2 min
 # make test-docker the tests that can share a broker, on the official image
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
 # make test-distributed-full  the same as test-distributed, each process killed at 10 moments
@@ -67,7 +68,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity lock clean
+.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -160,6 +161,12 @@ fidelity: $(VENV)/installed
 	@test -n $(call quoted,REAL) || { echo "make fidelity: name real rows, REAL=path/to/SUSY.csv.gz"; exit 2; }
 	$(RUN) tools/fidelity.py --real $(call quoted,REAL) --out reports/fidelity
 
+# Each warning is an error, and all is read again: of what it has read before, Sphinx says nothing.
+docs: .venv-docs/installed
+	PYTHONPATH=. TF_CPP_MIN_LOG_LEVEL=3 .venv-docs/bin/sphinx-build -b html -W --keep-going -E -q \
+	  docs reports/docs
+	@echo "Wrote reports/docs/index.html"
+
 # Compiled by the system's compiler, or by zig's where none works. Python does without it, so nothing
 # of this is an error; it is tried again each time.
 NATIVE := tfkafka/native/libtfkafka_native.so
@@ -179,8 +186,9 @@ $(NATIVE): $(wildcard $(addprefix tfkafka/native/,build.py sources.py *.cc *.h *
 $(VENV)/installed: $(LOCK)
 .venv-distributed/installed: requirements-distributed.lock
 .venv-package/installed: requirements-package.lock
+.venv-docs/installed: requirements-docs.lock
 .venv-native/installed: requirements-native.lock
-$(sort $(addsuffix /installed,$(VENV) .venv-distributed .venv-package .venv-native)):
+$(sort $(addsuffix /installed,$(VENV) .venv-distributed .venv-package .venv-docs .venv-native)):
 	@python=$$(for candidate in $(CANDIDATES); do \
 	    if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then echo "$$candidate"; break; fi; done); \
 	if [ -z "$$python" ]; then \
@@ -210,15 +218,15 @@ wheels: .venv-package/installed
 
 # For each Python above, on Linux. uv resolves, keeping what a lock has; pip installs what it found.
 lock: $(addsuffix .lock.new,requirements requirements-latest requirements-distributed \
-  requirements-package requirements-native)
+  requirements-package requirements-docs requirements-native)
 	for new in $^; do mv $$new $${new%.new}; done
 
-%.lock.new: %.txt requirements-common.txt
+%.lock.new: %.txt requirements.txt requirements-common.txt
 	if [ -e $*.lock ]; then cp $*.lock $@; fi
 	uv pip compile $< --output-file $@ --python-version 3.11 --python-platform linux \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
-	rm -rf .venv .venv-latest .venv-distributed .venv-package .venv-native $(NATIVE) artifacts \
+	rm -rf .venv .venv-latest .venv-distributed .venv-package .venv-docs .venv-native $(NATIVE) artifacts \
 	  reports dist .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis
