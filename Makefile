@@ -21,6 +21,8 @@
 #                  FUZZ_SECONDS=600 for 10 min each, SEED=... for another seed
 # make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
 # make docs        the documentation with the reference, as pages in reports/docs, 2 min
+# make notebook    the tutorial as notebooks/kafka.ipynb, and reports/notebook.html, 3 min;
+#                  NOTEBOOK_READER=tfio takes tensorflow-io
 # make test-docker the tests that can share a broker, on the official image
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
 # make test-distributed-full  the same as test-distributed, each process killed at 10 moments
@@ -68,7 +70,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs lock clean
+.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs notebook lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -167,6 +169,14 @@ docs: .venv-docs/installed
 	  docs reports/docs
 	@echo "Wrote reports/docs/index.html"
 
+# notebooks/kafka.py is what is kept; the notebook has its outputs too.
+JUPYTER := PYTHONPATH=$(call quoted,CURDIR) TF_CPP_MIN_LOG_LEVEL=3 .venv-docs/bin
+notebook: .venv-docs/installed
+	$(JUPYTER)/jupytext --quiet --to ipynb --execute --run-path . notebooks/kafka.py
+	$(JUPYTER)/jupyter-nbconvert --log-level ERROR --to html --output-dir reports --output notebook \
+	  notebooks/kafka.ipynb
+	@echo "Wrote notebooks/kafka.ipynb and reports/notebook.html"
+
 # Compiled by the system's compiler, or by zig's where none works. Python does without it, so nothing
 # of this is an error; it is tried again each time.
 NATIVE := tfkafka/native/libtfkafka_native.so
@@ -229,4 +239,4 @@ lock: $(addsuffix .lock.new,requirements requirements-latest requirements-distri
 clean:
 	if [ -x $(RUN) ] && [ -d artifacts/kafka ]; then $(RUN) scripts/11_stop_kafka.py; fi
 	rm -rf .venv .venv-latest .venv-distributed .venv-package .venv-docs .venv-native $(NATIVE) artifacts \
-	  reports dist .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis
+	  reports dist notebooks/*.ipynb .pytest_cache .ruff_cache .mypy_cache .benchmarks .hypothesis
