@@ -1,4 +1,7 @@
-"""Session fixtures: a real Kafka, the tutorial's topics with SUSY in them, a trained model."""
+"""The plugin's fixtures on the Kafka of --kafka, and the tutorial's two topics with SUSY in them.
+
+Tests know the plugin's fixtures by shorter names.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ from tests.client_settings import client_settings
 from tests.stacks import Stack
 from tests.tutorial import SusyTopic, split, write
 from tfkafka import Admin
-from tfkafka.config import COMMAND_CONFIG_VARIABLE
+from tfkafka.config import COMMAND_CONFIG_VARIABLE, Settings
 from tfkafka.testing.brokers import compose, embedded
 from tfkafka.testing.brokers.base import Broker
-from tfkafka.testing.brokers.embedded import EmbeddedBroker, EmbeddedCluster, Security
+from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.external import ExternalBroker
 from tfkafka.testing.brokers.processes import free_ports
 
@@ -32,6 +35,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 # A conftest of a folder is not there in pytest-xdist's controller, which prints the summaries.
 pytest_plugins = [
+    "pytester",
+    # Where tfkafka is installed its entry point has loaded it already, under this name.
+    "tfkafka.testing.plugin",
     "tests.order",
     "tests.progress",
     "tests.summary",
@@ -60,11 +66,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kafka",
         default="embedded",
-        help="embedded, docker or HOST:PORT; $TFKAFKA_COMMAND_CONFIG names settings for the last",
-    )
-    group.addoption(
-        "--kafka-version",
-        help="of the embedded Kafka; default: 3.9.2, and 2.7.2 for the tutorial's tests as well",
+        help="embedded, docker or HOST:PORT; $TFKAFKA_COMMAND_CONFIG names settings for the last. "
+        "Without --kafka-version, embedded is 3.9.2, and 2.7.2 for the tutorial's tests as well",
     )
     group.addoption(
         "--reader",
@@ -116,30 +119,21 @@ def embedded_kafka(kafka_factory: Callable[..., Broker]) -> Callable[[str], Brok
     return cache(kafka_factory)
 
 
-@pytest.fixture(scope="module")
-def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
-    """Three brokers, whatever --kafka says; tests that disturb them leave them in sync.
-
-    They end with the module: with nothing to do, they take a tenth of a core.
-    """
-    folder = tmp_path_factory.mktemp("cluster")
-    with embedded.start_cluster(folder, stacks.DEFAULT.version, progress=False) as cluster:
-        yield cluster
+@pytest.fixture(scope="session")
+def kafka_version() -> str:
+    """Of kafka_cluster and secured_kafka, whatever the command line says."""
+    return stacks.DEFAULT.version
 
 
 @pytest.fixture(scope="module")
-def secured_kafka(kafka_factory: Callable[..., EmbeddedBroker]) -> Iterator[EmbeddedBroker]:
+def secured_kafka(kafka_secured: EmbeddedBroker) -> EmbeddedBroker:
     """TLS, passwords of alice and bob, who have no rights; whatever --kafka says."""
-    users = {"alice": "Pa55word-alice", "bob": "Pa55word-bob"}
-    security = Security(("SCRAM-SHA-512", "PLAIN"), "server", users, acls=True)
-    broker = kafka_factory(stacks.DEFAULT.version, security=security, progress=False)
-    yield broker
-    broker.stop()
+    return kafka_secured
 
 
 @pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest, stack: Stack) -> Broker:
-    """The Kafka of the stack."""
+def kafka_broker(request: pytest.FixtureRequest, stack: Stack) -> Broker:
+    """The Kafka of the stack; an embedded one is each worker's own."""
     if stack.kafka == "embedded":
         return request.getfixturevalue("embedded_kafka")(stack.version)
     if stack.kafka == "docker":
@@ -147,6 +141,11 @@ def kafka(request: pytest.FixtureRequest, stack: Stack) -> Broker:
     if not re.fullmatch(r"[^:\s]+:\d+", stack.kafka):
         raise pytest.UsageError(f"--kafka {stack.kafka}: must be embedded, docker or HOST:PORT")
     return ExternalBroker(stack.kafka, client_settings())
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_broker: Broker) -> Broker:
+    return kafka_broker
 
 
 @pytest.fixture(scope="session")
@@ -181,45 +180,40 @@ def compose_kafka(docker_compose_project_name: str, docker_services) -> Broker:
 
 
 @pytest.fixture(scope="session")
-def topic_prefix(request: pytest.FixtureRequest) -> str:
-    """Before each topic's and group's name: empty, but for somebody else's cluster."""
+def kafka_prefix(request: pytest.FixtureRequest) -> str:
+    """Empty, but for somebody else's cluster."""
     ours = request.config.getoption("--kafka") in OURS
     return "" if ours else f"tfkafka-test-{uuid.uuid4().hex[:8]}-"
 
 
 @pytest.fixture(scope="session")
-def admin(kafka: Broker) -> Admin:
-    return Admin(kafka.bootstrap_servers, client_settings())
+def topic_prefix(kafka_prefix: str) -> str:
+    return kafka_prefix
+
+
+@pytest.fixture(scope="session")
+def kafka_configuration() -> Settings:
+    return client_settings()
+
+
+@pytest.fixture(scope="session")
+def admin(kafka_admin: Admin) -> Admin:
+    return kafka_admin
 
 
 @pytest.fixture
-def make_topic(
-    request: pytest.FixtureRequest, admin: Admin, topic_prefix: str
-) -> Iterator[Callable[..., str]]:
-    """make_topic(partitions=1, settings=None) -> name of a fresh topic, deleted afterwards."""
-    names = []
-
-    def make(partitions: int = 1, settings: dict[str, str] | None = None) -> str:
-        name = topic_prefix + _unique_name(request.node.name)
-        admin.create_topic(name, partitions, settings=settings)
-        names.append(name)
-        return name
-
-    yield make
-    for name in set(names) & set(admin.topics()):
-        admin.delete_topic(name)
+def make_topic(kafka_make_topic: Callable[..., str]) -> Callable[..., str]:
+    return kafka_make_topic
 
 
 @pytest.fixture
-def topic(make_topic: Callable[..., str]) -> str:
-    """A fresh topic with one partition, named after the test."""
-    return make_topic()
+def topic(kafka_topic: str) -> str:
+    return kafka_topic
 
 
 @pytest.fixture
-def group(request: pytest.FixtureRequest, topic_prefix: str) -> str:
-    """A fresh consumer group, named after the test."""
-    return topic_prefix + _unique_name(request.node.name)
+def group(kafka_group: str) -> str:
+    return kafka_group
 
 
 @pytest.fixture(scope="session")
@@ -251,11 +245,6 @@ def _filled_topic(kafka, admin, name, partitions, messages) -> Iterator[SusyTopi
     acknowledged = write(kafka.bootstrap_servers, name, messages)
     yield SusyTopic(kafka.bootstrap_servers, name, partitions, messages, acknowledged)
     admin.delete_topic(name)
-
-
-def _unique_name(test: str) -> str:
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", test).strip("-")[:150]
-    return f"{plain}-{uuid.uuid4().hex[:6]}"
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -23,7 +23,7 @@ FULL = os.environ.get("FAULTS") == "full"
 
 
 @pytest.fixture(scope="session")
-def kafka(pytestconfig: pytest.Config, embedded_kafka) -> EmbeddedBroker:
+def kafka_broker(pytestconfig: pytest.Config, embedded_kafka) -> EmbeddedBroker:
     """An embedded one, whatever --kafka says: it is killed and frozen here, and is back at once.
 
     Where other tests use an embedded one of this version, it is the same.
@@ -31,9 +31,20 @@ def kafka(pytestconfig: pytest.Config, embedded_kafka) -> EmbeddedBroker:
     return embedded_kafka(stacks.chosen(pytestconfig)[0].version)
 
 
+# Those of the folders above may already be there, with another broker.
 @pytest.fixture(scope="session")
-def admin(kafka) -> Admin:
-    return Admin(kafka.bootstrap_servers)
+def kafka(kafka_broker) -> EmbeddedBroker:
+    return kafka_broker
+
+
+@pytest.fixture(scope="session")
+def kafka_admin(kafka_broker) -> Admin:
+    return Admin(kafka_broker.bootstrap_servers)
+
+
+@pytest.fixture(scope="session")
+def admin(kafka_admin) -> Admin:
+    return kafka_admin
 
 
 @pytest.fixture

@@ -59,7 +59,8 @@ def test_what_is_imported_is_declared_and_the_other_way_round():
 
 
 def test_what_the_command_asks_to_install_is_the_extra_for_tests():
-    assert {name.replace("_", "-") for name in packages.NAMES} == names(EXTRAS["testing"])
+    brokers = {name.replace("_", "-") for name in packages.NAMES}
+    assert brokers | {"pytest"} == names(EXTRAS["testing"])
 
 
 @pytest.mark.parametrize("stack", ["requirements.txt", "requirements-latest.txt"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tfkafka.command.options import as_json_option, print_json
-from tfkafka.testing.brokers.packages import missing_packages
+from tfkafka.testing.brokers.packages import what_is_missing
 from tfkafka.testing.brokers.versions import known_versions
 
 if TYPE_CHECKING:
@@ -160,10 +160,8 @@ def _client_settings(folder: Path) -> Path:
 
 
 def _started_in(folder: Path) -> StartedBrokers:
-    if missing := missing_packages():
-        raise click.ClickException(
-            f"this needs {', '.join(missing)}, not installed: pip install 'tfkafka[testing]'"
-        )
+    if missing := what_is_missing():
+        raise click.ClickException(missing)
     from tfkafka.testing.brokers.running import started_in
 
     return started_in(folder)

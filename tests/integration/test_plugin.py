@@ -1,0 +1,236 @@
+"""The pytest plugin in projects that are not ours, loaded by its entry point."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.integration.broker_child import end_java_of, java_of
+from tfkafka.testing import wait_for
+from tfkafka.testing.brokers import jars
+
+ROOT = Path(__file__).parents[2]
+# Read before pytester gives its subprocesses another home.
+CACHE = jars.cache_folder()
+UNUSED = ("benchmark", "cacheprovider", "docker", "hypothesispytest", "randomly")
+FEW_PLUGINS = [part for name in UNUSED for part in ("-p", f"no:{name}")]
+FOREIGN = """
+import sys
+import pytest
+
+@pytest.fixture
+def admin():
+    return "their admin"
+
+@pytest.fixture
+def topic(request):
+    return request.config.getoption("--kafka")
+"""
+FOREIGN_OPTION = """
+import sys
+
+def pytest_addoption(parser):
+    parser.addoption("--kafka", default="their option")
+
+def pytest_unconfigure():
+    names = {name.partition(".")[0] for name in sys.modules}
+    print("imported:", sorted(names & {"tensorflow", "confluent_kafka", "numpy", "psutil"}))
+    print("plugin:", "tfkafka.testing.plugin" in sys.modules)
+"""
+
+
+class Project:
+    """A folder with tests, beside an installed tfkafka."""
+
+    def __init__(self, pytester: pytest.Pytester):
+        self.pytester = pytester
+        self.path = pytester.path
+
+    def run(self, *options: str) -> str:
+        """Run pytest there, and return what it printed."""
+        return self.pytester.runpytest_subprocess(*FEW_PLUGINS, *options).stdout.str()
+
+    def start(self, *options: str) -> subprocess.Popen:
+        command = (sys.executable, "-m", "pytest", *FEW_PLUGINS, *options)
+        return self.pytester.popen(command, stdin=subprocess.PIPE)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """With the entry points of pyproject.toml, as an installation would have them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [(name, module)] = settings["project"]["entry-points"]["pytest11"].items()
+    information = tmp_path / "site" / "tfkafka-0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: tfkafka\nVersion: 0\n")
+    (information / "entry_points.txt").write_text(f"[pytest11]\n{name} = {module}\n")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{information.parent}")
+    monkeypatch.setenv(jars.CACHE_VARIABLE, str(CACHE))
+    # Brokers that workers share are in a folder of the system's.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    yield Project(pytester)
+    end_java_of(tmp_path)
+    end_java_of(pytester.path)
+
+
+def counts(printed: str) -> dict[str, int]:
+    found = re.findall(r"(\d+) (passed|failed|errors?|skipped)", printed.splitlines()[-1])
+    return {name: int(count) for count, name in found}
+
+
+def test_names_of_others_stay_theirs_and_nothing_is_imported(project):
+    project.pytester.makeconftest(FOREIGN_OPTION)
+    project.pytester.makepyfile(
+        FOREIGN + "def test_theirs(admin, topic):\n"
+        "    assert (admin, topic) == ('their admin', 'their option')\n"
+        "    assert not {'numpy', 'confluent_kafka'} & set(sys.modules)\n"
+    )
+    for options in (["--collect-only"], ["-p", "tfkafka.testing.plugin"]):
+        printed = project.run("-s", *options)
+        assert "imported: []" in printed and "plugin: True" in printed
+        assert "1 test collected" in printed or "1 passed" in printed
+
+
+def test_all_names_begin_with_kafka(project):
+    fixtures = re.findall(
+        r"^(\w+)(?: \[.*\])? -- \S*tfkafka/testing/plugin", project.run("--fixtures"), re.MULTILINE
+    )
+    assert len(fixtures) == 12
+    assert all(name.startswith("kafka_") for name in fixtures)
+    [options] = re.findall(r"^Kafka, by tfkafka:\n((?:  .*\n)+)", project.run("--help"), re.M)
+    assert set(re.findall(r"^  (--\S+?)[= \n]", options, re.MULTILINE)) == {
+        "--kafka-version",
+        "--kafka-per-worker",
+    }
+
+
+def test_a_broker_topics_and_deliveries_without_a_conftest(project):
+    project.pytester.makepyfile("""
+        import pytest
+        import tfkafka
+
+        def test_all_arrives(kafka_broker, kafka_topic, kafka_deliveries):
+            assert kafka_broker.version == "3.9.2"
+            assert kafka_topic.startswith("test_all_arrives-")
+            kafka_deliveries.sent(kafka_topic, ["a", "b", "b"])
+            assert tfkafka.write(kafka_broker.bootstrap_servers, kafka_topic, ["a", "b", "b"]) == 3
+            for values, _ in tfkafka.read(kafka_topic, servers=kafka_broker.bootstrap_servers):
+                kafka_deliveries.delivered(kafka_topic, values)
+
+        def test_of_a_loss(kafka_deliveries):
+            kafka_deliveries.sent("t", ["a", "b", "c"])
+            kafka_deliveries.delivered("t", ["a", "a", b"x"])
+
+        def test_of_two_partitions(kafka_make_topic, kafka_admin):
+            assert len(kafka_admin.describe_topic(kafka_make_topic(2)).partitions) == 2
+
+        @pytest.mark.parametrize("way", ["a b", "c"])
+        def test_that_fails(kafka_topic, kafka_group, way):
+            assert kafka_topic != kafka_group
+            assert not kafka_topic
+
+        def test_that_may_disturb_it(kafka_broker):
+            kafka_broker.kill()
+            kafka_broker.restart()
+
+        def test_topics_are_deleted(kafka_admin):
+            assert kafka_admin.topics() == []
+    """)
+    printed = project.run("--kafka-version", "3.9.2")
+    assert counts(printed) == {"passed": 4, "failed": 3}
+    assert "kafka_deliveries: of 3 records that were sent:" in printed
+    assert "deliveries.py" not in printed
+    assert "2 lost: b'b' (t), b'c' (t)" in printed
+    assert "1 delivered twice or more: b'a' (t)" in printed
+    assert "1 never sent: b'x' (t)" in printed
+    assert printed.count("- Kafka's log at 127.0.0.1:") == 2
+    assert "Created log for partition test_that_fails-a-b" in printed
+
+
+WHO = """
+    import os
+    import pytest
+
+    @pytest.mark.parametrize("number", range(8))
+    def test_where(kafka_broker, kafka_topic, number):
+        with open("found", "a") as file:
+            worker = os.environ.get("PYTEST_XDIST_WORKER")
+            print(worker, kafka_broker.bootstrap_servers, file=file)
+"""
+
+
+@pytest.mark.parametrize(("options", "brokers"), [([], 1), (["--kafka-per-worker"], 2)])
+def test_workers_share_a_broker_or_have_their_own(project, tmp_path, options, brokers):
+    disturbing = """
+    def test_disturbing_it(kafka_broker):
+        with pytest.raises(Exception, match="cannot be killed: use kafka_cluster, or run pytest"):
+            kafka_broker.kill()
+        assert "started (kafka.server" in kafka_broker.logs()
+    """
+    project.pytester.makepyfile(WHO + (disturbing if brokers == 1 else ""))
+    printed = project.run("-n", "2", "--kafka-version", "3.9.2", *options)
+    assert counts(printed) == {"passed": 9 if brokers == 1 else 8}
+    found = [line.split() for line in (project.path / "found").read_text().splitlines()]
+    assert {worker for worker, _ in found} == {"gw0", "gw1"}
+    assert len({address for _, address in found}) == brokers
+    assert java_of(tmp_path) == java_of(project.path) == []
+    assert not list(tmp_path.glob("tfkafka-*"))
+
+
+def test_a_broker_that_workers_share_ends_with_a_killed_controller(project, tmp_path):
+    project.pytester.makepyfile(
+        "import time, pathlib\n"
+        "def test_long(kafka_broker):\n    pathlib.Path('up').touch(); time.sleep(100)\n"
+    )
+    running = project.start("-n", "1", "--kafka-version", "3.9.2")
+    wait_for((project.path / "up").exists, "a test with a broker", 60)
+    assert len(java_of(tmp_path)) == 1
+    running.kill()
+    wait_for(lambda: not java_of(tmp_path), "the broker to end", 10)
+    running.communicate()
+
+
+def test_every_fixture_is_overridden_in_a_line(project):
+    project.pytester.makeconftest("""
+        import pytest
+
+        kafka_version = pytest.fixture(lambda: "no version", scope="session")
+        kafka_prefix = pytest.fixture(lambda: "ours-", scope="session")
+        kafka_admin = pytest.fixture(lambda: Topics(), scope="session")
+
+        class Topics(list):
+            topics = lambda self: list(self)
+            delete_topic = list.remove
+            create_topic = lambda self, name, *_, **__: self.append(name)
+    """)
+    project.pytester.makepyfile("""
+        def test_ours(kafka_topic, kafka_group, kafka_admin):
+            assert kafka_topic.startswith("ours-test_ours-") and kafka_group.startswith("ours-")
+            assert kafka_admin == [kafka_topic]
+
+        def test_a_version_that_is_none(kafka_broker):
+            pass
+    """)
+    printed = project.run()
+    assert counts(printed) == {"passed": 1, "error": 1}
+    assert "kafka_broker: no lock file for Kafka no version; there are 2.7.2, 3.9.2" in printed
+    assert "Traceback" not in printed and "embedded.py" not in printed
+
+
+def test_what_is_wrong_is_said_in_one_line(project):
+    project.pytester.makeconftest("""
+        from tfkafka.testing.brokers import packages
+        packages.NAMES = ("psutil", "no_such_package")
+    """)
+    project.pytester.makepyfile("def test_it(kafka_broker):\n    pass\n")
+    printed = project.run()
+    assert (
+        "kafka_broker: this needs no_such_package, not installed: pip install 'tfkafka[testing]'"
+    ) in printed
+    refused = project.pytester.runpytest_subprocess("--kafka-version", "1.0")
+    refused.stderr.fnmatch_lines("ERROR: --kafka-version 1.0: must be one of 2.7.2, 3.9.2, 4.4.0")
