@@ -18,16 +18,19 @@ RUN_BY = {
     "docs/migrating-from-tensorflow-io.md": {"": "test_a_line_of_debugging_says_which_and_why"},
     "docs/monitoring.md": {"": "test_the_examples_of_monitoring"},
     "docs/predictions.md": {"": "test_the_examples_of_predictions"},
-    "docs/reading-kafka.md": {
-        "import pytest": "test_the_guides_test_on_a_broker_of_its_own",
-        "": "test_the_examples_of_the_guide",
-    },
+    "docs/reading-kafka.md": {"": "test_the_examples_of_the_guide"},
     "docs/recipes.md": {"": "test_every_recipe_runs"},
     "docs/scaling.md": {
         "jax.distributed": "test_the_example_of_the_documentation",
         "": "test_the_examples_of_scaling",
     },
     "docs/synthetic-data.md": {"": "test_the_example_of_the_documentation_of_synthetic_rows"},
+    "docs/testing.md": {
+        "# test_": "test_its_tests_pass_without_a_conftest",
+        "# conftest.py": "test_its_changes_of_fixtures",
+        "ExternalBroker": "test_its_kafka_that_runs_already",
+        "": "test_its_program",
+    },
 }
 _BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -11,10 +11,15 @@ import pytest
 from tests import stacks
 from tests.integration import tfio_defects
 from tests.integration.broker_child import end_java_of
+from tests.integration.foreign import ROOT, Project
 from tests.integration.tfio_defects import Facts, Topics, send
 from tests.isolated import run
 from tfkafka import Admin
+from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.base import Broker
+
+# Read before pytester gives its subprocesses another home.
+CACHE = jars.cache_folder()
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +85,17 @@ def no_java_left(tmp_path: Path) -> Iterator[None]:
     """End what a failed test leaves running in its folder."""
     yield
     end_java_of(tmp_path)
+
+
+@pytest.fixture
+def project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_java_left: None
+) -> Iterator[Project]:
+    """A project that is not ours; brokers that workers of pytest-xdist share are in tmp_path."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{site}")
+    monkeypatch.setenv(jars.CACHE_VARIABLE, str(CACHE))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    yield Project(pytester, site)
+    end_java_of(pytester.path)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -54,8 +52,7 @@ def run_guide(servers: str, names: dict[str, str], folder: Path) -> tuple[set[st
     model = keras.Sequential([keras.layers.Input([18]), keras.layers.Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy")
     scope = {"servers": servers, "model": model, "folder": folder}
-    blocks = examples(GUIDE, "test_the_examples_of_the_guide")
-    shown = run_examples([*blocks, SHUFFLED], names, scope)
+    shown = run_examples([*examples(GUIDE), SHUFFLED], names, scope)
     return shown, {
         "decoded": scope["rows"],
         "looped over": scope["used"],
@@ -156,15 +153,3 @@ def test_the_examples_of_monitoring(kafka, make_topic, names, group, tmp_path):
     names |= {name: f"{group}-{name}" for name in ("watched-inference", "watched-training")}
     shown = isolated.run(run_monitoring, kafka.bootstrap_servers, names, tmp_path)
     assert shown == (RECORDS, [0])
-
-
-def test_the_guides_test_on_a_broker_of_its_own(tmp_path):
-    (example,) = examples(GUIDE, "test_the_guides_test_on_a_broker_of_its_own")
-    (tmp_path / "test_example.py").write_text(example)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "1 passed" in done.stdout
