@@ -92,12 +92,17 @@ def test_a_broker_topics_and_deliveries_without_a_conftest(project):
     printed = project.run("--kafka-version", "3.9.2")
     assert counts(printed) == {"passed": 3, "failed": 3}
     assert "kafka_deliveries: of 3 records that were sent:" in printed
-    assert "deliveries.py" not in printed
+    assert "deliveries.py" not in printed and "During handling" not in printed
     assert "2 lost: b'b' (t), b'c' (t)" in printed
     assert "1 delivered twice or more: b'a' (t)" in printed
     assert "1 never sent: b'x' (t)" in printed
     assert printed.count("- Kafka's log at 127.0.0.1:") == 2
-    assert "Created log for partition test_that_fails-a-b" in printed
+    # What was logged while the test ran, and nothing of what was before.
+    first, _, second = printed.partition("_ test_that_fails[c] _")
+    log = first.partition("- Kafka's log at 127.0.0.1:")[2]
+    assert "Created log for partition test_that_fails-a-b" in log
+    assert "Created log for partition test_of_two_partitions-" not in log
+    assert "Created log for partition test_that_fails-c" in second
 
 
 WHO = """

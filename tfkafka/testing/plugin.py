@@ -12,6 +12,7 @@ import re
 import sys
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from tfkafka.testing.workers import SharedBrokers
 
 LOG_LINES = 40
+# As Kafka writes it, in local time.
+STAMP = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]")
 # What pytest-xdist's controller tells its workers.
 WHERE = "kafka_shared_brokers"
+START: pytest.StashKey[datetime] = pytest.StashKey()
 SHARED: pytest.StashKey[SharedBrokers] = pytest.StashKey()
 
 
@@ -208,18 +212,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         try:
             deliveries.check()
         except AssertionError as error:
-            pytest.fail(f"kafka_deliveries: {error}", pytrace=False)
+            raise _failure(f"kafka_deliveries: {error}") from None
     return result
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attach to the report of a failed test what its brokers logged."""
+    """Attach to the report of a failed test what its brokers logged while it ran."""
     report = yield
+    start = item.stash.setdefault(START, datetime.fromtimestamp(call.start))
     if report.failed:
-        report.sections += [_log_section(broker) for broker in _brokers(item)]
+        report.sections += [_log_section(broker, start) for broker in _brokers(item)]
     return report
 
 
@@ -227,13 +232,18 @@ def pytest_runtest_makereport(
 def _one_line(fixture: str) -> Iterator[None]:
     """Let a fixture fail with the reason alone, without the code that starts brokers."""
     if missing := what_is_missing():
-        pytest.fail(f"{fixture}: {missing}", pytrace=False)
+        raise _failure(f"{fixture}: {missing}")
     from tfkafka.errors import BrokerError
 
     try:
         yield
     except BrokerError as error:
-        pytest.fail(f"{fixture}: {error}", pytrace=False)
+        raise _failure(f"{fixture}: {error}") from None
+
+
+def _failure(reason: str) -> BaseException:
+    """Return a failure that pytest shows without a traceback."""
+    return pytest.fail.Exception(reason, pytrace=False)
 
 
 def _brokers(item: pytest.Item) -> list[Broker | EmbeddedCluster]:
@@ -246,15 +256,23 @@ def _brokers(item: pytest.Item) -> list[Broker | EmbeddedCluster]:
     return list({id(each): each for each in found if isinstance(each, kinds)}.values())
 
 
-def _log_section(broker: Broker | EmbeddedCluster) -> tuple[str, str]:
+def _log_section(broker: Broker | EmbeddedCluster, start: datetime) -> tuple[str, str]:
     try:
-        lines = broker.logs().splitlines()
+        lines = _logged_since(start, broker.logs().splitlines())
     except Exception as error:  # A report that cannot be made would end the session.
         lines = [f"it cannot be read: {error}"]
     title = f"Kafka's log at {broker.bootstrap_servers}"
     if len(lines) > LOG_LINES:
         title += f", its last {LOG_LINES} of {len(lines):,} lines"
     return title, "\n".join(lines[-LOG_LINES:])
+
+
+def _logged_since(start: datetime, lines: list[str]) -> list[str]:
+    """Return the lines since a time; all where there are none: a broker that is dead is silent."""
+    begin = start.isoformat(" ", "milliseconds").replace(".", ",")
+    stamps = ((place, STAMP.match(line)) for place, line in enumerate(lines))
+    first = next((place for place, stamp in stamps if stamp and stamp[1] >= begin), 0)
+    return lines[first:]
 
 
 def _unique_name(test: str) -> str:
