@@ -19,7 +19,8 @@
 # make mutations   the core broken on purpose, one fault at a time: tests must notice
 # make sanitize    the native library under GCC's sanitizers, and fuzzed; needs g++, 3 min;
 #                  FUZZ_SECONDS=600 for 10 min each, SEED=... for another seed
-# make package     sdist and wheel in dist/; installs the wheel and reads a topic with it, 10 min
+# make package     sdist and wheels in dist/; installs them with each Python, reads a topic and trains,
+#                  20 min
 # make docs        the documentation with the reference, as pages in reports/docs, 2 min
 # make notebook    the tutorial as notebooks/kafka.ipynb, and reports/notebook.html, 3 min;
 #                  NOTEBOOK_READER=tfio takes tensorflow-io

@@ -44,7 +44,7 @@ else:
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Admin": "client.admin",

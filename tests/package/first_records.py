@@ -1,4 +1,4 @@
-"""Start a broker, write records and read them, with nothing but an installed tfkafka.
+"""Start a broker, write records, read and train on them, with nothing but an installed tfkafka.
 
 Prints, as JSON, what was read and where tfkafka was found.
 """
@@ -22,6 +22,17 @@ def read_back(servers: str) -> list[list[float]]:
     return [features.tolist() for features in dataset.as_numpy_iterator()]
 
 
+def one_epoch(servers: str) -> list[float]:
+    """Train a model for an epoch on the records; return the loss of each epoch."""
+    import keras
+
+    decode = tfkafka.CsvDecoder(columns=["x", "y"], label=tfkafka.Column("y"))
+    dataset = tfkafka.KafkaDataset("rows", servers=servers, decode=decode, batch_size=2)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model.fit(dataset, shuffle=False, verbose=0).history["loss"]
+
+
 def metrics(servers: str) -> list[str]:
     """Return the lines of the metrics of a group that has read the topic."""
     dataset = tfkafka.KafkaGroupDataset(
@@ -38,11 +49,13 @@ def main(folder: Path) -> None:
     broker = embedded.start(folder, "3.9.2")
     try:
         rows = read_back(broker.bootstrap_servers)
+        losses = one_epoch(broker.bootstrap_servers)
         lines = metrics(broker.bootstrap_servers)
     finally:
         broker.stop()
     found = {
         "rows": rows,
+        "losses": losses,
         "metrics": lines,
         "version": tfkafka.__version__,
         "native": str(tfkafka.native_status()),

@@ -1,18 +1,19 @@
-"""What `make package` built: its contents, and an installation of it outside the repository."""
+"""What `make package` built: its contents, and installations of it outside the repository."""
 
 from __future__ import annotations
 
 import email
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
@@ -24,6 +25,8 @@ import tfkafka
 pytestmark = pytest.mark.package
 
 ROOT = Path(__file__).parents[2]
+TESTING = ROOT / "docs" / "testing.md"
+PYTHONS = ("3.11", "3.12", "3.13")
 ADDRESS = "https://github.com/example/example"
 COMPOSE_FILE = "tfkafka/testing/brokers/docker-compose.yml"
 LIBRARY = "tfkafka/native/libtfkafka_native.so"
@@ -186,30 +189,77 @@ def lowest(metadata: Message) -> list[str]:
     ]
 
 
-@pytest.fixture(params=["lowest", "newest"])
-def installed(request, wheel, tmp_path) -> Iterator[Path]:
-    """The Python of a new environment that has the wheel and the newest or oldest dependencies."""
+@dataclass(frozen=True)
+class Installation:
+    """What is installed, for which Python, and with which versions of what it needs."""
+
+    python: str
+    kind: str
+    versions: str = "newest"
+
+    def __str__(self) -> str:
+        return f"{self.python}-{self.kind}-{self.versions}"
+
+
+INSTALLATIONS = [
+    Installation("3.11", "wheel", "lowest"),
+    *(Installation(python, kind) for python in PYTHONS for kind in ("wheel", "sdist")),
+]
+
+
+def find_python(version: str) -> str:
+    """Return the path of a Python. Where it is missing a test is skipped, but not in CI."""
+    name = f"python{version}"
+    ask = [name, "-c", "import sys; print(sys.executable)"]
+    if shutil.which(name):
+        done = subprocess.run(ask, capture_output=True, text=True)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    reason = f"there is no {name}"
+    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
+@pytest.fixture(params=INSTALLATIONS, ids=str)
+def installed(request, wheel, sdist, tmp_path) -> Iterator[Path]:
+    """The Python of a new environment that has the package, and what it needs."""
+    wanted: Installation = request.param
     constraints = tmp_path / "constraints.txt"
-    constraints.write_text(
-        "\n".join(lowest(metadata_of(wheel))) if request.param == "lowest" else ""
-    )
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    bounds = lowest(metadata_of(wheel)) if wanted.versions == "lowest" else []
+    constraints.write_text("\n".join(bounds))
+    run(find_python(wanted.python), "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
-    what = f"{wheel}[metrics,tensorflow,testing]"
+    what = f"{wheel if wanted.kind == 'wheel' else sdist}[metrics,tensorflow,testing]"
     run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, what)
     yield python
     shutil.rmtree(tmp_path / "venv")  # it has 2 GB, and pytest keeps the folders of three runs
 
 
-def test_installed_outside_the_repository_it_writes_and_reads(installed, tmp_path):
+def test_installed_outside_the_repository_it_reads_and_trains(installed, tmp_path):
     script = shutil.copy(Path(__file__).with_name("first_records.py"), tmp_path)
     command = ("env", "TFKAFKA_NATIVE=1", installed, script, tmp_path / "broker")
     found = json.loads(run(*command, cwd=tmp_path).splitlines()[-1])
     assert found["rows"] == [[1, 10], [2, 20], [3, 30]]
+    assert len(found["losses"]) == 1 and 0 < found["losses"][0] < math.inf
     assert "tfkafka_records_total 3.0" in found["metrics"]
     assert found["version"] == tfkafka.__version__
-    shown = run(installed.with_name("tfkafka"), "--version", cwd=tmp_path)
-    assert shown == f"tfkafka {tfkafka.__version__}\n"
     assert found["native"].startswith("reading, writing and parsing: native\n")
     assert Path(found["package"]).is_relative_to(tmp_path)
     assert found["compose_file"] == (ROOT / "docker-compose.yml").read_text()
+    has_the_command(installed, tmp_path)
+    has_the_plugin(installed, tmp_path / "project")
+
+
+def has_the_command(python: Path, folder: Path) -> None:
+    shown = run(python.with_name("tfkafka"), "--version", cwd=folder)
+    assert shown == f"tfkafka {tfkafka.__version__}\n"
+
+
+def has_the_plugin(python: Path, folder: Path) -> None:
+    """The first test of docs/testing.md passes, alone in a folder."""
+    first = re.search(r"```python\n(# test_first\.py.*?)```", TESTING.read_text(), re.DOTALL)
+    folder.mkdir()
+    (folder / "test_first.py").write_text(first[1])
+    assert "1 passed" in run(python.with_name("pytest"), cwd=folder)
+    # As a conftest.py may name it, too.
+    twice = ("-p", "tfkafka.testing.plugin", "--collect-only")
+    assert "1 test collected" in run(python.with_name("pytest"), *twice, cwd=folder)

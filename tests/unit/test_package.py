@@ -13,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+import tfkafka
+from tests.package import test_distributions
 from tfkafka.testing.brokers import compose, packages
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +93,12 @@ def test_each_python_is_promised_and_tested():
     tested = re.findall(r'python: "(.+)"', (ROOT / ".github/workflows/ci.yml").read_text())
     made = re.findall(r"PYTHONS := (.+)", (ROOT / "Makefile").read_text())
     assert promised == classified == set(tested) == set(" ".join(made).split())
+    assert promised == set(test_distributions.PYTHONS)
+
+
+def test_the_changelog_has_the_version():
+    heading = rf"^## \[{re.escape(tfkafka.__version__)}\] - \d{{4}}-\d\d-\d\d$"
+    assert re.search(heading, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
 def test_the_broker_in_docker_finds_its_file():

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
+
+import tfkafka
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -30,7 +35,7 @@ def workflow(request: pytest.FixtureRequest) -> str:
 
 
 def test_there_are_these_workflows():
-    assert sorted(WORKFLOWS) == ["ci.yml", "nightly.yml"]
+    assert sorted(WORKFLOWS) == ["ci.yml", "nightly.yml", "release.yml"]
 
 
 def test_each_action_is_pinned_by_a_commit_and_says_its_version(workflow):
@@ -40,7 +45,7 @@ def test_each_action_is_pinned_by_a_commit_and_says_its_version(workflow):
     assert [line for line in uses if not re.fullmatch(pinned, line)] == []
 
 
-def test_both_workflows_use_the_same_commit_of_an_action():
+def test_all_workflows_use_the_same_commit_of_an_action():
     uses = {line for text in WORKFLOWS.values() for line in re.findall(r"uses: (.*)", text)}
     actions = [line.partition("@")[0] for line in uses]
     assert sorted(actions) == sorted(set(actions))
@@ -65,3 +70,31 @@ def test_what_is_not_in_make_test_runs_every_night():
     documented = re.findall(r"^# make (\S+)", paragraph, re.MULTILINE)
     assert documented
     assert sorted(documented) == sorted(nightly_targets())
+
+
+def steps_of_release() -> list[str]:
+    """The scripts of several lines that the release runs."""
+    text = WORKFLOWS["release.yml"]
+    return [textwrap.dedent(script) for script in re.findall(r" run: \|\n((?: {10}.+\n)+)", text)]
+
+
+def bash(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of a workflow as GitHub does."""
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "status"), [(f"v{tfkafka.__version__}", 0), ("v9.9.9", 1), ("v0", 1)]
+)
+def test_a_tag_must_be_the_version(tag, status):
+    check, _ = steps_of_release()
+    assert bash(check, GITHUB_REF_NAME=tag).returncode == status
+
+
+def test_nothing_is_published_without_a_token():
+    _, publish = steps_of_release()
+    done = bash(publish, TWINE_PASSWORD="")
+    assert done.returncode == 0 and "nothing is published" in done.stdout
+    assert bash(publish.replace(".venv-package", "no"), TWINE_PASSWORD="a token").returncode == 127
