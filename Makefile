@@ -12,6 +12,8 @@
 #
 # Not in make test; .github/workflows/nightly.yml runs them:
 # make bench-full  the benchmarks with scaling, 30 min
+# make coverage    which lines of tfkafka the unit and integration tests run, 30 min; the page is
+#                  reports/coverage/index.html
 # make faults-full each fault 100 times, 10 min
 # make chaos-full  random faults on a cluster, an hour; CHAOS_MINUTES=... for another time
 # make soak        memory, threads and descriptors of a process that reads and reads, 30 min
@@ -71,7 +73,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs notebook lock clean
+.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint coverage histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs notebook lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -106,6 +108,12 @@ test-distributed test-distributed-full:
 
 tests-distributed: $(VENV)/installed native
 	$(PYTEST) tests/distributed -m distributed --junitxml=reports/tests-distributed.xml
+
+# Without faults and benchmarks, whose limits are times: measuring makes Python slower.
+coverage: $(VENV)/installed native
+	@mkdir -p reports
+	$(PYTEST) tests/unit tests/integration $(IN_PARALLEL) --cov --cov-report=term \
+	  --cov-report=html --cov-report=markdown:reports/coverage.md
 
 # pytest skips what needs Docker where there is none; this target fails.
 test-docker: $(VENV)/installed native
