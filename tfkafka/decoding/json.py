@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
-from tfkafka._util import arguments
-from tfkafka.chunk import Chunk
-from tfkafka.decoding.base import Arrays, Decoded
-from tfkafka.decoding.fields import WithFields
+from tfkafka.chunk import Column
+from tfkafka.decoding.base import Fault
 from tfkafka.decoding.json_chunks import JsonChunks
-from tfkafka.decoding.json_fields import JsonField, tree_of
-from tfkafka.decoding.missing import on_missing
+from tfkafka.decoding.nested import WithNestedFields
 from tfkafka.decoding.plan import DecoderPlan
 from tfkafka.decoding.sources import Field, Header, Key
 
 
 @dataclass(frozen=True)
-class JsonDecoder(WithFields):
+class JsonDecoder(WithNestedFields):
     """A decoder for values that are JSON objects.
 
     A value is one object in UTF-8, as Python's `json.loads` takes it, without NaN and Infinity.
@@ -68,56 +63,18 @@ class JsonDecoder(WithFields):
 
     def __post_init__(self) -> None:
         self._check_fields()
-        every = (*self._features, *self._inside.values())
-        for name in (each.name for each in every):
-            if not all(name.split(".")):
-                raise ValueError(
-                    f"JsonDecoder: fields has {arguments.shown(name)}: a name between dots is empty"
-                )
-        try:
-            tree_of([tuple(each.name.split(".")) for each in every])
-        except ValueError as error:
-            raise ValueError(f"JsonDecoder: fields: {error}") from None
-
-    def decode(self, chunk: Chunk) -> Decoded:
-        """Decode all records of a chunk, and return those that cannot be decoded as faults."""
-        count = len(chunk)
-        features, sinks = self._empty(count)
-        targets = {
-            what: np.zeros((count, *source.spec.shape), source.spec.dtype)
-            for what, source in self._targets.items()
-        }
-        inside = [targets[what] for what in self._inside]
-        sinks += [array.reshape(count, -1) if count else array for array in inside]
-        faults, absent = self._chunks.read(chunk.values, sinks)
-        outside, others = self._outside(chunk, self.finite)
-        targets |= outside
-        return Decoded.of((features, *targets.values()), count, others | faults, absent)
+        self._check_names()
 
     def plan(self) -> DecoderPlan:
         """Return what the decoder does, as data for another parser."""
         return self._plan("json")
 
-    def _empty(self, count: int) -> tuple[Arrays, list[NDArray[Any]]]:
-        """Return the features' arrays, and for each field an array [n, size] that fills them."""
-        if self.features == "dict":
-            arrays = {
-                each.name: np.zeros((count, *each.spec.shape), each.spec.dtype)
-                for each in self._features
-            }
-            return arrays, [arrays[each.name].reshape(count, each.size) for each in self._features]
-        bounds = np.cumsum([0, *(each.size for each in self._features)]).tolist()
-        matrix = np.zeros((count, bounds[-1]), np.float32)
-        return matrix, [matrix[:, start:stop] for start, stop in pairwise(bounds)]
+    def _read(
+        self, values: Column, sinks: Sequence[NDArray[Any]]
+    ) -> tuple[dict[int, Fault], frozenset[str]]:
+        return self._chunks.read(values, sinks)
 
     @cached_property
     def _chunks(self) -> JsonChunks:
         """How the values are parsed."""
-        fields = []
-        for each in self._features:
-            fill = on_missing(self.missing, each.name)
-            number = None if fill == "bad" else float(fill)
-            fields.append(JsonField.of(each, self._dtype(each), fill=number))
-        for what, each in self._inside.items():
-            fields.append(JsonField.of(each, each.spec.dtype, f"{what}: "))
-        return JsonChunks(tuple(fields), self.finite)
+        return JsonChunks(self._nested, self.finite)

@@ -14,10 +14,10 @@ from tfkafka import native
 from tfkafka.chunk import Column
 from tfkafka.decoding import json_exact
 from tfkafka.decoding.base import Fault
-from tfkafka.decoding.json_exact import WrongRecord
-from tfkafka.decoding.json_fields import JsonField, Tree, tree_of
 from tfkafka.decoding.json_frames import FrameJson
 from tfkafka.decoding.json_native import NativeJson
+from tfkafka.decoding.nested_fields import NestedField, Tree, tree_of
+from tfkafka.decoding.nested_values import WrongRecord
 
 
 class Parser(Protocol):
@@ -47,7 +47,7 @@ class JsonChunks:
         finite: whether a number that is not finite makes a record bad.
     """
 
-    fields: tuple[JsonField, ...]
+    fields: tuple[NestedField, ...]
     finite: bool | None
 
     def read(

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from tfkafka.chunk import Column
 from tfkafka.decoding import json_exact
 from tfkafka.decoding.halving import halve
-from tfkafka.decoding.json_exact import BLANKS, WrongRecord
-from tfkafka.decoding.json_fields import JsonField, Tree
+from tfkafka.decoding.json_exact import BLANKS
 from tfkafka.decoding.json_names import Names
+from tfkafka.decoding.nested_fields import NestedField, Tree
+from tfkafka.decoding.nested_values import WrongRecord
 from tfkafka.decoding.polars_threads import refuse_lost_threads
 
 _LINE_FEED, _OPENING, _CLOSING = b"\n{}"
@@ -46,7 +47,7 @@ class FrameJson:
         finite: whether a number must be finite.
     """
 
-    fields: Sequence[JsonField]
+    fields: Sequence[NestedField]
     tree: Tree
     finite: bool
 
@@ -107,7 +108,7 @@ class FrameJson:
         return np.flatnonzero(is_suspect)
 
     def _put(
-        self, field: JsonField, column: polars.Series, sink: NDArray[Any]
+        self, field: NestedField, column: polars.Series, sink: NDArray[Any]
     ) -> tuple[NDArray[np.bool_] | np.bool_, NDArray[np.bool_] | np.bool_]:
         """Put a field's values into its array; return what may be wrong, and what was null."""
         nulls: NDArray[np.bool_] | np.bool_ = np.False_
@@ -138,7 +139,7 @@ class FrameJson:
         return Names(self.tree)
 
 
-def _types(tree: Tree, fields: Sequence[JsonField], record: Any) -> dict[str, Any]:
+def _types(tree: Tree, fields: Sequence[NestedField], record: Any) -> dict[str, Any]:
     types: dict[str, Any] = {}
     for name, below in tree.items():
         value = record.get(name) if isinstance(record, dict) else None
@@ -149,7 +150,7 @@ def _types(tree: Tree, fields: Sequence[JsonField], record: Any) -> dict[str, An
     return types
 
 
-def _type(field: JsonField, value: Any) -> Any:
+def _type(field: NestedField, value: Any) -> Any:
     for _ in field.spec.shape:
         value = value[0] if isinstance(value, list) and value else None
     found: Any = polars.Int64 if field.dtype.kind == "i" else polars.Float64
@@ -172,7 +173,7 @@ def _collect(tree: Tree, column: Callable[[str], polars.Series], found: list[Any
 
 
 def _values(
-    field: JsonField, column: polars.Series
+    field: NestedField, column: polars.Series
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | np.bool_]:
     """Return the values of a column, and which may be wrong; anything in place of null."""
     if field.index_of is not None:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkafka.decoding.json_fields import Tree
+from tfkafka.decoding.nested_fields import Tree
 
 _QUOTE, _COLON, _BACKSLASH, _SPACE = b'":\\ '
 _WORD = 8

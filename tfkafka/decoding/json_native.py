@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka.chunk import Column
-from tfkafka.decoding.json_fields import JsonField, Tree
 from tfkafka.decoding.native_classes import TYPES, Classes, pointers
+from tfkafka.decoding.nested_fields import NestedField, Tree
 from tfkafka.decoding.parsing_threads import in_parts
 
 
@@ -74,7 +74,7 @@ class NativeJson:
     """
 
     library: ctypes.CDLL
-    fields: Sequence[JsonField]
+    fields: Sequence[NestedField]
     tree: Tree
     finite: bool
 
@@ -134,7 +134,7 @@ def _named(tree: Tree) -> tuple[list[_Name], list[Classes]]:
     return names, objects
 
 
-def _field(field: JsonField, sink: NDArray[Any]) -> _Field:
+def _field(field: NestedField, sink: NDArray[Any]) -> _Field:
     """Return the structure of a field whose values are written to an array [n, size]."""
     shape = field.spec.shape
     is_whole = field.dtype.kind == "i"

@@ -1,4 +1,4 @@
-"""Which fields of JSON objects are read, where they are, and what they become."""
+"""Which fields of nested records are read, where they are, and what they become."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from tfkafka.decoding.base import ArraySpec
 from tfkafka.decoding.sources import Field, quoted
 
-# The names that are read of an object: each has the number of a field, or is an object itself.
+# The names that are read of a record: each has the number of a field, or is a record itself.
 Tree: TypeAlias = "dict[str, int | Tree]"
 
 
 @dataclass(frozen=True)
-class JsonField:
+class NestedField:
     """One value of each record.
 
     Attributes:
         title: what it is, for reasons.
-        path: the names of the objects around it, and its own.
+        path: the names of the records around it, and its own.
         spec: the array that it becomes.
         into: the type of the array that this one is put into.
         index_of: the index of each class, by its name; None: the field is no class.
@@ -42,7 +42,7 @@ class JsonField:
         into: np.dtype[Any],
         prefix: str = "",
         fill: float | None = None,
-    ) -> JsonField:
+    ) -> NestedField:
         """Return the field that a source describes.
 
         Args:
