@@ -57,6 +57,7 @@ MANIFEST = {
     "order": None,
     "isolation_level": "read_committed",
 }
+AVRO = {"type": "record", "name": "R", "fields": [{"name": "n", "type": "float"}]}
 STATE = MANIFEST | {"place": {"next_offsets": [], "read": 0, "skip": 0}}
 
 
@@ -139,6 +140,13 @@ CALLS: dict[str, Call] = {
             "predicate": len,
         },
         _callback,
+    ),
+    "AvroDecoder": Call(tfkafka.AvroDecoder, {"fields": ["n"], "schema": AVRO}),
+    "AvroDecoder of a registry": Call(
+        tfkafka.AvroDecoder, {"fields": ["n"], "registry": "mock://r", "schema": AVRO}
+    ),
+    "AvroEncoder": Call(
+        tfkafka.AvroEncoder, {"schema": AVRO, "registry": "mock://r", "subject": "s"}
     ),
     "config.load": Call(tfkafka.config.load, {"path": "/dev/null"}),
     "Column": Call(tfkafka.Column, {"column": 0}),
@@ -274,6 +282,7 @@ NO_CALLS = {
         f"{name}.{method}": "called by tfkafka: tests/unit/decoding/test_encoders.py"
         for name in (
             "Encoder",
+            "AvroEncoder",
             "FunctionEncoder",
             "JsonEncoder",
             "ProbabilityEncoder",
@@ -432,6 +441,8 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "Literal['key']": _is_one_of("key"),
     "Field": lambda value: isinstance(value, tfkafka.Field),
     "Mapping[str, DType]": _is_empty,
+    "Mapping[str, Any]": lambda value: False,
+    "Mapping[str, Sequence[int]]": _is_empty,
     "Nan": _is_one_of("refuse", "null"),
     "DType": _is_one_of("float32", "float64", "int32", "int64"),
     "Literal['matrix', 'dict']": _is_one_of("matrix"),

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from tfkafka.data.datasets import KafkaDataset
     from tfkafka.data.groups import KafkaGroupDataset, KafkaMiniBatchDataset
     from tfkafka.data.metrics_callback import MetricsCallback
+    from tfkafka.decoding.avro import AvroDecoder
     from tfkafka.decoding.base import ArraySpec, Decoded, Decoder, Fault
     from tfkafka.decoding.csv import CsvDecoder
+    from tfkafka.decoding.encoders.avro import AvroEncoder
     from tfkafka.decoding.encoders.base import Encoder
     from tfkafka.decoding.encoders.function import FunctionEncoder
     from tfkafka.decoding.encoders.json import JsonEncoder
@@ -49,6 +51,8 @@ __version__ = "0.2.0"
 _HOMES = {
     "Admin": "client.admin",
     "ArraySpec": "decoding.base",
+    "AvroDecoder": "decoding.avro",
+    "AvroEncoder": "decoding.encoders.avro",
     "Column": "decoding.sources",
     "CommitCallback": "data.commit_callback",
     "CsvDecoder": "decoding.csv",
@@ -87,6 +91,8 @@ _HOMES = {
 __all__ = [
     "Admin",
     "ArraySpec",
+    "AvroDecoder",
+    "AvroEncoder",
     "Column",
     "CommitCallback",
     "CsvDecoder",

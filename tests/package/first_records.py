@@ -10,6 +10,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import numpy as np
+
 import tfkafka
 from tfkafka.testing.brokers import compose, embedded
 
@@ -45,17 +47,30 @@ def metrics(servers: str) -> list[str]:
             return page.read().decode().splitlines()
 
 
+def avro_rows(servers: str) -> list[list[float]]:
+    """Write two Avro records with a registry in this process, and return the rows of a dataset."""
+    schema = {"type": "record", "name": "R", "fields": [{"name": "x", "type": "float"}]}
+    encoder = tfkafka.AvroEncoder(schema, registry="mock://first", subject="avro-value")
+    tfkafka.Admin(servers).create_topic("avro", 1)
+    tfkafka.write(servers, "avro", np.array([0.5, 1.5], np.float32), encoder=encoder)
+    decode = tfkafka.AvroDecoder(["x"], registry="mock://first")
+    dataset = tfkafka.KafkaDataset("avro", servers=servers, decode=decode)
+    return [features.tolist() for features in dataset.as_numpy_iterator()]
+
+
 def main(folder: Path) -> None:
     broker = embedded.start(folder, "3.9.2")
     try:
         rows = read_back(broker.bootstrap_servers)
         losses = one_epoch(broker.bootstrap_servers)
+        avro = avro_rows(broker.bootstrap_servers)
         lines = metrics(broker.bootstrap_servers)
     finally:
         broker.stop()
     found = {
         "rows": rows,
         "losses": losses,
+        "avro": avro,
         "metrics": lines,
         "version": tfkafka.__version__,
         "native": str(tfkafka.native_status()),

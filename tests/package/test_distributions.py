@@ -228,7 +228,7 @@ def installed(request, wheel, sdist, tmp_path) -> Iterator[Path]:
     constraints.write_text("\n".join(bounds))
     run(find_python(wanted.python), "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
-    what = f"{wheel if wanted.kind == 'wheel' else sdist}[metrics,tensorflow,testing]"
+    what = f"{wheel if wanted.kind == 'wheel' else sdist}[avro,metrics,tensorflow,testing]"
     run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, what)
     yield python
     shutil.rmtree(tmp_path / "venv")  # it has 2 GB, and pytest keeps the folders of three runs
@@ -241,6 +241,7 @@ def test_installed_outside_the_repository_it_reads_and_trains(installed, tmp_pat
     assert found["rows"] == [[1, 10], [2, 20], [3, 30]]
     assert len(found["losses"]) == 1 and 0 < found["losses"][0] < math.inf
     assert "tfkafka_records_total 3.0" in found["metrics"]
+    assert found["avro"] == [[0.5], [1.5]]
     assert found["version"] == tfkafka.__version__
     assert found["native"].startswith("reading, writing and parsing: native\n")
     assert Path(found["package"]).is_relative_to(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -59,6 +60,11 @@ class NestedField:
             index_of = {name: index for index, name in enumerate(source.classes)}
         title = f"{prefix}field {quoted(source.name)}"
         return cls(title, tuple(source.name.split(".")), spec, into, index_of, fill)
+
+    @property
+    def size(self) -> int:
+        """The number of its values."""
+        return math.prod(self.spec.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:

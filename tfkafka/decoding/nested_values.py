@@ -59,7 +59,7 @@ def values_of(
     found: list[Any] = [None] * len(fields)
     _collect(record, tree, fields, (), found)
     pairs = list(zip(fields, found, strict=True))
-    arrays = [_array(field, value, finite) for field, value in pairs]
+    arrays = [array_of(field, value, finite) for field, value in pairs]
     seen.update(field.title for field, value in pairs if value is not None)
     return arrays
 
@@ -90,7 +90,8 @@ def _collect(
             raise WrongRecord(f"{title} is {kind_of(value)}, not an object", shown(value))
 
 
-def _array(field: NestedField, value: Any, finite: bool | None) -> NDArray[Any]:
+def array_of(field: NestedField, value: Any, finite: bool | None) -> NDArray[Any]:
+    """Return the value of a field, [size]. Raises WrongRecord where it is wrong."""
     items = _flat(field, value, field.spec.shape)
     is_missing = np.array([item is None for item in items])
     if field.fill is None and is_missing.any():

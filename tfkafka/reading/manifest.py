@@ -197,7 +197,8 @@ def _described(of: object) -> dict[str, Any] | str:
     kind = type(of)
     arguments = None
     if is_dataclass(of):
-        arguments = {field.name: getattr(of, field.name) for field in fields(of)}
+        # What `repr` leaves out may be a secret.
+        arguments = {each.name: getattr(of, each.name) for each in fields(of) if each.repr}
     return {"name": f"{kind.__module__}.{kind.__qualname__}", "arguments": arguments}
 
 

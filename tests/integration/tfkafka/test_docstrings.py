@@ -60,7 +60,7 @@ def run_examples(module: str, replaced: dict[str, str], folder: str) -> list[str
 def test_each_example_runs(module, kafka, admin, make_topic, tmp_path):
     servers = kafka.bootstrap_servers
     names = ["susy-train", "susy-test", "clicks", "predictions", "new-topic"]
-    names += ["arrays", "examples", "images"]
+    names += ["arrays", "events", "examples", "images"]
     topics = {name: make_topic() for name in names}
     admin.delete_topic(topics["new-topic"])
     rows = [",".join([str(number / RECORDS)] * 18) for number in range(RECORDS)]

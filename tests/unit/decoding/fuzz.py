@@ -7,6 +7,7 @@ writes to stderr is not shown; what decoding writes is.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import random
@@ -14,9 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import fastavro
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from tests.unit.decoding.avro_samples import record, written
 from tests.unit.messages import chunk
 from tfkafka.decoding.base import Decoder
 from tfkafka.decoding.sources import Field
@@ -40,6 +43,7 @@ def stderr_into(path: str | os.PathLike[str]) -> Iterator[None]:
 with stderr_into(os.devnull):
     import tensorflow as tf
 
+    from tfkafka.decoding.avro import AvroDecoder
     from tfkafka.decoding.example import ExampleDecoder
     from tfkafka.decoding.image import ImageDecoder
     from tfkafka.decoding.json import JsonDecoder
@@ -128,6 +132,42 @@ def objects() -> tuple[Decoder, list[bytes], Judge]:
     return JsonDecoder(fields), values, is_right
 
 
+def avro() -> tuple[Decoder, list[bytes], Judge]:
+    pair = record("Pair", [("y", "double"), ("tagged", "boolean")])
+    floats = {"type": "array", "items": "float"}
+    kind = {"type": "enum", "name": "Kind", "symbols": ["cat", "dog"]}
+    schema = record(
+        "All",
+        [
+            *(("other", ["null", "bytes"]), ("a", ["float", "null"]), ("x", pair), ("h", floats)),
+            *(("n", "int"), ("c", "string"), ("k", kind)),
+        ],
+    )
+    row = {"other": b"?", "a": 1.5, "x": {"y": -2e3, "tagged": True}, "h": [1, 2], "n": 300}
+    values = [
+        written(schema, row | {"c": "dog", "k": "cat"}),
+        written(schema, row | {"other": None, "c": "cat", "k": "dog"}),
+    ]
+    classes = ["cat", "dog"]
+    fields = [
+        *("a", "x.y", "x.tagged", Field("h", shape=[2]), Field("n", dtype="int32")),
+        *(Field("c", classes=classes), Field("k", classes=classes)),
+    ]
+
+    def is_right(value: bytes, array: np.ndarray) -> bool:
+        file = io.BytesIO(value)
+        found = fastavro.schemaless_reader(
+            file, schema, None, handle_unicode_errors="surrogateescape"
+        )
+        names = [classes.index(found["c"]), classes.index(found["k"])]
+        numbers = [found["a"], *found["x"].values(), *found["h"], found["n"], *names]
+        with np.errstate(over="ignore"):
+            expected = np.array(numbers, np.float64).astype(np.float32)
+        return file.tell() == len(value) and np.array_equal(expected, array, equal_nan=True)
+
+    return AvroDecoder(fields, schema=schema), values, is_right
+
+
 def image(encode: Callable[..., tf.Tensor]) -> tuple[Decoder, list[bytes], Judge]:
     pixels = np.random.default_rng(3).integers(0, 256, (9, 11, 3), np.uint8)
     values = [encode(pixels).numpy(), encode(pixels[..., :1]).numpy()]
@@ -142,6 +182,7 @@ KINDS = {
     "tensor": tensor,
     "example": example,
     "json": objects,
+    "avro": avro,
     "png": lambda: image(tf.io.encode_png),
     "jpeg": lambda: image(tf.io.encode_jpeg),
 }

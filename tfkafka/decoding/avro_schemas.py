@@ -1,0 +1,220 @@
+"""Avro schemas as fastavro takes them. The only module that knows fastavro, which is optional.
+
+fastavro ends the process with a segmentation fault where a record of a recursive type is nested
+100,000 times, and never returns from an array of 2^40 items that have no bytes (seen in 1.13.1).
+Both are a few bytes that anybody can write, so schemas that allow them are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfkafka._util import arguments
+from tfkafka.decoding.base import QUOTED_LENGTH
+from tfkafka.decoding.nested_values import WrongRecord
+from tfkafka.decoding.sources import quoted
+from tfkafka.errors import ConfigurationError
+
+PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+_LEAST_BYTES = {"null": 0, "float": 4, "double": 8}
+
+
+@dataclass(frozen=True)
+class AvroSchema:
+    """A schema.
+
+    Attributes:
+        parsed: as fastavro takes it.
+        whole: the same with each name of a type replaced by the type, and each primitive type as
+            text. A union is a list.
+    """
+
+    parsed: Any
+    whole: Any
+
+    @classmethod
+    def of(cls, text: str, references: Sequence[str] = ()) -> AvroSchema:
+        """Read a schema.
+
+        Logical types are read as the types that they are stored as: a date is an int.
+
+        Args:
+            text: the schema in JSON.
+            references: the schemas whose types it names, each after those that it names itself.
+
+        Raises:
+            ValueError: it is no schema, or one that cannot be read safely.
+            ConfigurationError: fastavro is not installed.
+        """
+        parse_schema = _fastavro().parse_schema
+        named: dict[str, Any] = {}
+        expanded: dict[str, Any] = {}
+        try:
+            for each in references:
+                parse_schema(_plain(json.loads(each)), named)
+                parse_schema(_plain(json.loads(each)), expanded, expand=True)
+            plain = _plain(json.loads(text))
+            parsed = parse_schema(plain, named)
+            whole = _primitive(parse_schema(plain, expanded, expand=True, _write_hint=False))
+        # fastavro raises KeyError, TypeError and others, too.
+        except Exception as error:
+            line = " ".join(str(error).split())[:QUOTED_LENGTH]
+            raise ValueError(f"is no Avro schema: {type(error).__name__}: {line}") from None
+        _refuse_unsafe(whole)
+        return cls(parsed, whole)
+
+    @property
+    def is_record(self) -> bool:
+        """Whether it is one record type."""
+        return isinstance(self.whole, dict) and self.whole["type"] == "record"
+
+
+def schema_text(name: str, given: object) -> str:
+    """Return a schema, given as JSON or as what JSON is parsed to, in JSON.
+
+    Args:
+        name: the argument's name, for errors.
+    """
+    what = "an Avro schema: JSON, or the dict that it is parsed to"
+    if not isinstance(given, str):
+        arguments.instance(name, given, Mapping, what)
+        try:
+            given = json.dumps(given)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError(f"{name} is {arguments.shown(given)}, must be {what}") from None
+    try:
+        AvroSchema.of(given)
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{name} is {arguments.shown(given)}: it {error}") from None
+    return given
+
+
+def read_one(body: bytes, writer: AvroSchema, reader: AvroSchema | None) -> Any:
+    """Return one record, as Python's objects.
+
+    Text that is not UTF-8 has escapes for what is wrong. Raises WrongRecord where it is no record
+    of the writer's schema, or the reader's does not fit it.
+    """
+    file, read = io.BytesIO(body), _fastavro().schemaless_reader
+    try:
+        found = read(
+            file,
+            writer.parsed,
+            None if reader is None else reader.parsed,
+            handle_unicode_errors="surrogateescape",
+        )
+    except MemoryError:
+        raise
+    except EOFError:
+        raise WrongRecord("ends before the schema does", body) from None
+    except Exception as error:
+        line = " ".join(str(error).split())[:QUOTED_LENGTH]
+        raise WrongRecord(f"does not fit the schema: {line or type(error).__name__}") from None
+    if rest := body[file.tell() :]:
+        raise WrongRecord("goes on after the schema has ended", rest)
+    return found
+
+
+def write_one(schema: AvroSchema, record: Mapping[str, Any]) -> bytes:
+    """Return a record's bytes. Raises ValueError where a value does not fit the schema."""
+    file, write = io.BytesIO(), _fastavro().schemaless_writer
+    try:
+        write(file, schema.parsed, record)
+    except Exception as error:
+        line = " ".join(str(error).split())[:QUOTED_LENGTH]
+        raise ValueError(f"does not fit the schema: {line or type(error).__name__}") from None
+    return file.getvalue()
+
+
+def _fastavro() -> Any:
+    try:
+        import fastavro
+    except ImportError as error:
+        raise ConfigurationError(
+            "Avro needs fastavro, which is not installed: pip install 'tfkafka[avro]'"
+        ) from error
+    return fastavro
+
+
+def _plain(schema: Any) -> Any:
+    """Return a schema without logical types."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: each for name, each in schema.items() if name != "logicalType"}
+    for name in ("type", "items", "values", "fields"):
+        if name in kept:
+            kept[name] = _plain(kept[name])
+    return kept
+
+
+def _primitive(schema: Any) -> Any:
+    """Return a schema with `{"type": "int"}` as "int", and without what fastavro keeps in it."""
+    if isinstance(schema, list):
+        return [_primitive(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kind = schema["type"]
+    if kind in PRIMITIVES:
+        return kind
+    found = {name: each for name, each in schema.items() if not name.startswith("__")}
+    for name in ("items", "values"):
+        if name in found:
+            found[name] = _primitive(found[name])
+    if kind == "record":
+        found["fields"] = [
+            {**field, "type": _primitive(field["type"])} for field in schema["fields"]
+        ]
+    return found
+
+
+def _refuse_unsafe(schema: Any) -> int:
+    """Return how many bytes a value has at least. Raises ValueError where reading is not safe."""
+    if isinstance(schema, list):
+        for each in schema:
+            _refuse_unsafe(each)
+        return 1
+    if not isinstance(schema, dict):
+        if schema not in PRIMITIVES:
+            raise ValueError(f"is recursive, which cannot be decoded: {schema} has itself inside")
+        return _LEAST_BYTES.get(schema, 1)
+    match schema["type"]:
+        case "record" | "error":
+            return sum(_refuse_unsafe(field["type"]) for field in schema["fields"])
+        case "fixed":
+            return int(schema["size"])
+        case "array" | "map":
+            least = _refuse_unsafe(schema.get("items", schema.get("values")))
+            if schema["type"] == "array" and not least:
+                raise ValueError("has an array of items without bytes, which cannot be decoded")
+    return 1
+
+
+def check_fields(name: str, schema: AvroSchema, paths: Sequence[tuple[str, ...]]) -> None:
+    """Raise ValueError where a schema surely does not have a field.
+
+    Args:
+        name: the argument's name.
+        paths: the names of the records around each field, and its own.
+    """
+    for path in paths:
+        if not _has(schema.whole, path):
+            raise ValueError(f"{name} does not have the field {quoted('.'.join(path))}")
+
+
+def _has(schema: Any, path: tuple[str, ...]) -> bool:
+    if isinstance(schema, list):
+        return any(_has(each, path) for each in schema)
+    if not path:
+        return True
+    if not isinstance(schema, dict) or schema["type"] != "record":
+        return False
+    types = [each["type"] for each in schema["fields"] if each["name"] == path[0]]
+    return any(_has(each, path[1:]) for each in types)
