@@ -23,11 +23,12 @@ from tests.stacks import Stack
 from tests.tutorial import SusyTopic, split, write
 from tfkafka import Admin
 from tfkafka.config import COMMAND_CONFIG_VARIABLE, Settings
-from tfkafka.testing.brokers import compose, embedded
+from tfkafka.testing.brokers import compose, embedded, registry
 from tfkafka.testing.brokers.base import Broker
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.external import ExternalBroker
 from tfkafka.testing.brokers.processes import free_ports
+from tfkafka.testing.brokers.registry import EmbeddedRegistry
 
 # Quiet before anything imports TensorFlow; and no GPU, so that results do not depend on one.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -129,6 +130,28 @@ def kafka_version() -> str:
 def secured_kafka(kafka_secured: EmbeddedBroker) -> EmbeddedBroker:
     """TLS, passwords of alice and bob, who have no rights; whatever --kafka says."""
     return kafka_secured
+
+
+@pytest.fixture(scope="session")
+def registry_factory(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[], EmbeddedRegistry]]:
+    """Starts schema registries, which end with the session."""
+    registries = []
+
+    def start() -> EmbeddedRegistry:
+        registries.append(registry.start(tmp_path_factory.mktemp("registry"), progress=False))
+        return registries[-1]
+
+    yield start
+    for each in registries:
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_schema_registry(registry_factory: Callable[[], EmbeddedRegistry]) -> EmbeddedRegistry:
+    """The session's schema registry: Apicurio, started where a test first uses it."""
+    return registry_factory()
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ from tfkafka.exactly_once import (
 )
 from tfkafka.online import Stream, learn
 from tfkafka.testing import wait_for
-from tfkafka.testing.brokers import compose, embedded
+from tfkafka.testing.brokers import compose, embedded, registry
 from tfkafka.testing.brokers.external import ExternalBroker
 from tfkafka.tfio import kafka
 from tfkafka.tfio.experimental import streaming
@@ -243,6 +243,7 @@ CALLS: dict[str, Call] = {
     "embedded.start_cluster": Call(
         embedded.start_cluster, {"folder": "/dev/null/folder", "version": "3.9.2"}
     ),
+    "registry.start": Call(registry.start, {"folder": "/dev/null/folder"}),
     "embedded.attach": Call(embedded.attach, {}),
     "compose.start": Call(compose.start, {"image": None, "project": "p"}),
     "compose.attach": Call(compose.attach, {}),

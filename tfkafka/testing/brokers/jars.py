@@ -30,17 +30,20 @@ CACHE_VARIABLE = "TFKAFKA_CACHE"
 
 @dataclass(frozen=True)
 class Jar:
-    """One jar of a lock file; `size` in bytes."""
+    """One jar, or another file of Maven's, of a lock file; `size` in bytes."""
 
     group: str
     artifact: str
     version: str
     sha256: str
     size: int
+    classifier: str = ""
+    packaging: str = "jar"
 
     @property
     def file_name(self) -> str:
-        return f"{self.artifact}-{self.version}.jar"
+        parts = (self.artifact, self.version, self.classifier)
+        return f"{'-'.join(filter(None, parts))}.{self.packaging}"
 
     @property
     def coordinates(self) -> str:
@@ -49,11 +52,15 @@ class Jar:
 
 @dataclass(frozen=True)
 class Lock:
-    """A version of Kafka: its jars, and whether ZooKeeper or KRaft keeps its metadata."""
+    """A version of Kafka: its jars, and whether ZooKeeper or KRaft keeps its metadata.
+
+    Or that of another program: then `metadata` is "".
+    """
 
     version: str
     metadata: str
     jars: tuple[Jar, ...]
+    program: str = "Kafka"
 
     @property
     def uses_zookeeper(self) -> bool:
@@ -66,14 +73,19 @@ class Lock:
 
 def read_lock(version: str) -> Lock:
     """Return the lock of a Kafka version. Raises BrokerError for a version without one."""
-    entry = LOCKS / f"{version}.toml"
-    if not entry.is_file():
+    if version not in known_versions():
         raise BrokerError(
             f"no lock file for Kafka {version}; there are {', '.join(known_versions())} "
             f"(python -m tfkafka.testing.brokers.lock makes another)"
         )
-    data = tomllib.loads(entry.read_text())
-    return Lock(data["version"], data["metadata"], tuple(Jar(**jar) for jar in data["jars"]))
+    return read_program_lock(version)
+
+
+def read_program_lock(name: str) -> Lock:
+    """Return the lock in a file that there is."""
+    data = tomllib.loads((LOCKS / f"{name}.toml").read_text())
+    locked = tuple(Jar(**jar) for jar in data["jars"])
+    return Lock(data["version"], data["metadata"], locked, data.get("program", Lock.program))
 
 
 def cache_folder() -> Path:
@@ -83,13 +95,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfkafka"
 
 
+def folder_of(lock: Lock) -> Path:
+    """Return the folder of the cache that has the jars of `lock`, or will have them."""
+    return cache_folder() / lock.program.lower() / lock.version
+
+
 def fetch(lock: Lock, progress: bool = True) -> Path:
     """Return the folder with all jars of `lock`; download missing ones, with a progress bar.
 
     Raises BrokerError where a jar cannot be downloaded or does not have the locked sha256, or
     where Java cannot use the folder.
     """
-    folder = cache_folder() / "kafka" / lock.version
+    folder = folder_of(lock)
     if os.pathsep in str(folder):
         raise BrokerError(
             f"Java cannot find jars in {folder}: {os.pathsep!r} separates folders for it; "
@@ -98,7 +115,7 @@ def fetch(lock: Lock, progress: bool = True) -> Path:
     # A size is enough here: a jar is renamed into the folder only after its checksum was right.
     missing = [jar for jar in lock.jars if not _has_size(folder / jar.file_name, jar.size)]
     if missing:
-        _download(missing, folder, lock.version, progress)
+        _download(missing, folder, f"{lock.program} {lock.version}", progress)
     return folder
 
 
@@ -129,12 +146,12 @@ def _has_size(path: Path, size: int) -> bool:
         return False
 
 
-def _download(jars: list[Jar], folder: Path, version: str, progress: bool) -> None:
+def _download(jars: list[Jar], folder: Path, what: str, progress: bool) -> None:
     from tqdm import tqdm
 
     bar = tqdm(
         total=sum(jar.size for jar in jars),
-        desc=f"Kafka {version}: {len(jars)} jars (once)",
+        desc=f"{what}: {len(jars)} jars (once)",
         unit="B",
         unit_scale=True,
         disable=not progress,
@@ -142,7 +159,7 @@ def _download(jars: list[Jar], folder: Path, version: str, progress: bool) -> No
     )
     # jgo downloads directly to the final name in its own cache, where a broken download would look
     # whole. A temporary cache, and a rename after the check, keep this cache correct.
-    with bar, _temporary_folder(folder) as scratch, ThreadPoolExecutor(8) as pool:
+    with bar, temporary_folder(folder) as scratch, ThreadPoolExecutor(8) as pool:
         context = maven_context(scratch)
         futures = [pool.submit(_download_one, context, jar, folder) for jar in jars]
         try:
@@ -157,23 +174,23 @@ def _download(jars: list[Jar], folder: Path, version: str, progress: bool) -> No
 def _download_one(context: MavenContext, jar: Jar, folder: Path) -> None:
     project = context.project(jar.group, jar.artifact)
     try:
-        path = project.at_version(jar.version).artifact().resolve()
+        path = project.at_version(jar.version).artifact(jar.classifier, jar.packaging).resolve()
     except (RuntimeError, OSError) as error:
         raise BrokerError(
-            f"cannot download {jar.coordinates}: {_first_line(error)}; the first use of a Kafka "
-            f"version needs the network, later ones do not ({REPOSITORY_VARIABLE} names a mirror)"
+            f"cannot download {jar.coordinates}: {_first_line(error)}; the first use needs the "
+            f"network, later ones do not ({REPOSITORY_VARIABLE} names a mirror)"
         ) from error
     found = sha256_of(path)
     if found != jar.sha256:
         raise BrokerError(
             f"{jar.coordinates} has sha256 {found}, but {jar.sha256} is locked: "
-            f"the download is damaged or not Apache's; nothing was kept"
+            f"the download is damaged or another's; nothing was kept"
         )
     os.replace(path, folder / jar.file_name)
 
 
 @contextmanager
-def _temporary_folder(beside: Path) -> Iterator[Path]:
+def temporary_folder(beside: Path) -> Iterator[Path]:
     """Yield a folder on the file system of `beside`, so that a rename out of it is atomic."""
     try:
         beside.mkdir(parents=True, exist_ok=True)

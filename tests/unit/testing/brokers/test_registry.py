@@ -1,0 +1,51 @@
+"""A schema registry for tests: its program, without starting it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers import jars, registry
+from tfkafka.testing.brokers.versions import known_versions
+
+
+@pytest.fixture
+def downloads(monkeypatch, tmp_path):
+    """Has an archive in place of a download, and counts the downloads."""
+    monkeypatch.setenv(jars.CACHE_VARIABLE, str(tmp_path))
+    found = []
+
+    def fetch(lock, progress):
+        folder = jars.folder_of(lock)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(folder / lock.jars[0].file_name, "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("quarkus-run.jar"), io.BytesIO())
+        found.append(lock)
+        return folder
+
+    monkeypatch.setattr(jars, "fetch", fetch)
+    return found
+
+
+def test_its_lock_is_no_version_of_kafka():
+    lock = jars.read_program_lock(registry.LOCK)
+    assert lock.jars[0].file_name == f"apicurio-registry-app-{lock.version}-all.tar.gz"
+    assert registry.LOCK not in known_versions()
+    with pytest.raises(BrokerError, match="no lock file"):
+        jars.read_lock(registry.LOCK)
+
+
+def test_it_is_downloaded_and_unpacked_once(downloads):
+    folder = registry._unpacked(progress=False)
+    assert registry._unpacked(progress=False) == folder
+    assert (folder / "quarkus-run.jar").exists() and len(downloads) == 1
+    assert [each.name for each in folder.parent.iterdir()] == ["unpacked"]
+
+
+def test_a_program_that_does_not_start_is_an_error_with_its_log(downloads, tmp_path):
+    with pytest.raises(BrokerError, match=r"it ended while starting.*registry\.log") as raised:
+        registry.start(tmp_path / "log", progress=False)
+    assert "quarkus-run.jar" in str(raised.value)
