@@ -10,7 +10,9 @@ import tensorflow as tf
 import tfkafka.tfio as tfio
 import tfkafka.tfio.kafka as kafka_io
 from tests.integration.tfkafka.records import ints, numbers
+from tests.unit.tfio.comparing import is_lifted
 from tfkafka import write
+from tfkafka.tfio.lifting import VARIABLE
 
 SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000"]
 EARLIEST = [*SETTINGS, "auto.offset.reset=earliest"]
@@ -46,14 +48,19 @@ def test_io_dataset_repeats(servers, ten):
     assert (first.message.numpy(), first.key.numpy()) == (b"D0", b"K0")
 
 
-def test_the_tutorials_pipeline(servers, topic):
+# The others map nothing, which is what can be lifted.
+@pytest.mark.parametrize("lift", ["1", "0"])
+def test_the_tutorials_pipeline(servers, topic, lift, monkeypatch):
+    monkeypatch.setenv(VARIABLE, lift)
     write(servers, topic, [f"{n},{n}" for n in range(100)], ["1.0"] * 100)
 
     def decode(item):
         return tf.stack(tf.io.decode_csv(item.message, [[0.0]] * 2)), tf.strings.to_number(item.key)
 
     dataset = tfio.IODataset.from_kafka(topic, partition=0, offset=0, servers=servers)
-    batches = list(dataset.shuffle(buffer_size=64).map(decode).batch(64))
+    dataset = dataset.shuffle(buffer_size=64).map(decode).batch(64)
+    assert is_lifted(dataset) == (lift == "1")
+    batches = list(dataset)
     assert [len(x) for x, _ in batches] == [64, 36]
     assert sorted(tf.concat([x[:, 0] for x, _ in batches], 0).numpy()) == [*range(100)]
 
