@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 import tfkafka
 from tfkafka import (
     Admin,
+    AvroDecoder,
+    AvroEncoder,
     CommitCallback,
     CsvDecoder,
     Encoder,
@@ -143,7 +145,9 @@ def writing_and_topics() -> int:
     written += write(SERVERS, "susy-train", (b"%d" % n for n in range(9)), configuration=["a=b"])
     written += write(SERVERS, "susy-train", np.zeros((3, 2)), encoder=JsonEncoder(["a", "b"]))
     columns = {"a": np.zeros(3), "b": np.ones(3)}
-    encoder: Encoder = TensorEncoder("float32", [2])
+    encoder: Encoder = AvroEncoder({"type": "record"}, shapes={"p": [2]}, registry="http://r")
+    AvroDecoder(["x"], label="key", registry="http://r", registry_config={"timeout": 1})
+    encoder = TensorEncoder("float32", [2])
     written += write(SERVERS, "susy-train", columns, ["x", "y", "z"], encoder=encoder)
     written += write(SERVERS, "susy-train", polars.DataFrame(columns), encoder=JsonEncoder())
     return written + write(SERVERS, "susy-train", [None], [b"key"], partition=1, timeout_s=5)

@@ -135,10 +135,13 @@ def test_arrays_in_blocks_as_other_writers_have_them():
         with_size + b"\0",
         one,
         two,
+        # As long as a right one.
+        b"\x06" + one[1:] + b"\0",
+        one + b"\x02",
     ]
     decoded = AvroDecoder([Field("hits", shape=[2])], schema=schema).decode(chunk(values))
     assert decoded.arrays[0].tolist() == [[1, 2]] * 3
-    assert [fault.index for fault in decoded.faults] == [3, 4]
+    assert [fault.index for fault in decoded.faults] == [3, 4, 5, 6]
 
 
 def test_missing_values():
@@ -156,6 +159,27 @@ def test_missing_values():
     assert decoded.arrays[0]["n"].tolist() == [300, -1]
     assert numbers.decode(chunk([right(n=None)])).absent == {'field "n"'}
     assert numbers.decode(chunk([right(n=None), GOOD])).absent == frozenset()
+
+
+def test_a_union_without_such_a_branch():
+    schema = record("R", [("x", ["null", "float"])])
+    values = [b"\0", b"\x04" + bytes(4), b"\x02" + bytes(4), b"\x04"]
+    decoded = AvroDecoder(["x"], schema=schema, missing="nan").decode(chunk(values))
+    assert [fault.index for fault in decoded.faults] == [1, 3]
+
+
+def test_numbers_are_rounded_as_pythons_floats_and_whole_ones_are_whole():
+    schema = record("R", [("n", "long"), ("x", "double")])
+    # float32 would round it up if it were not float64 before.
+    large = 2**60 + 2**36 + 1
+    values = [
+        written(schema, {"n": large, "x": x}) for x in (1.0, 1.5, np.nan, 2.0**31, -(2.0**31))
+    ]
+    fields = [Field("x", dtype="int32"), "n"]
+    decoded = AvroDecoder(fields, schema=schema, features="dict").decode(chunk(values))
+    assert [fault.index for fault in decoded.faults] == [1, 2, 3]
+    assert decoded.arrays[0]["x"].tolist() == [1, -(2**31)]
+    assert decoded.arrays[0]["n"].tolist() == [2.0**60] * 2
 
 
 def test_null_in_all_records_of_a_chunk():
