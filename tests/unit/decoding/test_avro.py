@@ -168,6 +168,14 @@ def test_a_union_without_such_a_branch():
     assert [fault.index for fault in decoded.faults] == [1, 3]
 
 
+@pytest.mark.parametrize(("kind", "value"), [("long", b"\xff" * 9 + b"\x7e"), ("boolean", b"\x02")])
+def test_what_no_writer_writes_is_read_as_fastavro_reads_it(kind, value):
+    schema = record("R", [("x", kind)])
+    decode = AvroDecoder([Field("x", dtype="int64")], schema=schema, features="dict")
+    found = fastavro.schemaless_reader(io.BytesIO(value), schema, None)["x"]
+    assert decode.decode(chunk([value])).arrays[0]["x"].tolist() == [int(found)]
+
+
 def test_numbers_are_rounded_as_pythons_floats_and_whole_ones_are_whole():
     schema = record("R", [("n", "long"), ("x", "double")])
     # float32 would round it up if it were not float64 before.

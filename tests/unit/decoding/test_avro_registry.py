@@ -225,6 +225,18 @@ def test_equal_bit_by_bit_to_fastavros_resolution(data):
     np.testing.assert_array_equal(decoded.arrays[0][wanted], np.array(expected, np.float32))
 
 
+def test_null_where_the_reader_has_no_null_and_numbers_that_are_promoted():
+    writer = record("R", [("x", ["null", "float"]), ("n", "long")])
+    reader = record("R", [("x", "float"), ("n", "double")])
+    number = register(writer)
+    values = [written(writer, {"x": x, "n": 2**53 + 1}, number) for x in (None, 0.5)]
+    fields = ["x", Field("n", dtype="int64")]
+    decode = AvroDecoder(fields, registry=URL, schema=reader, features="dict", missing={"x": -1})
+    decoded = decode.decode(chunk(values))
+    assert [fault.index for fault in decoded.faults] == [0]
+    assert decoded.arrays[0]["n"].tolist() == [2**53]
+
+
 @contextmanager
 def silent():
     """The address of a server that accepts connections and says nothing."""
