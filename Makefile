@@ -28,7 +28,8 @@
 #                  NOTEBOOK_READER=tfio takes tensorflow-io
 # make test-docker the tests that can share a broker, on the official image
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
-# make test-distributed-full  the same as test-distributed, each process killed at 10 moments
+# make test-distributed-full  the same as test-distributed, each process killed at 10 moments, and
+#                  what takes longer: signals, frozen processes, a kill under local.py
 # make test-without-native  all of make test with Python alone, 20 min
 #
 # STACK=latest     on the newest TensorFlow, without tensorflow-io: the tutorial, for example, by
@@ -101,7 +102,7 @@ tests-without-tensorflow-io: $(VENV)/installed native
 	  --junitxml=reports/tests-latest.xml
 
 # One test at a time: each has several processes that train, and some count seconds.
-# DISTRIBUTED=full kills at as many moments as a test promises.
+# DISTRIBUTED=full kills at as many moments as a test promises, and leaves out none.
 test-distributed-full: export DISTRIBUTED = full
 test-distributed test-distributed-full:
 	$(MAKE) STACK=distributed tests-distributed

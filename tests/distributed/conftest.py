@@ -21,6 +21,7 @@ from tfkafka.exactly_once import wait_until_settled
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 
 FULL = os.environ.get("DISTRIBUTED") == "full"
+full_only = pytest.mark.skipif(not FULL, reason="make test-distributed-full has it")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.distributed.conftest import FULL
+
 pytestmark = pytest.mark.distributed
 
 DEADLINE_S = 600.0
@@ -25,15 +27,15 @@ TESTS = [
     f"{IN_TFKAFKA}/test_exactly_once.py::test_models_are_exchanged_between_two_transactions",
     # Readers of all kinds in `fit`, `evaluate` and `predict`.
     f"{IN_TFKAFKA}/test_manifest.py::test_fit_must_say_how_many_records_it_has_used",
-    f"{IN_TFKAFKA}/test_commit.py",
+    f"{IN_TFKAFKA}/test_commit.py" + ("" if FULL else "::test_two_epochs"),
     f"{IN_TFKAFKA}/test_metrics_callback.py::test_evaluate_and_predict_have_them",
     f"{IN_TFKAFKA}/test_metrics_callback.py::test_mini_datasets",
     f"{IN_TFKAFKA}/test_metrics_callback.py::test_what_an_epoch_has_read",
 ]
-# `learn`: it evaluates, trains, exports, and goes on where it ended.
+# `learn`: it evaluates, trains, exports, and goes on where it ended. Else with shards only.
 LEARNING = [
     f"{IN_TFKAFKA}/test_learn.py::test_each_mini_dataset_is_evaluated_before_it_is_trained_on",
-]
+] * FULL
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.distributed import harness
+from tests.distributed.conftest import full_only
 from tests.distributed.harness import HEARTBEAT_S, Options
 from tfkafka.config import FOREVER
 from tfkafka.testing import wait_for
@@ -45,7 +46,7 @@ def is_explained(survivor: harness.Ended, index: int) -> bool:
 
 @pytest.mark.timeout(3600)
 def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
-    rng, wanted, waits_s = random.Random(11), times(2, 10), []
+    rng, wanted, waits_s = random.Random(11), times(1, 10), []
     victims = [0, 1] * wanted
     runs = by_jax = 0
     while victims:
@@ -72,11 +73,10 @@ def test_each_is_killed(small, never_killed, times, tmp_path, record_property):
     )
 
 
+@full_only
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_one_that_vanishes_without_a_word_ends_the_others_too(small, tmp_path, times, frozen):
+def test_one_that_vanishes_without_a_word_ends_the_others_too(small, tmp_path, frozen):
     """As a machine does that loses its network: nothing closes its connections."""
-    if not times(0, 1):
-        pytest.skip("make test-distributed-full has it: it waits for heartbeats")
     run = harness.start(small[0].but(folder=str(tmp_path), stream_timeout=FOREVER), 2)
     try:
         wait_for(lambda: "mini dataset 5" in run.said(0), "all records", harness.DEADLINE_S)

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.distributed import harness
-from tests.distributed.conftest import fill
+from tests.distributed.conftest import fill, full_only
 from tests.distributed.harness import HEARTBEAT_S
 from tests.integration.tfkafka.test_documentation import SCALING, examples
 from tfkafka import write
@@ -77,7 +77,7 @@ def test_what_fails_in_one_process_ends_all_with_one_line(small, tmp_path):
     assert second.error == f"process 0 of 2 failed, and all end: {first.error}"
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=full_only), 1])
 def test_what_only_one_process_raises_ends_the_others(small, tmp_path, victim):
     ended = harness.start(small[0].but(folder=str(tmp_path), fail=[victim, "train"]), 2).wait()
     assert [each.status for each in ended] == [1, 1]
@@ -112,6 +112,7 @@ def test_the_example_of_the_documentation(servers, topic, tmp_path):
     assert "mini dataset" not in second.said
 
 
+@full_only
 def test_sigterm_to_one_of_them_ends_all_and_they_wait_for_records_until_then(small, tmp_path):
     options = small[0].but(folder=str(tmp_path), stream_timeout=FOREVER, judged=True, metered=True)
     run = harness.start(options, 2)
