@@ -17,6 +17,8 @@ from tfkafka.testing import wait_for
 
 pytestmark = pytest.mark.distributed
 
+# On a busy machine, after SIGKILL.
+ENDED_S = 10.0
 PYTHON = [sys.executable, "-c"]
 # Appends a line to a file whenever something is to be known.
 NOTE = """
@@ -121,7 +123,7 @@ def test_a_signal_leaves_nothing_running(tmp_path, number):
         pids = interrupt(local, log, number)
         assert local.said() == []
     assert len(pids) == 4
-    assert not [pid for pid in pids if is_running(pid)]
+    wait_until_ended(pids)
 
 
 def test_a_process_that_ignores_signals_is_killed(tmp_path):
@@ -132,7 +134,7 @@ def test_a_process_that_ignores_signals_is_killed(tmp_path):
             f"local.py: process {index} has not ended in 1 s: killed" for index in range(2)
         ]
     assert len(pids) == 2
-    assert not [pid for pid in pids if is_running(pid)]
+    wait_until_ended(pids)
     # It was asked before, by the same signal.
     assert sorted(number for *_, number in notes(log)) == [0, 0, signal.SIGINT, signal.SIGINT]
 
@@ -146,7 +148,7 @@ def test_nothing_is_left_where_nobody_reads_what_it_says(tmp_path):
         process.stderr.close()
         process.terminate()
         assert process.wait(DEADLINE_S) == 128 + signal.SIGTERM
-    assert not [pid for *_, pid, _ in notes(log) if is_running(pid)]
+    wait_until_ended([pid for *_, pid, _ in notes(log)])
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,11 @@ def test_a_command_that_is_not_there_is_one_line():
         assert local.output() == (
             "local.py: ./no such command: cannot be started: No such file or directory\n"
         )
+
+
+def wait_until_ended(pids: list[int]) -> None:
+    """What is killed may take a moment to end; what it started is not waited for by anybody."""
+    wait_for(lambda: not any(map(is_running, pids)), "all processes have ended", ENDED_S)
 
 
 def is_running(pid: int) -> bool:
