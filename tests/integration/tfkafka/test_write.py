@@ -12,6 +12,7 @@ from tests.integration.tfkafka.records import ints
 from tfkafka import FunctionEncoder, JsonEncoder, KafkaDataset, TensorEncoder, write
 from tfkafka.client import create
 from tfkafka.errors import ConfigurationError, WriteError
+from tfkafka.testing import wait_for
 
 
 def test_all_are_there_in_order(kafka, topic):
@@ -20,6 +21,15 @@ def test_all_are_there_in_order(kafka, topic):
     assert ints(KafkaDataset(topic, servers=servers, batch_size=None).take(3)) == [0, 1, 2]
     chunks = KafkaDataset(topic, servers=servers).chunks()
     assert [int(v) for m, _ in chunks for v in m.numpy()] == [*range(50_000)]
+
+
+def test_what_a_generator_yields_is_sent_as_it_comes(kafka, admin, topic):
+    def values():
+        for count in range(1, 4):
+            yield str(count)
+            wait_for(lambda n=count: admin.record_count(topic) == n, f"record {count}", 30)
+
+    assert write(kafka.bootstrap_servers, topic, values()) == 3
 
 
 def test_a_key_has_the_partition_that_java_gives_it(kafka, make_topic):
