@@ -96,8 +96,10 @@ def test_each_python_is_promised_and_tested():
     assert promised == set(test_distributions.PYTHONS)
 
 
-def test_the_changelog_has_the_version():
-    heading = rf"^## \[{re.escape(tfkafka.__version__)}\] - \d{{4}}-\d\d-\d\d$"
+def test_the_changelog_says_what_is_in_the_version():
+    """Under the version and its date, or before the release under "Unreleased"."""
+    released = rf"^## \[{re.escape(tfkafka.__version__)}\] - \d{{4}}-\d\d-\d\d$"
+    heading = rf"{released}|^## \[Unreleased\]\n\n### "
     assert re.search(heading, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 

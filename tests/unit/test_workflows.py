@@ -78,19 +78,27 @@ def steps_of_release() -> list[str]:
     return [textwrap.dedent(script) for script in re.findall(r" run: \|\n((?: {10}.+\n)+)", text)]
 
 
-def bash(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def bash(script: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a script of a workflow as GitHub does."""
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     environment = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(
-    ("tag", "status"), [(f"v{tfkafka.__version__}", 0), ("v9.9.9", 1), ("v0", 1)]
+    ("tag", "heading", "status"),
+    [
+        (f"v{tfkafka.__version__}", f"[{tfkafka.__version__}] - 2026-11-28", 0),
+        (f"v{tfkafka.__version__}", "[Unreleased]", 1),
+        ("v9.9.9", "[9.9.9] - 2026-11-28", 1),
+        ("v0", f"[{tfkafka.__version__}] - 2026-11-28", 1),
+    ],
 )
-def test_a_tag_must_be_the_version(tag, status):
+def test_a_tag_must_be_the_version(tag, heading, status, tmp_path):
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {heading}\n")
+    (tmp_path / "tfkafka").symlink_to(ROOT / "tfkafka")
     check, _ = steps_of_release()
-    assert bash(check, GITHUB_REF_NAME=tag).returncode == status
+    assert bash(check, tmp_path, GITHUB_REF_NAME=tag).returncode == status
 
 
 def test_nothing_is_published_without_a_token():
