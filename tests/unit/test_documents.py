@@ -102,11 +102,13 @@ def test_settings_are_those_that_tfkafka_chooses():
         ("readers", True): config.CONSUMER_DEFAULTS,
         ("readers", False): config.CONSUMER_FIXED,
         ("readers of ranges", True): config.RANGES_DEFAULTS,
-        ("`Admin`", True): config.ADMIN_DEFAULTS,
+        ("`Admin`", True): config.ADMIN_ISOLATION,
+        ("`Admin`", False): config.ADMIN_DEFAULTS,
         ("`write`", True): config.WRITER_DEFAULTS,
         ("`write`", False): config.WRITER_FIXED,
         ("exactly-once reading", True): config.EXACTLY_ONCE_DEFAULTS,
         ("exactly-once reading", False): config.EXACTLY_ONCE_FIXED,
+        ("exactly-once writing", False): config.TRANSACTIONS_DEFAULTS,
     }
     assert said == {
         (client, name, str(value), can_be_changed)

@@ -107,9 +107,7 @@ class Admin:
 
     def __init__(self, bootstrap_servers: str, configuration: config.Configuration = None):
         self.bootstrap_servers = arguments.text("bootstrap_servers", bootstrap_servers)
-        # All records count, including those of an open transaction.
-        settings = config.parse(configuration)
-        settings.setdefault("isolation.level", "read_uncommitted")
+        settings = config.ADMIN_ISOLATION | config.parse(configuration)
         settings["bootstrap.servers"] = self.bootstrap_servers
         create.check(settings)
         self._cluster = Cluster(settings, REQUEST_TIMEOUT_MS, BrokerError)

@@ -34,7 +34,8 @@ FOREVER = -1
 _silent = logging.getLogger("tfkafka.librdkafka")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
-# What tfkafka sets: ..._DEFAULTS, which a user may change, and ..._FIXED, which they may not.
+# What tfkafka sets: ..._DEFAULTS, which a user may change, and ..._FIXED, which they may not. Of
+# ADMIN_DEFAULTS and TRANSACTIONS_DEFAULTS they may change what `connection_settings` takes.
 _QUIET = {"bootstrap.servers": DEFAULT_SERVERS, "log_level": 0}
 CONSUMER_DEFAULTS: dict[str, object] = {
     **_QUIET,
@@ -70,6 +71,8 @@ EXACTLY_ONCE_FIXED: dict[str, object] = {
 }
 # Notice soon that a broker is back: the client's default is 10 s.
 ADMIN_DEFAULTS: dict[str, object] = {**_QUIET, "reconnect.backoff.max.ms": 1000}
+# `Admin` counts all records, including those of an open transaction.
+ADMIN_ISOLATION: dict[str, object] = {"isolation.level": "read_uncommitted"}
 # The broker decides how large a record may be.
 _ANY_SIZE = {"message.max.bytes": 100_000_000}
 # The Java client and kafka-python use it too: a key has the same partition whoever writes it.
