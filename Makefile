@@ -1,6 +1,6 @@
 # make reproduce   the whole tutorial, on Kafka 2.7.2 with ZooKeeper
 # make test        all tests; the tutorial's part on Kafka 2.7.2 as well
-# make bench       the benchmarks, 15 min
+# make bench       the benchmarks, 20 min
 # make faults      what is killed, frozen and cut off, 3 min
 # make chaos       random faults on a cluster, 2 min of them; SEED=... repeats the same ones
 # make test-distributed   training by several processes, with JAX and with Ray, 4 min
@@ -11,7 +11,7 @@
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
 #
 # Not in make test; .github/workflows/nightly.yml runs them:
-# make bench-full  the benchmarks with scaling, 30 min
+# make bench-full  the benchmarks with scaling, 40 min
 # make coverage    which lines of tfkafka the unit and integration tests run, 30 min; the page is
 #                  reports/coverage/index.html
 # make faults-full each fault 100 times, 10 min
