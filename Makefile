@@ -5,7 +5,7 @@
 # make chaos       random faults on a cluster, 2 min of them; SEED=... repeats the same ones
 # make test-distributed   training by several processes, with JAX and with Ray, 4 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
-# make structure   size of the library and imports between its rooms
+# make structure   size of the library and imports between its packages
 # make native      the native library, which is optional; what runs tfkafka here begins with it
 # make wheels      sdist and wheels in dist/, for all platforms that have a native library
 # make lock        requirements*.txt -> requirements*.lock        make clean   what these leave
