@@ -87,7 +87,7 @@ class Writer:
                 self._fail(error)
 
     def restart(self) -> None:
-        """Forgets what was written: the text begins anew."""
+        """Forgets what was written: the text begins again."""
         if self._part:
             self._discard()
             self._open()

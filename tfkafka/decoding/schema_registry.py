@@ -173,7 +173,7 @@ _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """Have a forked child connect anew: its connections are those of its parent."""
+    """Have a forked child connect again: its connections are those of its parent."""
     global _lock
     _lock = threading.Lock()
     _shared.clear()

@@ -83,7 +83,7 @@ def _graph(
 def _padded(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array with rows of zeros after the others, so that their number is a power of 2.
 
-    JAX compiles anew for each shape.
+    JAX compiles again for each shape.
     """
     missing = (1 << max(0, len(array) - 1).bit_length()) - len(array)
     return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
