@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -237,6 +238,40 @@ def test_cat_prints_json(run, kafka, filled):
     ]
 
 
+@pytest.fixture
+def hostile(kafka: Broker, topic: str) -> str:
+    """A topic with values that are hardly JSON, at times that are hardly times."""
+    deep = "[" * 100_000 + "]" * 100_000
+    values = ["1e999", "[NaN]", deep, '{"a": 1, "a": 2}', b"1\0", '"\\ud800"', "9" * 5000, "7"]
+    times = [1, 253_402_300_799_999, 253_402_300_800_000, 1_700_000_000_000_000, 2**63 - 1]
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+    for value, time in zip(values, itertools.chain(times, itertools.repeat(1)), strict=False):
+        producer.produce(topic, value, timestamp=time)
+    assert producer.flush(30) == 0
+    return topic
+
+
+def test_cat_prints_whatever_a_value_is(run, kafka, hostile):
+    found = records(run("cat", hostile, "--bootstrap-servers", kafka.bootstrap_servers, "--json"))
+    shown = [each.get("text", each.get("value")) for each in found]
+    assert shown[:2] == ["1e999", "[NaN]"]
+    assert shown[2] == "[" * 100_000 + "]" * 100_000
+    assert shown[3:] == ['{"a": 1, "a": 2}', "1\0", "\ud800", "9" * 5000, 7]
+    assert ["value" in each for each in found] == [False] * 5 + [True, False, True]
+
+
+def test_cat_shows_times_that_are_none_as_numbers(run, kafka, hostile):
+    done = run("cat", hostile, "--bootstrap-servers", kafka.bootstrap_servers)
+    assert done.returncode == 0, done.stderr
+    assert [line.split("  ")[1] for line in done.stdout.splitlines()[:5]] == [
+        "1970-01-01T00:00:00.001Z",
+        "9999-12-31T23:59:59.999Z",
+        "253402300800000",
+        "1700000000000000",
+        "9223372036854775807",
+    ]
+
+
 def test_cat_decodes_csv(run, kafka, filled):
     where = (filled, "--bootstrap-servers", kafka.bootstrap_servers, "--first", 2)
     shown = run("cat", *where, "--csv", 2).stdout.splitlines()
@@ -296,6 +331,8 @@ def test_a_pipe_that_was_closed_before_is_no_error(tmp_path):
         (["blub"], "tfkafka: No such command 'blub'"),
         (["cat"], "tfkafka cat: Missing argument 'TOPIC' (see tfkafka cat --help)"),
         (["cat", "a b"], "'a b' is no topic name"),
+        (["cat", "t", "--first", str(2**63)], "is not in the range 1<=x<=9223372036854775807"),
+        (["cat", "t", "--last", str(2**63)], "is not in the range 1<=x<=9223372036854775807"),
         (["cat", "t", "--csv", "0"], "columns is 0, must be at least 1"),
         (["cat", "t", "--csv", "a,a"], "--csv"),
         (["cat", "t", "--first", "1", "--last", "1"], "--first and --last exclude each other"),

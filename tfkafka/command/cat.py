@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfkafka._util.arguments import LARGEST
 from tfkafka._util.text import printable
 from tfkafka.client.names import check_topic_name, parse_addresses
-from tfkafka.command.options import as_json_option, checked, command_config_option, print_json
+from tfkafka.command.options import (
+    as_json_option,
+    checked,
+    command_config_option,
+    json_line,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from tfkafka.chunk import Chunk
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 
 FIRST = 10
 LONGEST = 200
+COUNT = click.IntRange(1, LARGEST)
 
 
 @click.command(short_help="Show a few records of a topic.")
@@ -33,12 +41,8 @@ LONGEST = 200
     callback=checked(parse_addresses),
     help="Where Kafka is.  [default: that of the settings, or localhost:9092]",
 )
-@click.option(
-    "--first", type=click.IntRange(1), help=f"How many of the first records.  [default: {FIRST}]"
-)
-@click.option(
-    "--last", type=click.IntRange(1), help="How many of the last records of each partition."
-)
+@click.option("--first", type=COUNT, help=f"How many of the first records.  [default: {FIRST}]")
+@click.option("--last", type=COUNT, help="How many of the last records of each partition.")
 @click.option(
     "--csv",
     "columns",
@@ -60,6 +64,7 @@ def cat(
 
     A line has partition:offset, the time, the key and the value. With --json it is a JSON object:
     a value that is JSON is in it as "value", another as "text", or as "base64" if it is not UTF-8.
+    JSON that would not be shown as it is, such as one that repeats a name, is "text".
     With --csv "value" has the numbers, and "bad" says why there are none.
     """
     if first and last:
@@ -124,7 +129,11 @@ class _Record:
     def _time(self) -> str:
         if self.timestamp_ms < 0:
             return "-"
-        time = datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+        try:
+            time = datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+        except (ValueError, OverflowError, OSError):
+            # Not ms, or after the year 9999.
+            return str(self.timestamp_ms)
         return f"{time:%Y-%m-%dT%H:%M:%S}.{self.timestamp_ms % 1000:03}Z"
 
 
@@ -161,13 +170,19 @@ def _undecoded(chunk: Chunk, as_json: bool) -> list[dict[str, Any]]:
 
 def _parsed(value: bytes | None) -> dict[str, Any]:
     try:
-        return {"value": json.loads(value or b"", parse_constant=_refuse_constant)}
-    except ValueError:
+        found = {"value": json.loads((value or b"").decode(), object_pairs_hook=_without_repeats)}
+        # Not all that can be parsed can be printed: 1e999 is parsed as inf.
+        json_line(found)
+    except (ValueError, RecursionError):
         return _raw(value)
+    return found
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice: one of its values would be lost")
+    return found
 
 
 def _raw(value: bytes | None) -> dict[str, Any]:

@@ -46,7 +46,15 @@ command_config_option = click.option(
 
 def print_json(value: object) -> None:
     """Print a value as JSON on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    click.echo(json_line(value))
+
+
+def json_line(value: object) -> str:
+    """Return a value as JSON on one line.
+
+    Raises ValueError where a number is not finite, and RecursionError where it is nested too deep.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def checked(
