@@ -37,4 +37,8 @@ def takes_large_batches(settings: Mapping[str, object], topic: str) -> bool:
         )
     except BrokerError:
         return False
-    return int(entries[_LIMIT].value) >= LARGE
+    try:
+        return int(entries[_LIMIT].value) >= LARGE
+    except (KeyError, TypeError, ValueError):
+        # What only speaks Kafka's protocol may leave it out, or have no value for it.
+        return False
