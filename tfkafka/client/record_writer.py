@@ -117,9 +117,10 @@ class RecordWriter:
             try:
                 if count and not count % POLL_EVERY:
                     self.producer.poll(0)
-                produce(topic, value, key, headers=headers, **options)
-            except BufferError:
-                self._wait(topic, value, key, headers, options)
+                try:
+                    produce(topic, value, key, headers=headers, **options)
+                except BufferError:
+                    self._wait(topic, value, key, headers, options)
             except KafkaException as error:
                 raise RefusedError(error.args[0], count) from error
             count += 1

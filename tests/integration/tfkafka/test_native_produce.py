@@ -155,6 +155,17 @@ def test_a_refusal_is_the_same_both_ways(servers, group):
 
 
 @fillers.both
+def test_a_record_that_is_refused_after_it_has_waited_for_room_has_its_number(servers, topic):
+    settings = {"bootstrap.servers": servers, "queue.buffering.max.messages": 10, "linger.ms": 500}
+    writer = RecordWriter(settings)
+    full = Records(column([b"x"] * 10))
+    assert writer.put(topic, full, 0) == len(writer.producer) == 10
+    with pytest.raises(RefusedError, match="Unknown partition") as caught:
+        writer.put(topic, full, 7)
+    assert caught.value.number == 0
+
+
+@fillers.both
 @pytest.mark.parametrize(
     ("settings", "values", "keys", "refusal"),
     [
