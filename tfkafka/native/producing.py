@@ -102,11 +102,6 @@ class Producing:
         )
 
     @property
-    def records(self) -> int:
-        """The number of records."""
-        return int(self.parameters.records)
-
-    @property
     def taken(self) -> int:
         """How many of the records are in the queue."""
         return int(self.parameters.taken)
