@@ -6,9 +6,6 @@ between them. Only the name may have a "/" in it: Kafka's names of topics cannot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from tfkafka import native
@@ -17,8 +14,6 @@ from tfkafka.client.records import Records
 from tfkafka.errors import PredictionsError
 
 SOURCE = "tfkafka.source"
-# Four headers that had the same, before there was one.
-TOPIC, PARTITION, OFFSET = "tfkafka.topic", "tfkafka.partition", "tfkafka.offset"
 # The digits of an int64.
 _MOST_DIGITS = 19
 
@@ -38,21 +33,14 @@ def origin_of(chunk: Chunk, index: int) -> Position:
     """
     headers = dict(chunk.metadata[1][index])
     try:
-        return _position(headers)
+        topic, partition, offset, _model = headers[SOURCE].split(b"/", 3)
+        return Position(topic.decode(), int(partition), int(offset))
     except (KeyError, ValueError, AttributeError, TypeError):
         raise PredictionsError(
-            f"{chunk.position(index)}: not a prediction: its headers do not have topic, partition "
-            f"and offset of an input",
+            f"{chunk.position(index)}: not a prediction: it has no header {SOURCE} with topic, "
+            f"partition and offset of an input",
             **chunk.position(index)._asdict(),
         ) from None
-
-
-def _position(headers: Mapping[str, Any]) -> Position:
-    if SOURCE in headers:
-        topic, partition, offset, _model = headers[SOURCE].split(b"/", 3)
-    else:
-        topic, partition, offset = (headers[name] for name in (TOPIC, PARTITION, OFFSET))
-    return Position(topic.decode(), int(partition), int(offset))
 
 
 def _origins(chunk: Chunk, model: str) -> Column:

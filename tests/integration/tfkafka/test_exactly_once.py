@@ -108,29 +108,6 @@ def test_all_that_records_may_be(kafka, make_topic, group, monkeypatch):
     assert {*read} == {(first, 0), (first, 1), (second, 2)}
 
 
-def test_predictions_of_earlier_versions_are_read_too(place):
-    """Half of them have four headers in place of one."""
-    servers, source, target, group = place
-    worker(place).run()
-    old = Producer({"bootstrap.servers": servers})
-    write(servers, source, ["7,1"] * 3, ["1"] * 3, partition=1)
-    for offset in (50, 51, 52):
-        headers = {
-            "tfkafka.topic": source,
-            "tfkafka.partition": "1",
-            "tfkafka.offset": str(offset),
-            "tfkafka.model": "model",
-        }
-        old.produce(target, "0.75", headers=headers)
-    old.flush(10)
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
-    consumer.commit(offsets=[TopicPartition(source, 1, 53)], asynchronous=False)
-    consumer.close()
-    offsets, values = read_predictions(servers, target)[source, 1]
-    assert offsets.tolist() == [*range(53)] and values[50:].tolist() == [0.75] * 3
-    assert evaluate(servers, source, target, group, DECODER).records == 103
-
-
 def test_a_keras_model(place):
     import tensorflow as tf
 
@@ -217,7 +194,7 @@ def test_evaluation_refuses_a_prediction_that_is_not_finite(place):
     servers, source, target, group = place
     worker(place).run()
     write(servers, source, ROWS[:1], KEYS[:1], partition=0)
-    headers = {"tfkafka.topic": source, "tfkafka.partition": "0", "tfkafka.offset": "50"}
+    headers = {"tfkafka.source": f"{source}/0/50/model"}
     other = Producer({"bootstrap.servers": servers})
     other.produce(target, "nan", headers=headers)
     other.flush(10)

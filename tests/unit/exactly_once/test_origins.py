@@ -60,22 +60,12 @@ def test_parts_of_chunks_and_none():
         ]
 
 
-def test_the_four_headers_of_earlier_versions():
-    old = [
-        ("tfkafka.topic", b"in"),
-        ("tfkafka.partition", b"2"),
-        ("tfkafka.offset", b"30"),
-        ("tfkafka.model", b"m"),
-    ]
-    assert read_back(old) == ("in", 2, 30)
-    assert read_back([*old, ("tfkafka.source", b"in/3/40/m")]) == ("in", 3, 40)
-
-
 @pytest.mark.parametrize(
     "headers",
     [
         [],
-        [("tfkafka.topic", b"in"), ("tfkafka.partition", b"2")],
+        # A dead letter.
+        [("tfkafka.topic", b"in"), ("tfkafka.partition", b"2"), ("tfkafka.offset", b"30")],
         [("tfkafka.source", None)],
         [("tfkafka.source", b"in/2/30")],
         [("tfkafka.source", b"in/2/x/m")],
