@@ -105,6 +105,45 @@ def test_a_broker_topics_and_deliveries_without_a_conftest(project):
     assert "Created log for partition test_that_fails-c" in second
 
 
+def test_deliveries_are_judged_however_a_test_has_them(project):
+    project.pytester.makepyfile("""
+        import pytest
+        from tfkafka.testing.deliveries import Deliveries
+
+        def lose(deliveries):
+            deliveries.sent("t", ["a"])
+
+        @pytest.fixture
+        def losing(kafka_deliveries):
+            return lambda: lose(kafka_deliveries)
+
+        def test_by_name(request):
+            lose(request.getfixturevalue("kafka_deliveries"))
+
+        def test_through_a_fixture(losing):
+            losing()
+
+        def test_its_own():
+            with Deliveries() as deliveries:
+                lose(deliveries)
+
+        def test_that_fails_before(request):
+            lose(request.getfixturevalue("kafka_deliveries"))
+            raise ValueError("its own error")
+
+        def test_that_judged(request):
+            deliveries = request.getfixturevalue("kafka_deliveries")
+            lose(deliveries)
+            deliveries.check("lost")
+    """)
+    printed = project.run()
+    assert counts(printed) == {"passed": 1, "failed": 4}
+    assert printed.count("\nkafka_deliveries: of 1 records that were sent:\n1 lost: b'a' (t)") == 2
+    assert "AssertionError: of 1 records that were sent:" in printed
+    assert "ValueError: its own error" in printed
+    assert "deliveries.py:" not in printed and "During handling" not in printed
+
+
 WHO = """
     import os
     import pytest

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Iterable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 from tfkafka._util import arguments
-from tfkafka.testing.checker import ANOMALIES, Finding, Recorder, judge
+from tfkafka.testing.checker import LISTED
 
 SEVERAL = "a list or another iterable of texts or bytes, one for each record"
-# There is one partition and one reader for the checker: it is not told of Kafka's order.
-NOT_JUDGED = ("reordered", "skipped")
-PARTITION = 0
 NAMES = {"lost": "lost", "duplicated": "delivered twice or more", "phantom": "never sent"}
 
 
 class Deliveries:
     """Records what was sent and what was delivered; `check` says what is wrong.
 
-    Records are compared by their values. A value that was sent n times is expected n times. Several
-    threads may use it.
+    Records are compared by their values. A value that was sent n times is expected n times, and may
+    be recorded as sent after it was delivered. Several threads may use it. At the end of a `with`
+    without an exception, what was not judged is.
 
     Attributes:
         checked: whether everything that was recorded has been judged.
@@ -36,9 +33,8 @@ class Deliveries:
                 kafka_deliveries.delivered(kafka_topic, [value])
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self) -> None:
         self.checked = True
-        self._folder = folder
         self._lock = threading.Lock()
         self._topics: dict[str, _Topic] = {}
 
@@ -51,8 +47,9 @@ class Deliveries:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for topic in self._topics.values():
-            topic.recorder.close()
+        __tracebackhide__ = True
+        if kind is None and not self.checked:
+            self.check()
 
     def sent(self, topic: str, values: Iterable[str | bytes]) -> None:
         """Record values that are about to be sent, or were sent, to a topic.
@@ -61,7 +58,7 @@ class Deliveries:
         """
         found = _as_bytes(values)
         with self._lock:
-            self._topic(topic).sent(found)
+            self._topic(topic).sent.update(found)
 
     def delivered(self, topic: str, values: Iterable[str | bytes]) -> None:
         """Record values that were read from a topic, or whose results were seen.
@@ -70,7 +67,7 @@ class Deliveries:
         """
         found = _as_bytes(values)
         with self._lock:
-            self._topic(topic).delivered(found)
+            self._topic(topic).delivered.update(found)
 
     def check(self, *allowed: str) -> None:
         """Judge what was recorded so far. At the end of a test this happens by itself.
@@ -86,61 +83,48 @@ class Deliveries:
         __tracebackhide__ = True  # pytest then shows the line of the test
         for each in allowed:
             arguments.choice("allowed", each, tuple(NAMES))
-        self.checked = True
-        verdict = judge(self._folder)
-        wrong = [each for each in ANOMALIES if each not in (*NOT_JUDGED, *allowed)]
-        lines = [
-            f"{verdict.counts[anomaly]:,} {NAMES[anomaly]}: "
-            + ", ".join(map(self._described, verdict.findings[anomaly]))
-            for anomaly in wrong
-            if verdict.counts[anomaly]
-        ]
+        with self._lock:
+            self.checked = True
+            lines = [
+                line
+                for anomaly, name in NAMES.items()
+                if anomaly not in allowed and (line := self._line(anomaly, name))
+            ]
+            sent = sum(topic.sent.total() for topic in self._topics.values())
         if lines:
-            head = f"of {verdict.acknowledged:,} records that were sent:"
-            raise AssertionError("\n".join([head, *lines]))
+            raise AssertionError("\n".join([f"of {sent:,} records that were sent:", *lines]))
+
+    def _line(self, anomaly: str, name: str) -> str:
+        """Return how many records have an anomaly, and the first of them; "" where none has."""
+        found = [
+            (value, topic)
+            for topic, values in sorted(self._topics.items())
+            for value in values.anomalies()[anomaly]
+        ]
+        first = ", ".join(f"{value!r} ({topic})" for value, topic in found[:LISTED])
+        return f"{len(found):,} {name}: {first}" if found else ""
 
     def _topic(self, name: str) -> _Topic:
         name = arguments.text("topic", name)
         self.checked = False
-        if name not in self._topics:
-            self._topics[name] = _Topic(Recorder(self._folder, name))
-        return self._topics[name]
-
-    def _described(self, finding: Finding) -> str:
-        value = self._topics[finding.topic].values[finding.offset]
-        return f"{value!r} ({finding.topic})"
+        return self._topics.setdefault(name, _Topic())
 
 
 class _Topic:
-    """The values of a topic by their numbers, for the checker.
+    """How often each value was sent to a topic, and how often it was delivered."""
 
-    A value that was never sent has a number, too, which was not recorded as sent.
-    """
+    def __init__(self) -> None:
+        self.sent: Counter[bytes] = Counter()
+        self.delivered: Counter[bytes] = Counter()
 
-    def __init__(self, recorder: Recorder):
-        self.recorder = recorder
-        self.values: list[bytes] = []
-        self._numbers: dict[bytes, list[int]] = defaultdict(list)
-        self._deliveries: dict[bytes, int] = defaultdict(int)
-
-    def sent(self, values: list[bytes]) -> None:
-        numbers = [self._number(value) for value in values]
-        self.recorder.sent(numbers)
-        self.recorder.acknowledged(PARTITION, numbers, numbers)
-
-    def delivered(self, values: list[bytes]) -> None:
-        numbers = []
-        for value in values:
-            known = self._numbers[value] or [self._number(value)]
-            # What comes more often than it was sent is the last one again.
-            numbers.append(known[min(self._deliveries[value], len(known) - 1)])
-            self._deliveries[value] += 1
-        self.recorder.delivered(PARTITION, numbers, numbers)
-
-    def _number(self, value: bytes) -> int:
-        self.values.append(value)
-        self._numbers[value].append(len(self.values) - 1)
-        return len(self.values) - 1
+    def anomalies(self) -> Mapping[str, list[bytes]]:
+        """Return the values with each of `NAMES`."""
+        often = self.delivered.items()
+        return {
+            "lost": [*(self.sent - self.delivered).elements()],
+            "duplicated": [value for value, times in often if times > max(self.sent[value], 1)],
+            "phantom": [value for value in self.delivered if value not in self.sent],
+        }
 
 
 def _as_bytes(values: Iterable[str | bytes]) -> list[bytes]:

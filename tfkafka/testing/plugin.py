@@ -37,6 +37,7 @@ STAMP = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]")
 WHERE = "kafka_shared_brokers"
 START: pytest.StashKey[datetime] = pytest.StashKey()
 SHARED: pytest.StashKey[SharedBrokers] = pytest.StashKey()
+DELIVERIES: pytest.StashKey[Deliveries] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -195,19 +196,21 @@ def kafka_group(request: pytest.FixtureRequest, kafka_prefix: str) -> str:
 
 
 @pytest.fixture
-def kafka_deliveries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deliveries]:
+def kafka_deliveries(request: pytest.FixtureRequest) -> Deliveries:
     """Records what a test sent and what was delivered; the test fails if these differ."""
     from tfkafka.testing.deliveries import Deliveries
 
-    with Deliveries(tmp_path_factory.mktemp("deliveries")) as deliveries:
-        yield deliveries
+    deliveries = Deliveries()
+    request.node.stash[DELIVERIES] = deliveries
+    return deliveries
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Judge the deliveries of a test that passed, while it can still fail."""
     result = yield
-    deliveries: Deliveries | None = getattr(item, "funcargs", {}).get("kafka_deliveries")
+    # Not those of its arguments alone: a test may also ask for a fixture while it runs.
+    deliveries = item.stash.get(DELIVERIES, None)
     if deliveries and not deliveries.checked:
         try:
             deliveries.check()

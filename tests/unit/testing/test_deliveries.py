@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -13,9 +11,8 @@ from tfkafka.testing.deliveries import Deliveries
 
 
 @pytest.fixture
-def deliveries(tmp_path: Path) -> Iterator[Deliveries]:
-    with Deliveries(tmp_path) as made:
-        yield made
+def deliveries() -> Deliveries:
+    return Deliveries()
 
 
 def complaint(deliveries: Deliveries, *allowed: str) -> list[str]:
@@ -42,6 +39,17 @@ def test_equal_values_are_counted(deliveries):
     assert complaint(deliveries) == ["1 delivered twice or more: b'a' (t)"]
 
 
+def test_what_is_recorded_as_sent_may_have_been_delivered_before(deliveries):
+    """A consumer in another thread may be faster than the producer's thread."""
+    deliveries.delivered("t", ["a", "b", "b", "c", "c", "d"])
+    assert complaint(deliveries, "phantom", "duplicated") == []
+    deliveries.sent("t", ["a", "b", "b", "c"])
+    assert complaint(deliveries) == [
+        "1 delivered twice or more: b'c' (t)",
+        "1 never sent: b'd' (t)",
+    ]
+
+
 def test_topics_are_told_apart(deliveries):
     deliveries.sent("one", ["a"])
     deliveries.delivered("two", ["a"])
@@ -64,6 +72,20 @@ def test_everything_that_was_recorded_is_judged_once(deliveries):
     assert complaint(deliveries) and deliveries.checked
     deliveries.delivered("t", ["a"])
     assert not deliveries.checked
+
+
+def test_what_was_not_judged_is_at_the_end_of_with():
+    with pytest.raises(AssertionError, match="1 lost: b'a'"), Deliveries() as deliveries:
+        deliveries.sent("t", ["a"])
+    with Deliveries() as deliveries:
+        deliveries.sent("t", ["a"])
+        deliveries.check("lost")
+
+
+def test_an_error_within_with_is_not_replaced():
+    with pytest.raises(ZeroDivisionError), Deliveries() as deliveries:
+        deliveries.sent("t", ["a"])
+        _ = 1 / 0
 
 
 def test_only_the_first_of_many_are_named(deliveries):
