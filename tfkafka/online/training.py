@@ -322,16 +322,27 @@ class Training:
 
     def _restore_together(self) -> None:
         """Continue in each process with the state of the first one."""
-        content = self._processes.sent(self._packed)
-        state = unpacked(content, "the state of the first process")
+        state = self._state_of_first()
         self._processes.each(lambda: self._refuse_another_training(state.header["header"]))
         self._restore(state)
+        # It is as large as the model and its optimizer.
+        self._found = None
 
-    def _packed(self) -> bytes:
+    def _state_of_first(self) -> Checkpoint:
+        if self._processes.count == 1:
+            return self._own_state()
+
+        def pack() -> bytes:
+            state = self._own_state()
+            return packed(state.header, state.arrays)
+
+        return unpacked(self._processes.sent(pack), "the state of the first process")
+
+    def _own_state(self) -> Checkpoint:
         number, state = self._found or (0, Checkpoint(self._header(), self._arrays()))
         history = self._history.columns
         header = {"number": number, "header": state.header, "history": history}
-        return packed(header, state.arrays)
+        return Checkpoint(header, state.arrays)
 
     def _refuse_another_training(self, header: Mapping[str, Any]) -> None:
         for name, value in self._identity().items():

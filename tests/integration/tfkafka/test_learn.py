@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from tests import isolated
 from tfkafka import CsvDecoder, write
 from tfkafka.errors import BadRecordError, CheckpointError
-from tfkafka.online.checkpoints import Series, load
+from tfkafka.online.checkpoints import Checkpoint, Series, load, packed
 
 GOOD = ["1,1"] * 20
 
@@ -41,6 +42,11 @@ def test_every_export_has_a_name_and_a_manifest(kafka, topic, tmp_path):
 def test_a_model_that_is_worse_than_its_bound_is_not_exported(kafka, topic, tmp_path):
     write(kafka.bootstrap_servers, topic, [f"{n % 7},{n % 3}" for n in range(50)], ["1"] * 50)
     isolated.run(learn_with_a_bound, kafka.bootstrap_servers, topic, tmp_path)
+
+
+def test_a_restored_state_is_in_memory_once(kafka, topic, tmp_path):
+    write(kafka.bootstrap_servers, topic, GOOD, ["1"] * len(GOOD))
+    isolated.run(learn_again, kafka.bootstrap_servers, topic, tmp_path)
 
 
 def build():
@@ -262,6 +268,31 @@ def learn_with_a_bound(servers: str, topic: str, folder: Path) -> None:
     assert max(int(path.name.split("-")[1]) for path in exports.glob("*.keras")) == 5
     with pytest.raises(ValueError, match="export_if: the model has no metrics"):
         run(folder / "none", train=train, export_if=is_good, evaluate=lambda *arrays: {})
+
+
+def learn_again(servers: str, topic: str, folder: Path) -> None:
+    from tfkafka.online import Stream, learn, training
+
+    stream = Stream(topic, CsvDecoder(2, "key"), servers, mini_dataset=10, stream_timeout=0)
+    held: list[int] = []
+    packings: list[object] = []
+
+    def note(model, features, labels) -> None:
+        held.append(sum(type(each) is Checkpoint for each in gc.get_objects()))
+        train(model, features, labels)
+        if len(held) == 1:
+            raise RuntimeError
+
+    def noted(*content) -> bytes:
+        packings.append(content)
+        return packed(*content)
+
+    training.packed = noted
+    with pytest.raises(RuntimeError):
+        learn(folder, stream, build, note, seed=1)
+    assert learn(folder, stream, build, note, seed=1).mini_datasets == 2
+    # There is no other process to send it to, either.
+    assert (held, packings) == ([0, 0, 0], [])
 
 
 def learn_from_nan(servers: str, topic: str, folder: Path) -> None:
