@@ -31,6 +31,8 @@ _WIDTHS: dict[str, np.dtype[Any]] = {
     "double": np.dtype("<f8"),
 }
 _WHOLE = ("int", "long")
+# A step with values copies so many bytes of each record, also of one that has fewer.
+_WIDEST_MERGED = 2**12
 _PROMOTED = {
     "int": {"long", "float", "double"},
     "long": {"float", "double"},
@@ -213,11 +215,15 @@ class _Compiler:
 
 
 def _merged(steps: Sequence[Step]) -> list[Step]:
-    """Return steps in which neighbours of fixed widths are one."""
+    """Return steps in which neighbours of fixed widths are one, if it is not too wide."""
     found: list[Step] = []
     for step in steps:
         before = found[-1] if found else None
-        if isinstance(step, Fixed) and isinstance(before, Fixed):
+        if (
+            isinstance(step, Fixed)
+            and isinstance(before, Fixed)
+            and before.width + step.width <= _WIDEST_MERGED
+        ):
             found.pop()
             step = Fixed(before.width + step.width, before.places + step.after(before.width))
         found.append(step)

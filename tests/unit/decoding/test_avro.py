@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import sys
+import tracemalloc
 
 import fastavro
 import numpy as np
@@ -319,6 +320,25 @@ def test_most_records_are_read_together(monkeypatch):
     assert DECODE.decode(chunk([GOOD, right(n=0)] * 3)).faults == ()
     with pytest.raises(AssertionError):
         DECODE.decode(chunk([right(name="tau")]))
+
+
+def fixed(size):
+    return {"type": "fixed", "name": "Fixed", "size": size}
+
+
+def test_short_records_of_a_wide_schema_take_little_memory():
+    """The bytes of a field that is not wanted are not copied with those of its neighbours."""
+    schema = record("R", [("wide", fixed(2**16)), ("x", "float"), ("y", "float")])
+    decode = AvroDecoder(["x", "y"], schema=schema)
+    good = written(schema, {"wide": bytes(2**16), "x": 1.5, "y": 2.5})
+    tracemalloc.start()
+    try:
+        decoded = decode.decode(chunk([b"\0", good] + [b"\0"] * 1000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert decoded.arrays[0].tolist() == [[1.5, 2.5]] and decoded.kept.tolist() == [1]
+    assert peak < 2**24
 
 
 UNSAFE = [
