@@ -21,6 +21,8 @@ from tfkafka.errors import ConfigurationError
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _LEAST_BYTES = {"null": 0, "float": 4, "double": 8}
+# The memory for a chunk grows by the size of a value: 16 MiB, more than most topics allow a record.
+_LARGEST_FIXED = 2**24
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _primitive(schema: Any) -> Any:
     for name in ("items", "values"):
         if name in found:
             found[name] = _primitive(found[name])
-    if kind == "record":
+    if kind in ("record", "error"):
         found["fields"] = [
             {**field, "type": _primitive(field["type"])} for field in schema["fields"]
         ]
@@ -189,7 +191,15 @@ def _refuse_unsafe(schema: Any) -> int:
         case "record" | "error":
             return sum(_refuse_unsafe(field["type"]) for field in schema["fields"])
         case "fixed":
-            return int(schema["size"])
+            size = schema["size"]
+            if type(size) is not int or not 0 <= size <= _LARGEST_FIXED:
+                raise ValueError(
+                    f"has a fixed of {arguments.shown(size)} bytes, which cannot be decoded: it is "
+                    f"not a whole number from 0 to {_LARGEST_FIXED}"
+                )
+            return size
+        case "enum" if not schema["symbols"]:
+            raise ValueError("has an enum without symbols, which cannot be decoded")
         case "array" | "map":
             least = _refuse_unsafe(schema.get("items", schema.get("values")))
             if schema["type"] == "array" and not least:

@@ -341,12 +341,25 @@ def test_short_records_of_a_wide_schema_take_little_memory():
     assert peak < 2**24
 
 
+ERROR = record("Failure", [("n", {"type": "null"})]) | {"type": "error"}
 UNSAFE = [
     (record("L", [("x", "int"), ("next", ["null", "L"])]), "is recursive"),
     (record("L", [("x", {"type": "array", "items": "null"})]), "items without bytes"),
     (
         record("L", [("x", {"type": "array", "items": record("Nothing", [])})]),
         "items without bytes",
+    ),
+    (record("L", [("x", {"type": "array", "items": ERROR})]), "items without bytes"),
+    (
+        record("L", [("x", "int"), ("y", ENUM | {"symbols": []})]),
+        "an enum without symbols",
+    ),
+    *(
+        (
+            record("L", [("x", "int"), ("y", ["null", fixed(size)])]),
+            "a fixed of .* from 0 to 16777216",
+        )
+        for size in (-1, 2**24 + 1, 2**45, 2**70, 1.5, True, "4", None)
     ),
 ]
 
