@@ -118,7 +118,7 @@ class Sinks:
                 values = values.astype(np.float64)
             array = values.astype(into.dtype, copy=False)
             if into.dtype.kind != "f" and values.dtype != into.dtype:
-                wrong = (array != values).any(axis=1)
+                wrong = (_beyond(values, into.dtype) | (array != values)).any(axis=1)
             elif self.finite and into.dtype.kind == "f":
                 wrong = ~np.isfinite(array).all(axis=1)
             sink[cursor.rows] = array
@@ -134,6 +134,18 @@ class Sinks:
             cursor.mark(np.ones(len(cursor.at), np.bool_))
         else:
             self.arrays[number][cursor.rows] = into.fill
+
+
+def _beyond(values: NDArray[Any], dtype: np.dtype[Any]) -> Bools | np.bool_:
+    """Return which floats a type of whole numbers does not hold.
+
+    A cast to it wraps such a float, or takes the nearest number that it holds, as the machine has
+    it; and the largest int64 is equal to 2^63, as a float.
+    """
+    if values.dtype.kind != "f":
+        return np.False_
+    limits = np.iinfo(dtype)
+    return ~((values >= float(limits.min)) & (values < limits.max + 1.0))
 
 
 class Step(Protocol):

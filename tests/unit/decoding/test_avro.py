@@ -20,7 +20,9 @@ from tests.unit.decoding.avro_samples import ENUM, record, written
 from tests.unit.messages import chunk
 from tests.unit.properties import few
 from tfkafka.decoding.avro import AvroDecoder
+from tfkafka.decoding.avro_columns import Cursor, Sinks
 from tfkafka.decoding.base import ArraySpec, only_finite
+from tfkafka.decoding.nested_fields import NestedField
 from tfkafka.decoding.plan import DecoderPlan, FieldPlan
 from tfkafka.decoding.sources import Field, Key
 from tfkafka.errors import ConfigurationError
@@ -189,6 +191,27 @@ def test_numbers_are_rounded_as_pythons_floats_and_whole_ones_are_whole():
     assert [fault.index for fault in decoded.faults] == [1, 2, 3]
     assert decoded.arrays[0]["x"].tolist() == [1, -(2**31)]
     assert decoded.arrays[0]["n"].tolist() == [2.0**60] * 2
+
+
+class Saturating(np.ndarray):
+    """Floats that are cast to int64 as on ARM: one beyond it becomes the nearest of its numbers."""
+
+    def astype(self, dtype, **others):
+        floats = np.asarray(self)
+        found = np.where(floats < 2.0**63, floats, 0).astype(dtype, **others)
+        return np.where(floats < 2.0**63, found, np.iinfo(dtype).max)
+
+
+@pytest.mark.parametrize("kind", [np.ndarray, Saturating])
+def test_a_float_beyond_int64_is_found_however_it_is_cast(kind):
+    into = NestedField.of(Field("x", dtype="int64"), np.dtype(np.int64))
+    values = np.array([0, -(2.0**63), 2.0**63, np.nextafter(2.0**63, 0), 0.5], np.float64)
+    array, odd = np.zeros((5, 1), np.int64), np.zeros(5, np.bool_)
+    nowhere = np.zeros(5, np.int64)
+    cursor = Cursor(np.zeros(1, np.uint8), nowhere, nowhere, slice(None), odd)
+    Sinks([into], [array], finite=False).put(cursor, 0, values.view(kind))
+    assert odd.tolist() == [False, False, True, False, True]
+    assert array[~odd, 0].tolist() == [0, -(2**63), 2**63 - 1024]
 
 
 def test_null_in_all_records_of_a_chunk():
