@@ -136,6 +136,12 @@ def checked_registry(who: str, url: str, config: Mapping[str, object] | None) ->
         who: the name of the decoder or encoder, for errors.
     """
     arguments.text(f"{who}: registry", url)
+    # First, and wherever it is: the other error, repr and manifests show the address.
+    if "@" in url:
+        raise ValueError(
+            f'{who}: registry has "@", and a password in it would be shown: give '
+            f'registry_config={{"basic.auth.user.info": "name:password"}}'
+        )
     for each in url.split(","):
         try:
             parts = urlsplit(each.strip())
@@ -145,11 +151,6 @@ def checked_registry(who: str, url: str, config: Mapping[str, object] | None) ->
             raise ValueError(
                 f"{who}: registry is {arguments.shown(url)}, must be an address, for example "
                 f'"http://localhost:8081"'
-            )
-        if "@" in parts.netloc:
-            raise ValueError(
-                f"{who}: registry has a user's name or password, which would be shown: give "
-                f'registry_config={{"basic.auth.user.info": "name:password"}}'
             )
     if config is None:
         return Settings()
