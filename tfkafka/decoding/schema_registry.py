@@ -77,14 +77,22 @@ class Registry:
             ReadError: the registry cannot be reached, or refuses.
         """
 
-        def ask() -> RegisteredSchema:
-            found = self._client.get_schema(number)
+        def ask() -> RegisteredSchema | None:
             references: dict[tuple[str, int], str] = {}
-            self._collect(found, references)
+            try:
+                found = self._client.get_schema(number)
+                self._collect(found, references)
+            except self._error as error:
+                if error.http_status_code == 404 and error.error_code in _NO_SCHEMA:
+                    return None
+                raise
             kind = found.schema_type or "AVRO"
             return RegisteredSchema(kind, found.schema_str or "", tuple(references.values()))
 
-        return self._ask(ask, ReadError)
+        found = self._ask(ask, ReadError)
+        if found is None:
+            raise UnknownSchemaError
+        return found
 
     def register(self, subject: str, text: str) -> int:
         """Return the number of an Avro schema, which becomes the newest of a subject if it is new.
@@ -112,8 +120,6 @@ class Registry:
         try:
             return in_background(question).result(self._deadline_s)
         except self._error as error:
-            if error.http_status_code == 404 and error.error_code in _NO_SCHEMA:
-                raise UnknownSchemaError from None
             what = f"{error.http_status_code} {printable(str(error.error_message))[:200]}"
             raise kind(
                 f"{who} answered {what}: check its address, and user and rights in registry_config"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.unit.decoding.avro_samples import record
+from tests.unit.decoding.registries import registry
 from tests.unit.properties import few
 from tfkafka import ArraySpec, AvroEncoder, Encoder
 from tfkafka.decoding.schema_registry import shared_registry
@@ -95,6 +96,14 @@ def test_a_registry_that_is_away_is_an_error():
     )
     with pytest.raises(WriteError, match=r"http://127\.0\.0\.1:1 cannot be asked"):
         encoder.encode(np.float32([1]))
+
+
+def test_a_registry_that_refuses_as_unknown_is_an_error():
+    """Whatever it answers: it is what a schema that is asked for gets where there is none."""
+    with registry({}) as url:
+        encoder = AvroEncoder(record("P", [("p", "float")]), registry=url, subject="p-value")
+        with pytest.raises(WriteError, match=f"{url} answered 404 Subject not found"):
+            encoder.encode(np.float32([1]))
 
 
 @pytest.mark.parametrize(

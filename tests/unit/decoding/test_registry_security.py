@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import base64
-import http.server
-import json
 import ssl
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 import trustme
 
 from tests.unit.decoding.avro_samples import record, written
+from tests.unit.decoding.registries import registry
 from tests.unit.messages import chunk
 from tfkafka.decoding.avro import AvroDecoder
 from tfkafka.errors import ReadError
 
 SCHEMA = record("R", [("x", "float")])
+SCHEMAS = {7: SCHEMA}
 RECORDS = [written(SCHEMA, {"x": 0.5}, 7)]
 BASIC = "Basic " + base64.b64encode(b"alice:hunter2").decode()
 BEARER = {
@@ -27,38 +25,6 @@ BEARER = {
     "bearer.auth.logical.cluster": "lsrc-1",
     "bearer.auth.identity.pool.id": "pool-1",
 }
-
-
-class Registry(http.server.BaseHTTPRequestHandler):
-    """Has one schema, for whoever says what the server wants to hear."""
-
-    def do_GET(self):
-        wanted = self.server.authorization
-        is_right = wanted is None or self.headers["Authorization"] == wanted
-        body = {"schema": json.dumps(SCHEMA)} if is_right else {"error_code": 401}
-        text = json.dumps(body | {"message": "Unauthorized"}).encode()
-        self.send_response(200 if is_right else 401)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-
-@contextmanager
-def registry(authorization=None, context=None):
-    """The address of a registry."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
-        server.authorization = authorization
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        scheme = "http" if context is None else "https"
-        yield f"{scheme}://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def decoded(url, config=None):
@@ -83,7 +49,7 @@ def refusal(url, config=None) -> str:
     [(BASIC, {"basic.auth.user.info": "alice:hunter2"}), ("Bearer hunter2", BEARER)],
 )
 def test_users_and_tokens(authorization, config):
-    with registry(authorization) as url:
+    with registry(SCHEMAS, authorization) as url:
         assert decoded(url, config) == [[0.5]]
         assert "answered 401 Unauthorized" in refusal(url)
         assert "answered 401 Unauthorized" in refusal(
@@ -108,7 +74,7 @@ def test_certificates(tmp_path):
     def config(certificate, ca):
         return {"ssl.certificate.location": paths[certificate][0], "ssl.ca.location": paths[ca][1]}
 
-    with registry(context=context) as url:
+    with registry(SCHEMAS, context=context) as url:
         assert decoded(url, config("right", "right")) == [[0.5]]
         assert "certificate verify failed" in refusal(url, config("right", "foreign"))
         refusal(url, config("foreign", "right"))
