@@ -127,9 +127,9 @@ class AvroDecoder(WithNestedFields):
             named = f"schema {number}"
             try:
                 registered = registry.schema(number)
-            except UnknownSchemaError:
-                # It may be there later: the copy of a registry may be behind.
-                return Writer(None, refusal=f"{named} is unknown to the registry")
+            except UnknownSchemaError as error:
+                # It may be there later, so it is not kept.
+                return Writer(None, refusal=f"{named} {error}")
             if registered.kind != "AVRO":
                 found = Writer(None, refusal=f"{named} is of the kind {registered.kind}, not AVRO")
             else:

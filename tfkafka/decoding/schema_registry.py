@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,12 +27,17 @@ _DEADLINE_S = 2.8
 # What a registry says beside "404 Not Found" where it does not have a schema; a server that is no
 # registry says 404 alone.
 _NO_SCHEMA = range(40400, 40500)
+# So long is a number not asked for again that is unknown: the copy of a registry may be behind.
+_UNKNOWN_S = 5.0
+# After so many unknown numbers within that time, no new ones are asked for. Records in which any
+# bytes are taken as a number have a new one each, and each would be a request.
+_MOST_UNKNOWN = 10
 
 Result = TypeVar("Result")
 
 
 class UnknownSchemaError(Exception):
-    """The registry does not have a schema of this number."""
+    """The registry does not have a schema of this number; the text goes on after its name."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class Registry:
 
     def __init__(self, url: str, settings: Mapping[str, object]):
         self._url = url
+        self._known: dict[int, RegisteredSchema] = {}
+        # When each number was unknown. It is replaced, never changed: threads share it.
+        self._unknown: dict[int, float] = {}
         timeout = settings.get("timeout", 0)
         self._deadline_s = max(_DEADLINE_S, timeout if isinstance(timeout, int | float) else 0)
         client, self._error = _client()
@@ -73,9 +82,32 @@ class Registry:
         """Return the schema of a number.
 
         Raises:
-            UnknownSchemaError: there is none.
+            UnknownSchemaError: there is none, or too many others were unknown just now.
             ReadError: the registry cannot be reached, or refuses.
         """
+        if number in self._known:
+            return self._known[number]
+        unknown = self._recently_unknown()
+        if number in unknown:
+            raise UnknownSchemaError(_UNKNOWN)
+        if len(unknown) >= _MOST_UNKNOWN:
+            raise UnknownSchemaError(
+                f"was not asked for: the registry did not know {len(unknown)} others within "
+                f"{_UNKNOWN_S:.0f} s"
+            )
+        found = self._asked(number)
+        if found is None:
+            self._unknown = {**self._recently_unknown(), number: time.monotonic()}
+            raise UnknownSchemaError(_UNKNOWN)
+        self._known[number] = found
+        return found
+
+    def _recently_unknown(self) -> dict[int, float]:
+        now = time.monotonic()
+        return {each: at for each, at in self._unknown.items() if now - at < _UNKNOWN_S}
+
+    def _asked(self, number: int) -> RegisteredSchema | None:
+        """Return what the registry has for a number."""
 
         def ask() -> RegisteredSchema | None:
             references: dict[tuple[str, int], str] = {}
@@ -89,10 +121,7 @@ class Registry:
             kind = found.schema_type or "AVRO"
             return RegisteredSchema(kind, found.schema_str or "", tuple(references.values()))
 
-        found = self._ask(ask, ReadError)
-        if found is None:
-            raise UnknownSchemaError
-        return found
+        return self._ask(ask, ReadError)
 
     def register(self, subject: str, text: str) -> int:
         """Return the number of an Avro schema, which becomes the newest of a subject if it is new.
@@ -132,6 +161,7 @@ class Registry:
             raise kind(f"{who} cannot be asked: {_line(error)}: {_ADVICE}") from error
 
 
+_UNKNOWN = "is unknown to the registry"
 _ADVICE = "check that it runs, its address, and registry_config"
 
 

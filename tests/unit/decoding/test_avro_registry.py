@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.unit.decoding import avro_samples as samples
 from tests.unit.decoding.avro_samples import ENUM, record, written
+from tests.unit.decoding.registries import registry
 from tests.unit.messages import chunk
 from tests.unit.properties import few
 from tfkafka.decoding import schema_registry
@@ -179,6 +180,43 @@ def test_each_schema_is_asked_for_once(monkeypatch, numbers):
 
     monkeypatch.setattr(schema_registry.Registry, "schema", refuse)
     assert len(decode.decode(chunk(rows(numbers))).kept) == 6
+
+
+def test_garbage_is_few_requests(monkeypatch):
+    """Each record has another number, which no registry knows."""
+    monkeypatch.setattr(schema_registry, "_UNKNOWN_S", 3600)
+    garbage = [framed(10**6 + each, b"spam") for each in range(2000)]
+    known, other = (
+        written(FIRST, {"x": 1, "kind": "a"}, 7),
+        written(FIRST, {"x": 2, "kind": "b"}, 8),
+    )
+    asked = []
+    with registry({7: FIRST, 8: FIRST}, asked=asked) as url:
+        decode = AvroDecoder(["x"], registry=url)
+        decoded = decode.decode(chunk([*garbage, known]))
+        assert decoded.kept.tolist() == [2000] and len(asked) == 11
+        kinds = [" ".join(fault.reason.split()[2:]) for fault in decoded.faults]
+        assert kinds[:10] == ["is unknown to the registry"] * 10
+        reason = "was not asked for: the registry did not know 10 others within 3600 s"
+        assert set(kinds[10:]) == {reason}
+        # Another decoder knows what one has found.
+        another = AvroDecoder(["x"], registry=url)
+        decoded = another.decode(chunk([*garbage, known, other]))
+        assert decoded.kept.tolist() == [2000] and len(asked) == 11
+        assert decoded.faults[-1].reason == f"schema 8 {reason}"
+
+
+def test_a_schema_that_was_unknown_is_found_when_it_is_there(monkeypatch):
+    value, schemas, asked = written(FIRST, {"x": 1, "kind": "a"}, 7), {}, []
+    monkeypatch.setattr(schema_registry, "_UNKNOWN_S", 3600)
+    with registry(schemas, asked=asked) as url:
+        decode = AvroDecoder(["x"], registry=url)
+        for _ in range(2):
+            [fault] = decode.decode(chunk([value])).faults
+            assert fault.reason == "schema 7 is unknown to the registry" and asked == [7]
+        schemas[7] = FIRST
+        monkeypatch.setattr(schema_registry, "_UNKNOWN_S", 0)
+        assert decode.decode(chunk([value])).arrays[0].tolist() == [[1]] and asked == [7, 7]
 
 
 PRIMITIVES = ["int", "long", "float", "double", "string", "bytes", "boolean"]
