@@ -12,6 +12,9 @@ class Registry(http.server.BaseHTTPRequestHandler):
     """Has schemas, for whoever says what the server wants to hear; it registers none."""
 
     def do_GET(self):
+        if self.path == "/subjects":
+            self.answer(200, [])
+            return
         number = int(self.path.partition("?")[0].rpartition("/")[2])
         self.server.asked.append(number)
         wanted, schemas = self.server.authorization, self.server.schemas

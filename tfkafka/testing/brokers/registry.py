@@ -80,7 +80,7 @@ def start(
             return _launch(program, log, die_with_parent)
         except BrokerError:
             # Another program can take a free port before Java binds to it.
-            if attempt == STARTS_ON_FREE_PORTS or "already bound" not in log.read_text():
+            if attempt == STARTS_ON_FREE_PORTS or "already bound" not in _text(log):
                 raise
     raise AssertionError("the loop returns or raises")
 
@@ -101,7 +101,7 @@ def _launch(program: Path, log: Path, die_with_parent: bool) -> EmbeddedRegistry
     try:
         wait_for(up, "an answer", READY_DEADLINE_S)
     except TfkafkaError as error:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+        tail = "\n".join(_text(log).splitlines()[-LOG_LINES:])
         registry.stop()
         raise BrokerError(
             f"the schema registry at {registry.url} did not come up: {error}; the end of {log}:\n"
@@ -113,9 +113,15 @@ def _launch(program: Path, log: Path, die_with_parent: bool) -> EmbeddedRegistry
     return registry
 
 
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace")
+
+
 def _answers(url: str) -> bool:
+    # Without the proxy of the environment, which does not reach this machine's own address.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f"{url}/subjects", timeout=ANSWER_TIMEOUT_S):
+        with opener.open(f"{url}/subjects", timeout=ANSWER_TIMEOUT_S):
             return True
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
@@ -129,12 +135,12 @@ def _unpacked(progress: bool) -> Path:
     if not target.exists():
         archive = jars.fetch(lock, progress) / lock.jars[0].file_name
         with jars.temporary_folder(folder) as scratch:
-            with tarfile.open(archive) as packed:
-                packed.extractall(scratch / "unpacked", filter="data")
             try:
+                with tarfile.open(archive) as packed:
+                    packed.extractall(scratch / "unpacked", filter="data")
                 os.rename(scratch / "unpacked", target)
             except OSError:
-                # Another process was sooner.
+                # Another process was sooner; it removes the archive only after its rename.
                 if not target.exists():
                     raise
         archive.unlink(missing_ok=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import tarfile
+import urllib.request
 
 import pytest
 
+from tests.unit.decoding.registries import registry as schemas
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers import jars, registry
 from tfkafka.testing.brokers.versions import known_versions
@@ -43,6 +45,46 @@ def test_it_is_downloaded_and_unpacked_once(downloads):
     assert registry._unpacked(progress=False) == folder
     assert (folder / "quarkus-run.jar").exists() and len(downloads) == 1
     assert [each.name for each in folder.parent.iterdir()] == ["unpacked"]
+
+
+def test_another_process_unpacks_it_meanwhile(downloads, monkeypatch):
+    """It renames its folder and removes the archive after this one has downloaded it."""
+    fetch = jars.fetch
+
+    def fetch_and_wait(lock, progress):
+        folder = fetch(lock, progress)
+        monkeypatch.setattr(jars, "fetch", fetch)
+        registry._unpacked(progress)
+        return folder
+
+    monkeypatch.setattr(jars, "fetch", fetch_and_wait)
+    folder = registry._unpacked(progress=False)
+    assert (folder / "quarkus-run.jar").exists()
+    assert [each.name for each in folder.parent.iterdir()] == ["unpacked"]
+
+
+def test_it_is_asked_without_a_proxy(monkeypatch):
+    # urlopen keeps what it found in the environment at its first use.
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with schemas({}) as url:
+        assert registry._answers(url)
+
+
+def test_a_log_of_any_bytes(downloads, monkeypatch, tmp_path):
+    attempts = []
+
+    def launch(program, log, die_with_parent):
+        attempts.append(log)
+        log.write_bytes(b"\xff: already bound")
+        raise BrokerError("did not come up")
+
+    monkeypatch.setattr(registry, "_launch", launch)
+    with pytest.raises(BrokerError, match="did not come up"):
+        registry.start(tmp_path / "log", progress=False)
+    assert len(attempts) == registry.STARTS_ON_FREE_PORTS
 
 
 def test_a_program_that_does_not_start_is_an_error_with_its_log(downloads, tmp_path):
