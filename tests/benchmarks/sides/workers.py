@@ -22,7 +22,7 @@ from tests.benchmarks.worker import Round
 from tests.faults.harness import Commit, Worker
 from tests.faults.worker_child import Options
 from tfkafka.config import FOREVER
-from tfkafka.exactly_once.predictions import OFFSET, PARTITION
+from tfkafka.exactly_once.origins import SOURCE
 from tfkafka.testing import wait_for
 
 BATCH_RECORDS = 20
@@ -207,7 +207,8 @@ def _arrivals(options: Options) -> tuple[dict[tuple[int, int], float], Sample]:
                 begun, meter = time.monotonic(), Meter()
             headers = dict(message.headers())
             if time.monotonic() > begun + WARM_S:
-                arrived[int(headers[PARTITION]), int(headers[OFFSET])] = time.time()
+                _, partition, offset, _ = headers[SOURCE].split(b"/", 3)
+                arrived[int(partition), int(offset)] = time.time()
     consumer.close()
     return arrived, meter.stop()
 
