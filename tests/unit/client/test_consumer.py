@@ -198,22 +198,6 @@ def test_positions_carry_the_epoch_of_the_leader(make):
         assert place.leader_epoch == 4
 
 
-def test_nothing_of_a_start_that_is_not_validated_is_delivered(make):
-    lineage = Lineage()
-    lineage.begin(MINE, 7, 4)
-    reading, client, filler = make(lineage=lineage)
-    client.answers["seek"] = KafkaException(KafkaError(KafkaError._STATE, "not started"))
-    reading.start_at({MINE: 7})
-    fetched = Filled(
-        fill([message(partition=3, offset=7)]), event(KafkaError._PARTITION_EOF).events
-    )
-    filler.filled = [fetched, fetched]
-    polled = reading.poll(0.1)
-    assert not len(polled.chunk) and not polled.ends
-    del client.answers["seek"]
-    assert len(reading.poll(0.1).chunk) == 1
-
-
 def not_started(make):
     """Return a reader whose start librdkafka does not take a seek for, its client and filler."""
     lineage = Lineage()
@@ -222,6 +206,18 @@ def not_started(make):
     client.answers["seek"] = KafkaException(KafkaError(KafkaError._STATE, "not started"))
     reading.start_at({MINE: 150})
     return reading, client, filler
+
+
+def test_nothing_of_a_start_that_is_not_validated_is_delivered(make):
+    reading, client, filler = not_started(make)
+    fetched = Filled(
+        fill([message(partition=3, offset=150)]), event(KafkaError._PARTITION_EOF).events
+    )
+    filler.filled = [fetched, fetched]
+    polled = reading.poll(0.1)
+    assert not len(polled.chunk) and not polled.ends
+    del client.answers["seek"]
+    assert len(reading.poll(0.1).chunk) == 1
 
 
 @pytest.mark.parametrize(
