@@ -299,6 +299,11 @@ class Arena:
             time.sleep(0.05)
         return {name: took.get(name, float("inf")) for name in names}
 
+    def last_error(self, name: str) -> str:
+        """Return what a reader ended with last, "" where it has not ended or is a writer."""
+        reader = self.readers.get(name)
+        return "".join(reader.errors()[-1:]) if reader else ""
+
     def drain(self) -> None:
         """Stop the writers, and wait until each reader has used everything."""
         for writer in self.writers.values():
