@@ -14,10 +14,11 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tfkafka import config
 from tfkafka._util.background import BackgroundThread
+from tfkafka.chunk import Chunk
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingProducers
 from tfkafka.config import Limits
@@ -34,6 +35,13 @@ _PATIENCE_S = 0.5
 _STOP_S = 10.0
 # The broker looks for transactions that have timed out only every 10 s.
 _BROKER_LOOKS_S = 10.0
+
+
+class _Checked(NamedTuple):
+    """A batch with its predictions, and the answer whether its topics are still the same."""
+
+    predicted: Predicted
+    confirmed: Future[None]
 
 
 class Events(Protocol):
@@ -96,6 +104,7 @@ class Pipeline:
         self._is_usable = True
         self._predictor = BackgroundThread("tfkafka-predict")
         self._writer = BackgroundThread("tfkafka-commit")
+        self._checker = BackgroundThread("tfkafka-confirm")
         self._producer = AlternatingProducers(
             config.connection_settings(settings), job.transactional_id, transaction_timeout
         )
@@ -124,6 +133,7 @@ class Pipeline:
         """Leave the group once no transaction is open; or drop clients that cannot be used."""
         self._predictor.close()
         self._writer.close()
+        self._checker.close()
         if self._is_usable:
             with contextlib.suppress(UnusableError):
                 self._forget()
@@ -175,7 +185,7 @@ class Pipeline:
                 self._events.idle()
         else:
             self._meter.count("batches")
-            predicted = self._predictor.submit(predict, self._job, chunk, self._meter)
+            predicted = self._predictor.submit(self._predict, chunk)
             membership = self._reader.membership()
             self._work.append(self._writer.submit(self._write, predicted, self._epoch, membership))
 
@@ -195,23 +205,28 @@ class Pipeline:
             if done is not None:
                 self._events.committed(len(done.chunk), done.faults, done.absent)
 
+    def _predict(self, chunk: Chunk) -> _Checked:
+        """Predict a batch, and ask whether its topics are the same while others are committed."""
+        predicted = predict(self._job, chunk, self._meter)
+        topics = {source.topic for source in chunk.next_offsets}
+        return _Checked(predicted, self._checker.submit(self._reader.confirm, topics))
+
     def _write(
-        self, predicted: Future[Predicted], epoch: int, membership: object
+        self, predicted: Future[_Checked], epoch: int, membership: object
     ) -> Predicted | None:
         try:
-            batch = predicted.result()
+            batch, confirmed = predicted.result()
             with self._transaction:
                 if self._broken or epoch != self._epoch:
                     return None
                 self._begun_s = time.monotonic()
                 positions = batch.chunk.next_offsets
-                topics = {source.topic for source in positions}
                 with self._meter.stage("commit"):
                     self._producer.transact(
                         batch.outgoing(),
                         self._reader.places(positions),
                         membership,
-                        confirm=lambda: self._reader.confirm(topics),
+                        confirm=confirmed.result,
                     )
                 self._begun_s = None
                 self._reader.note_committed(positions)
