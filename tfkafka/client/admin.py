@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -156,7 +157,11 @@ class Admin:
         """
         name = request.topic
         try:
-            self._once(name, lambda: self._cluster.client.create_topics([request])[name])
+            self._once(
+                name,
+                lambda: self._cluster.client.create_topics([request])[name],
+                KafkaError.TOPIC_ALREADY_EXISTS,
+            )
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 reason = with_right(error.args[0], "CREATE", f"topic {name}")
@@ -173,7 +178,11 @@ class Admin:
         """
         _check_name(name)
         try:
-            self._once(name, lambda: self._cluster.client.delete_topics([name])[name])
+            self._once(
+                name,
+                lambda: self._cluster.client.delete_topics([name])[name],
+                KafkaError.UNKNOWN_TOPIC_OR_PART,
+            )
         except KafkaException as error:
             if error.args[0].code() in codes.MISSING:
                 raise self._cluster.missing(name) from None
@@ -326,21 +335,35 @@ class Admin:
             right=(operation, resource),
         )
 
-    def _once(self, name: str, request: Callable[[], Future[object]]) -> None:
-        """Send a request that must not be repeated. Raises KafkaException where it is refused."""
-        # A client that is new drops its requests to the addresses that it was given once it knows
-        # the brokers; what became of such a request is unknown.
+    def _once(self, name: str, request: Callable[[], Future[object]], done: int) -> None:
+        """Send a request that must not be repeated. Raises KafkaException where it is refused.
+
+        A client that is new drops its requests to the addresses that it was given once it knows the
+        brokers (librdkafka 2.16). Such a request may have been carried out or not, so it is sent
+        again, and is not refused where the broker says that it is done.
+
+        Args:
+            done: the code of the error that says so.
+        """
+        # Most are not dropped where the client knows the brokers before.
         self._cluster.metadata()
 
         def question(timeout_s: float) -> KafkaError | None:
-            try:
-                self._cluster.result(request(), timeout_s)
-            except KafkaException as error:
-                reason: KafkaError = error.args[0]
-                if reason.code() in codes.TRANSIENT:
-                    raise
-                return reason
-            return None
+            deadline = time.monotonic() + timeout_s
+            was_dropped = False
+            while True:
+                try:
+                    self._cluster.result(request(), timeout_s)
+                    return None
+                except KafkaException as error:
+                    reason: KafkaError = error.args[0]
+                is_dropped = reason.code() == KafkaError._DESTROY_BROKER
+                if not is_dropped or time.monotonic() > deadline:
+                    break
+                was_dropped = True
+            if reason.code() in codes.TRANSIENT:
+                raise KafkaException(reason)
+            return None if was_dropped and reason.code() == done else reason
 
         refusal = self._cluster.ask(f"topic {name}", question, repeats=False)
         if refusal is not None:
