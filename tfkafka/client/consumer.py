@@ -42,6 +42,10 @@ FETCH_WAIT_MS = 500
 PROBE_MARGIN_S = 0.4
 FIRST_RECORDS = 256
 GROWTH = 4
+# How long a member that leaves waits for its partitions to be revoked.
+GIVE_BACK_S = 5.0
+_SERVE_S = 0.01
+_MOST_RECORDS = 10_000
 
 # How librdkafka says that a member subscribes to a missing topic; the partition means nothing.
 _NOT_THERE = "Subscribed topic not available: "
@@ -113,6 +117,7 @@ class Consumer:
         settings.setdefault("socket.timeout.ms", int(min(60_000, patience_ms)))
         self._group = str(settings.get("group.id", ""))
         self._is_member = False
+        self._is_static = "group.instance.id" in settings
         self._has_users = config.has_users(settings)
         self._connection = Connection(settings, was_reached)
         if settings.get("group.protocol") == "consumer":
@@ -292,10 +297,35 @@ class Consumer:
         return self._consumer.memberid() or ""
 
     def close(self) -> None:
-        """Leave the group, if there is one, and close the connections."""
+        """Leave the group, if there is one, and close the connections.
+
+        A member with a group.instance.id leaves only by `unsubscribe`.
+        """
         with self._explained():
-            self._filler.close()
-            self._consumer.close()
+            try:
+                if self._is_member:
+                    self._give_back()
+            finally:
+                self._filler.close()
+                self._consumer.close()
+
+    def _give_back(self) -> None:
+        """Have the partitions revoked while librdkafka does not close yet.
+
+        If a rebalance is under way, a librdkafka that closes (2.16) does not wait for the callback,
+        and can lose what confluent-kafka then asks for. That waits forever, with Python's lock, so
+        that the whole process hangs (librdkafka#4884).
+        """
+        if not self._is_static:
+            self._consumer.unsubscribe()
+        deadline = time.monotonic() + GIVE_BACK_S
+        # Records that are still there are delivered again, to whoever gets the partitions.
+        while self._consumer.consume(_MOST_RECORDS, _SERVE_S) or not self._is_given_back():
+            if time.monotonic() > deadline:
+                break
+
+    def _is_given_back(self) -> bool:
+        return self._is_static or not self._consumer.assignment()
 
     def go_on(self) -> None:
         """Restart the broker's time-out: nobody has polled, so its silence means nothing."""
