@@ -7,6 +7,7 @@ annotation: see tests/unit/test_arguments.py.
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +41,7 @@ from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import compose, embedded, registry
 from tfkafka.testing.brokers.external import ExternalBroker
 from tfkafka.tfio import kafka
-from tfkafka.tfio.experimental import streaming
+from tfkafka.tfio.experimental import serialization, streaming
 
 # Nobody listens there: what is refused only by a broker is not refused in time.
 FLT_MAX = 2.0**128 - 2.0**104
@@ -233,6 +234,17 @@ CALLS: dict[str, Call] = {
         lambda: kafka.KafkaOutputSequence(**READER),
     ),
     "kafka.write_kafka": Call(kafka.write_kafka, {**READER, "message": "m"}, ignored=("name",)),
+    "serialization.decode_avro": Call(
+        serialization.decode_avro, {"data": bytes(4), "schema": json.dumps(AVRO)}, ignored=("name",)
+    ),
+    "serialization.encode_avro": Call(
+        serialization.encode_avro, {"data": [0.5], "schema": json.dumps(AVRO)}, ignored=("name",)
+    ),
+    "serialization.decode_json": Call(
+        serialization.decode_json,
+        {"data": "{}", "specs": {"n": tf.TensorSpec([], tf.float32)}},
+        ignored=("name",),
+    ),
     "streaming.KafkaGroupIODataset": Call(
         streaming.KafkaGroupIODataset, GROUP, ignored=("internal",)
     ),
@@ -346,6 +358,10 @@ def _is_number(value: object) -> bool:
 
 def _is_any_number(value: object) -> bool:
     return _is_number(-value - 1) or _is_number(value) if isinstance(value, Integral) else False
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _is_empty(value: object) -> bool:
@@ -485,6 +501,17 @@ EXCEPTIONS: dict[tuple[str, str], Callable[[object], bool]] = {
     ("TensorDecoder", "shape"): lambda value: _is_empty(value) and not isinstance(value, Mapping),
     ("ExternalBroker", "bootstrap_servers"): lambda value: isinstance(value, str),
     ("kafka.KafkaDataset", "topics"): lambda value: _is_bytes(value) or _are(value, _is_bytes),
+    # What is in strings is seen as a record.
+    **{
+        (f"serialization.decode_{kind}", "data"): lambda value: (
+            tf.is_tensor(value) or (np.array(value).dtype.kind in "US" or np.array(value).size == 0)
+        )
+        for kind in ("avro", "json")
+    },
+    # Of one number, and of a list of one.
+    ("serialization.encode_avro", "data"): lambda value: (
+        tf.is_tensor(value) or isinstance(value, Real) or (_is_list(value) and len(value) == 1)
+    ),
     ("kafka.KafkaOutputSequence", "topic"): _is_bytes,
     ("kafka.KafkaOutputSequence.setitem", "item"): _is_value,
     ("kafka.write_kafka", "message"): _is_value,

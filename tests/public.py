@@ -16,6 +16,7 @@ MODULES = (
     "tfkafka.testing",
     "tfkafka.tfio",
     "tfkafka.tfio.kafka",
+    "tfkafka.tfio.experimental.serialization",
     "tfkafka.tfio.experimental.streaming",
 )
 EXAMPLE = re.compile(r"^Example:\n((?:(?: {4}.*)?\n)+)", re.MULTILINE)

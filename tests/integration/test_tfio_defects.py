@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration import tfio_defects
+from tests.integration import tfio_defects, tfio_records
 from tests.integration.tfio_defects import AUTO_COMMIT_S, NewKafka, numbers_in, see_new_kafka, send
 from tests.isolated import ProcessFailed, run
 from tfkafka.testing.brokers.base import Broker
@@ -22,6 +22,7 @@ from tfkafka.testing.brokers.base import Broker
 READER = "tensorflow_io"
 KERNEL = "tensorflow_io/core/kernels/kafka_kernels.cc"
 DATASET = "tensorflow_io/python/ops/kafka_dataset_ops.py"
+SERIALIZATION = "tensorflow_io/core/kernels/serialization_kernels.cc"
 WAITED = "each window of 1,024 records waits half a second"
 
 pytest_plugins = ["pytester"]
@@ -165,6 +166,65 @@ def test_new_group_reads_from_kafka_4(new_kafka):
     """It gets nothing, where another consumer gets all meanwhile; mostly it does not end either."""
     assert new_kafka.other_consumer == [*range(10)]
     judge(new_kafka.group, right=[*range(10)], wrong=[])
+
+
+@defect("tensorflow_io/python/ops/kafka_io_tensor_ops.py: a negative end is not known")
+def test_negative_ends_of_slices_count_from_the_end(kafka, topic):
+    send(kafka.bootstrap_servers, topic, range(10))
+    slices = run(tfio_records.negative_ends, READER, kafka.bootstrap_servers, topic)
+    judge(slices, right=([*range(9)], [*range(7)]), wrong=([*range(10)], "ValueError"))
+
+
+@pytest.fixture(scope="module")
+def record_facts() -> tfio_records.Facts:
+    """What one process sees of the functions of Avro and JSON records."""
+    return run(tfio_records.in_one_process, READER)
+
+
+@defect(f"{SERIALIZATION}: the whole buffer is returned, with memory that nobody has written to")
+def test_encoded_records_have_nothing_after_them(record_facts):
+    judge(record_facts.encoded, right=[4, 4], wrong=[8192, 8192])
+
+
+@defect(f"{SERIALIZATION}: a union that begins with null is no data type of the encoder")
+def test_union_that_begins_with_null_is_encoded(record_facts):
+    right = [b"\x02\x00\x00\xc0\x3f"]
+    judge(record_facts.nullable, right=right, wrong="InvalidArgumentError")
+
+
+@defect("tensorflow_io/python/experimental/serialization_ops.py: an assertion without a text")
+def test_type_that_cannot_be_decoded_has_a_reason(record_facts):
+    judge(record_facts.enum, right="ValueError", wrong="AssertionError")
+
+
+@defect(f"{SERIALIZATION}: the types of JSON values are not checked")
+def test_text_in_json_is_no_number(record_facts):
+    judge(record_facts.text_as_number, right="InvalidArgumentError", wrong=120.0)
+
+
+@defect(f"{SERIALIZATION}: the types of JSON values are not checked")
+def test_number_in_json_fits_its_type(record_facts):
+    found = (record_facts.fraction, record_facts.too_large)
+    wrong = (0, 3_000_000_000 - 2**32)
+    judge(found, right=("InvalidArgumentError",) * 2, wrong=wrong)
+
+
+@defect(f"{SERIALIZATION}: the end of a record is not looked for")
+def test_truncated_avro_record_is_an_error():
+    found = tfio_records.or_exit(tfio_records.truncated, READER)
+    judge(found, right="InvalidArgumentError", wrong=re.compile("^truncated ended with -11"))
+
+
+@defect(f"{SERIALIZATION}: the types of tensors are not checked")
+def test_tensor_of_another_type_is_not_encoded():
+    found = tfio_records.or_exit(tfio_records.another_dtype, READER)
+    judge(found, right="TypeError", wrong=re.compile("^another_dtype ended with -6"))
+
+
+@defect(f"{SERIALIZATION}: decode_json takes a vector for a scalar")
+def test_several_json_records_are_decoded():
+    found = tfio_records.or_exit(tfio_records.json_vector, READER)
+    judge(found, right=[1.5, 2.5], wrong=re.compile("^json_vector ended with -6"))
 
 
 CHILD = """

@@ -103,6 +103,16 @@ def read_one(body: bytes, writer: AvroSchema, reader: AvroSchema | None) -> Any:
     Text that is not UTF-8 has escapes for what is wrong. Raises WrongRecord where it is no record
     of the writer's schema, or the reader's does not fit it.
     """
+    found, rest = read_first(body, writer, reader)
+    if rest:
+        raise WrongRecord("goes on after the schema has ended", rest)
+    return found
+
+
+def read_first(
+    body: bytes, writer: AvroSchema, reader: AvroSchema | None = None
+) -> tuple[Any, bytes]:
+    """Return the record that bytes begin with, as `read_one` does, and what comes after it."""
     file, read = io.BytesIO(body), _fastavro().schemaless_reader
     try:
         found = read(
@@ -118,9 +128,7 @@ def read_one(body: bytes, writer: AvroSchema, reader: AvroSchema | None) -> Any:
     except Exception as error:
         line = " ".join(str(error).split())[:QUOTED_LENGTH]
         raise WrongRecord(f"does not fit the schema: {line or type(error).__name__}") from None
-    if rest := body[file.tell() :]:
-        raise WrongRecord("goes on after the schema has ended", rest)
-    return found
+    return found, body[file.tell() :]
 
 
 def write_one(schema: AvroSchema, record: Mapping[str, Any]) -> bytes:

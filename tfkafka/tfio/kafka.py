@@ -21,10 +21,11 @@ from tfkafka.reading.elements import Elements, Metadata
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import TopicRanges, read, resolve
 from tfkafka.reading.settings import reader_settings
+from tfkafka.tfio.avro_functions import decode_avro, encode_avro
 from tfkafka.tfio.lifting import Liftable
 from tfkafka.tfio.offsets import bound
 
-__all__ = ["KafkaDataset", "KafkaOutputSequence", "write_kafka"]
+__all__ = ["KafkaDataset", "KafkaOutputSequence", "decode_avro", "encode_avro", "write_kafka"]
 
 FLUSH_S = 60.0
 # Of an address that has none, as in tensorflow-io.

@@ -10,7 +10,7 @@ from statistics import median
 
 import pytest
 
-from tests.integration import tfio_defects
+from tests.integration import tfio_defects, tfio_records
 from tests.integration.tfio_defects import numbers_in, see_new_kafka, send
 from tests.isolated import ProcessFailed, run
 
@@ -87,6 +87,30 @@ def test_kafka_4_is_read(kafka_4):
     seen = see_new_kafka(READER, kafka_4.bootstrap_servers, patience_s=60)
     assert seen.partition == seen.group == seen.other_consumer == [*range(10)]
     assert seen.group_ended
+
+
+def test_negative_ends_of_slices_count_from_the_end(kafka, topic):
+    send(kafka.bootstrap_servers, topic, range(10))
+    slices = run(tfio_records.negative_ends, READER, kafka.bootstrap_servers, topic)
+    assert slices == ([*range(9)], [*range(7)])
+
+
+def test_functions_of_records_return_what_is_right():
+    found = run(tfio_records.in_one_process, READER)
+    assert found == tfio_records.Facts(
+        encoded=[4, 4],
+        nullable=[b"\x02\x00\x00\xc0\x3f"],
+        enum="ValueError",
+        text_as_number="InvalidArgumentError",
+        fraction="InvalidArgumentError",
+        too_large="InvalidArgumentError",
+    )
+
+
+def test_functions_of_records_do_not_end_the_process():
+    assert tfio_records.or_exit(tfio_records.truncated, READER) == "InvalidArgumentError"
+    assert tfio_records.or_exit(tfio_records.another_dtype, READER) == "TypeError"
+    assert tfio_records.or_exit(tfio_records.json_vector, READER) == [1.5, 2.5]
 
 
 def see_commit_and_die(servers: str, topic: str, group: str, count: int, ledger: Path) -> None:

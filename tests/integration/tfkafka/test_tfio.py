@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfkafka.tfio as tfio
 import tfkafka.tfio.kafka as kafka_io
 from tests.integration.tfkafka.records import ints, numbers
-from tests.unit.tfio.comparing import is_lifted
-from tfkafka import write
+from tests.unit.decoding.avro_samples import record
+from tests.unit.tfio.comparing import delivered, is_lifted
+from tfkafka import AvroEncoder, write
 from tfkafka.tfio.lifting import VARIABLE
 
 SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000"]
@@ -214,3 +217,44 @@ def test_write_kafka_in_a_graph(servers, topic):
 
     assert work(tf.constant("x")).numpy() == b"x"
     assert len(list(tfio.IODataset.from_kafka(topic, servers=servers))) == 1
+
+
+SCHEMA = json.dumps(record("Row", [("f1", "string"), ("f2", "long")]))
+
+
+def test_avro_that_was_encoded_and_written(servers, topic):
+    texts, numbers = tf.constant(["value1", "value2", "value3"]), tf.constant([1, 2, 3], tf.int64)
+    for message in kafka_io.encode_avro([texts, numbers], schema=SCHEMA):
+        kafka_io.write_kafka(message, topic, servers)
+    records = tfio.IODataset.from_kafka(topic, servers=servers).map(lambda item: item.message)
+    decoded = kafka_io.decode_avro(next(iter(records.batch(10))), schema=SCHEMA)
+    assert decoded["f1"].numpy().tolist() == texts.numpy().tolist()
+    assert decoded["f2"].numpy().tolist() == numbers.numpy().tolist()
+
+
+@pytest.mark.parametrize("bad", [False, True])
+@pytest.mark.parametrize("batched", [False, True])
+def test_avro_in_confluents_format_is_the_same_lifted_or_not(
+    servers, topic, batched, bad, monkeypatch
+):
+    """As tensorflow-io's users read it: without the five bytes before the record."""
+    schema = record("Row", [("x", "float"), ("n", ["null", "long"])])
+    encoder = AvroEncoder(schema, registry="mock://tfio", subject=f"{topic}-value")
+    columns = {"x": np.arange(10, dtype=np.float32), "n": np.arange(10)}
+    write(servers, topic, columns, encoder=encoder)
+    if bad:
+        write(servers, topic, [b"\0\0\0\0\1\0"])
+
+    def decode(item):
+        body = tf.strings.substr(item.message, 5, -1)
+        return kafka_io.decode_avro(body, json.dumps(schema))
+
+    found = []
+    for lift in ("1", "0"):
+        monkeypatch.setenv(VARIABLE, lift)
+        records = tfio.IODataset.from_kafka(topic, servers=servers)
+        batches = records.batch(4).map(decode) if batched else records.map(decode).batch(4)
+        found.append(delivered(batches))
+    assert found[0] == found[1] and len(found[0]) == 3
+    assert np.frombuffer(found[0][0][1][2], np.float32).tolist() == [0, 1, 2, 3]
+    assert [each[0] for each in found[0]].count(tf.errors.InvalidArgumentError) == bad

@@ -1,5 +1,5 @@
 """The Kafka part of tensorflow-io's `tfio.experimental`."""
 
-from tfkafka.tfio.experimental import streaming
+from tfkafka.tfio.experimental import serialization, streaming
 
-__all__ = ["streaming"]
+__all__ = ["serialization", "streaming"]
