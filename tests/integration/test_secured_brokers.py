@@ -9,13 +9,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from tfkafka import Admin
-from tfkafka.errors import BrokerError
+from tfkafka import Admin, tfio
+from tfkafka.errors import BrokerError, WriteError
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.certificates import CertificateAuthority
 from tfkafka.testing.brokers.embedded import EmbeddedBroker, Security
+from tfkafka.tfio import kafka as kafka_io
 
 SCRAM, PLAIN = "SCRAM-SHA-512", "PLAIN"
 SILENT = logging.getLogger("silent")
@@ -105,6 +106,29 @@ def test_right_password_reads_and_writes(secured_kafka, topic_there, mechanism):
     assert write(secured_kafka, topic_there, alice) is None
     assert read(secured_kafka, topic_there, topic_there, alice) == b"value"
     assert alice["security.protocol"] == "SASL_SSL"
+
+
+@pytest.mark.parametrize("given", [dict, lambda each: [f"{k}={v}" for k, v in each.items()]])
+def test_tensorflow_ios_names_write_with_a_password(secured_kafka, topic_there, given):
+    import tensorflow as tf
+
+    settings = given(secured_kafka.client_configuration("alice", SCRAM))
+    servers = secured_kafka.secured_servers
+    with pytest.raises(WriteError, match=f"{topic_there}.*WRITE"):
+        kafka_io.write_kafka("0", topic_there, servers, configuration=settings)
+    secured_kafka.grant("alice", "ALL", topic=topic_there)
+    kafka_io.write_kafka("0", topic_there, servers, configuration=settings)
+
+    @tf.function
+    def write_in_a_graph(text):
+        return kafka_io.write_kafka(text, topic_there, servers, configuration=settings)
+
+    assert write_in_a_graph(tf.constant("1")).numpy() == b"1"
+    sequence = kafka_io.KafkaOutputSequence(topic_there, servers, settings)
+    sequence.setitem(0, "2")
+    sequence.flush()
+    records = tfio.IODataset.from_kafka(topic_there, servers=servers, configuration=settings)
+    assert [item.message.numpy() for item in records] == [b"0", b"1", b"2"]
 
 
 @pytest.mark.parametrize("mechanism", [SCRAM, PLAIN])

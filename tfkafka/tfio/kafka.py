@@ -16,7 +16,7 @@ from tfkafka.client.producer import Producer
 from tfkafka.client.writing import write
 from tfkafka.config import Limits
 from tfkafka.data.chunked import ChunkedDataset, ChunkStream, shaped, source_options
-from tfkafka.errors import OffsetError
+from tfkafka.errors import OffsetError, WriteError
 from tfkafka.reading.elements import Elements, Metadata
 from tfkafka.reading.prefetch import Prepared
 from tfkafka.reading.ranges import TopicRanges, read, resolve
@@ -185,7 +185,7 @@ class KafkaOutputSequence:
     Args:
         topic: "topic" or "topic:partition"; the default partition is 0.
         servers: `HOST:PORT[,HOST:PORT]`.
-        configuration: librdkafka's settings, `["name=value", ...]`.
+        configuration: librdkafka's settings, `["name=value", ...]` or a dict.
 
     Example:
         from tfkafka.tfio import kafka
@@ -233,6 +233,7 @@ def write_kafka(
     topic: str,
     servers: str = "localhost",
     name: str | None = None,
+    configuration: config.Configuration = None,
 ) -> tf.Tensor:
     """Write one record and return its value, a scalar string, once it is acknowledged.
 
@@ -243,31 +244,46 @@ def write_kafka(
         topic: "topic" or "topic:partition"; the default partition is 0.
         servers: `HOST:PORT[,HOST:PORT]`.
         name: the name of the TensorFlow operation.
+        configuration: librdkafka's settings, `["name=value", ...]` or a dict. (tensorflow-io has
+            none.)
 
     Raises:
         WriteError, or inside a graph `tf.errors.OpError`: the record was not acknowledged.
+        ConfigurationError: a setting is unknown or refused.
 
     Example:
         from tfkafka.tfio import kafka
 
         kafka.write_kafka("1.5,2", "clicks", "localhost:9092")
     """
+    settings = config.parse(configuration)
     if tf.executing_eagerly():
-        return tf.constant(_write_one(_bytes("message", message), topic, servers), name=name)
-    return tf.numpy_function(_write_one, [message, topic, servers], tf.string, name=name)
+        written = _write_one(_bytes("message", message), topic, servers, settings)
+        return tf.constant(written, name=name)
+    write_one = functools.partial(_write_one, settings=settings)
+    return tf.numpy_function(write_one, [message, topic, servers], tf.string, name=name)
 
 
-def _write_one(message: bytes, topic: str | bytes, servers: str | bytes) -> bytes:
+def _write_one(
+    message: bytes, topic: str | bytes, servers: str | bytes, settings: config.Settings
+) -> bytes:
     place = Subscription.parse("topic", topic)
     address = servers.decode() if isinstance(servers, bytes) else servers
-    producer = _producer(arguments.text("servers", address))
-    producer.send(place.topic, [[(message, None, None)]], place.partition)
+    producer = _producer(arguments.text("servers", address), *settings.items())
+    try:
+        producer.send(place.topic, [[(message, None, None)]], place.partition)
+    except WriteError:
+        # After some errors, a missing right for example, a producer never writes again.
+        _producer.cache_clear()
+        raise
     return message
 
 
-@functools.cache
-def _producer(servers: str) -> Producer:
-    return Producer({"bootstrap.servers": ",".join(_with_ports(servers)), "linger.ms": 0}, FLUSH_S)
+# Not all for ever: a function among the settings can be another one for each record.
+@functools.lru_cache(maxsize=16)
+def _producer(servers: str, *settings: tuple[str, object]) -> Producer:
+    address = {"bootstrap.servers": ",".join(_with_ports(servers))}
+    return Producer({"linger.ms": 0} | dict(settings) | address, FLUSH_S)
 
 
 def _with_ports(servers: str | Sequence[str]) -> list[str]:
