@@ -97,7 +97,8 @@ def array_of(field: NestedField, value: Any, finite: bool | None) -> NDArray[Any
     if field.fill is None and is_missing.any():
         _refuse(field, "has null in an array")
     numbers = [0 if item is None else _item(field, item) for item in items]
-    with np.errstate(over="ignore"):
+    # A nan of Avro that signals is a nan, too.
+    with np.errstate(over="ignore", invalid="ignore"):
         # Python's floats are float64.
         array = np.array(numbers, np.float64 if field.dtype.kind == "f" else field.dtype)
         array = array.astype(field.dtype)

@@ -161,7 +161,7 @@ def avro() -> tuple[Decoder, list[bytes], Judge]:
         )
         names = [classes.index(found["c"]), classes.index(found["k"])]
         numbers = [found["a"], *found["x"].values(), *found["h"], found["n"], *names]
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             expected = np.array(numbers, np.float64).astype(np.float32)
         return file.tell() == len(value) and np.array_equal(expected, array, equal_nan=True)
 
