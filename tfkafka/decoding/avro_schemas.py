@@ -7,9 +7,10 @@ Both are a few bytes that anybody can write, so schemas that allow them are refu
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "by
 _LEAST_BYTES = {"null": 0, "float": 4, "double": 8}
 # The memory for a chunk grows by the size of a value: 16 MiB, more than most topics allow a record.
 _LARGEST_FIXED = 2**24
+# Each name of a type is replaced by the type, so types that name one another twice double with each
+# level: a schema of 2 KB would take all memory.
+_MOST_TYPES = 50_000
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,21 @@ class AvroSchema:
         parse_schema = _fastavro().parse_schema
         named: dict[str, Any] = {}
         expanded: dict[str, Any] = {}
-        try:
-            for each in references:
-                parse_schema(_plain(json.loads(each)), named)
-                parse_schema(_plain(json.loads(each)), expanded, expand=True)
-            plain = _plain(json.loads(text))
-            parsed = parse_schema(plain, named)
-            whole = _primitive(parse_schema(plain, expanded, expand=True, _write_hint=False))
-        # fastavro raises KeyError, TypeError and others, too.
-        except Exception as error:
-            line = " ".join(str(error).split())[:QUOTED_LENGTH]
-            raise ValueError(f"is no Avro schema: {type(error).__name__}: {line}") from None
+        with _no_schema():
+            plain = [_plain(json.loads(each)) for each in (*references, text)]
+            every = [parse_schema(each, named) for each in plain]
+            count = _count_types(every, named, {})
+        if count > _MOST_TYPES:
+            raise ValueError(
+                f"has {count if count < 10**9 else 'billions of'} types where each name stands for "
+                f"its type, which cannot be decoded: more than {_MOST_TYPES}"
+            )
+        with _no_schema():
+            for each in plain[:-1]:
+                parse_schema(each, expanded, expand=True)
+            whole = _primitive(parse_schema(plain[-1], expanded, expand=True, _write_hint=False))
         _refuse_unsafe(whole)
-        return cls(parsed, whole)
+        return cls(every[-1], whole)
 
     @property
     def is_record(self) -> bool:
@@ -150,6 +156,39 @@ def _fastavro() -> Any:
             "Avro needs fastavro, which is not installed: pip install 'tfkafka[avro]'"
         ) from error
     return fastavro
+
+
+@contextlib.contextmanager
+def _no_schema() -> Iterator[None]:
+    """Raise ValueError in one line where something is no schema."""
+    try:
+        yield
+    # fastavro raises KeyError, TypeError and others, too.
+    except Exception as error:
+        line = " ".join(str(error).split())[:QUOTED_LENGTH]
+        raise ValueError(f"is no Avro schema: {type(error).__name__}: {line}") from None
+
+
+def _count_types(schema: Any, named: Mapping[str, Any], counts: dict[str, int]) -> int:
+    """Return how many types a schema has once each name is replaced by its type.
+
+    Args:
+        named: the types by their names.
+        counts: those that have been counted; a type that is being counted has 1.
+    """
+    if isinstance(schema, list):
+        return sum(_count_types(each, named, counts) for each in schema)
+    name = schema if isinstance(schema, str) else schema.get("name")
+    if name is None:
+        inner = schema.get("items", schema.get("values"))
+        return 1 if inner is None else 1 + _count_types(inner, named, counts)
+    if name in PRIMITIVES:
+        return 1
+    if name not in counts:
+        counts[name] = 1
+        types = [field["type"] for field in named[name].get("fields", ())]
+        counts[name] += sum(_count_types(each, named, counts) for each in types)
+    return counts[name]
 
 
 def _plain(schema: Any) -> Any:

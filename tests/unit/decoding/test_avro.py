@@ -364,8 +364,17 @@ def test_short_records_of_a_wide_schema_take_little_memory():
     assert peak < 2**24
 
 
+def doubling(levels: int):
+    """A record whose types name one another twice, level by level."""
+    types = [record("T0", [("x", "int")])]
+    types += [record(f"T{n}", [("a", f"T{n - 1}"), ("b", f"T{n - 1}")]) for n in range(1, levels)]
+    return record("L", [(f"f{n}", each) for n, each in enumerate(types)])
+
+
 ERROR = record("Failure", [("n", {"type": "null"})]) | {"type": "error"}
 UNSAFE = [
+    (doubling(15), "has 98287 types where each name stands for its type, .*: more than 50000"),
+    (doubling(100), "has billions of types"),
     (record("L", [("x", "int"), ("next", ["null", "L"])]), "is recursive"),
     (record("L", [("x", {"type": "array", "items": "null"})]), "items without bytes"),
     (
@@ -404,6 +413,21 @@ def test_wrong_schemas_are_refused(schema, line):
     with pytest.raises(ValueError, match=line) as raised:
         AvroDecoder(["x"], schema=schema)
     assert "\n" not in str(raised.value) and "schema" in str(raised.value)
+
+
+def test_many_types_that_are_named_once_or_twice():
+    wide = record("Wide", [(f"f{n}", ["null", "double"]) for n in range(5_000)])
+    for schema in (wide, doubling(10)):
+        name = schema["fields"][-1]["name"]
+        assert AvroDecoder([name + (".a" * 9 + ".x") * (schema is not wide)], schema=schema)
+
+
+def test_a_nan_that_signals(recwarn):
+    values = {"type": "map", "values": "float"}
+    schema = record("R", [("x", "double"), ("others", values)])
+    decode = AvroDecoder(["x"], schema=schema)
+    decoded = decode.decode(chunk([(0x7FF0000000000001).to_bytes(8, "little") + b"\0"]))
+    assert np.isnan(decoded.arrays[0]).all() and not recwarn.list
 
 
 @pytest.mark.parametrize(
