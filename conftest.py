@@ -149,12 +149,6 @@ def registry_factory(
 
 
 @pytest.fixture(scope="session")
-def kafka_schema_registry(registry_factory: Callable[[], EmbeddedRegistry]) -> EmbeddedRegistry:
-    """The session's schema registry: Apicurio, started where a test first uses it."""
-    return registry_factory()
-
-
-@pytest.fixture(scope="session")
 def kafka_broker(request: pytest.FixtureRequest, stack: Stack) -> Broker:
     """The Kafka of the stack; an embedded one is each worker's own."""
     if stack.kafka == "embedded":

@@ -52,7 +52,7 @@ def test_all_names_begin_with_kafka(project):
     fixtures = re.findall(
         r"^(\w+)(?: \[.*\])? -- \S*tfkafka/testing/plugin", project.run("--fixtures"), re.MULTILINE
     )
-    assert len(fixtures) == 12
+    assert len(fixtures) == 13
     assert all(name.startswith("kafka_") for name in fixtures)
     [options] = re.findall(r"^Kafka, by tfkafka:\n((?:  .*\n)+)", project.run("--help"), re.M)
     assert set(re.findall(r"^  (--\S+?)[= \n]", options, re.MULTILINE)) == {
@@ -88,8 +88,11 @@ def test_a_broker_topics_and_deliveries_without_a_conftest(project):
             tfkafka.write(kafka_broker.bootstrap_servers, kafka_topic, ["x"])
             assert not kafka_topic
 
-        def test_topics_are_deleted(kafka_admin):
+        def test_topics_are_deleted(kafka_admin, tmp_path_factory):
             assert kafka_admin.topics() == []
+            # One broker, and no schema registry, which nothing uses.
+            folders = [each.name for each in tmp_path_factory.getbasetemp().iterdir()]
+            assert "kafka0" in folders and "registry0" not in folders
     """)
     printed = project.run("--kafka-version", "3.9.2")
     assert counts(printed) == {"passed": 3, "failed": 3}

@@ -20,7 +20,7 @@ TESTS = {
 
 def test_its_tests_pass_without_a_conftest(project: Project):
     project.pytester.makepyfile(**TESTS)
-    assert counts(project.run()) == {"passed": 4}
+    assert counts(project.run()) == {"passed": 5}
 
 
 def test_its_changes_of_fixtures(project: Project):

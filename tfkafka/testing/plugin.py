@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfkafka.testing.brokers.base import Broker
     from tfkafka.testing.brokers.cluster import EmbeddedCluster
     from tfkafka.testing.brokers.embedded import EmbeddedBroker
+    from tfkafka.testing.brokers.registry import EmbeddedRegistry
     from tfkafka.testing.brokers.security import Security
     from tfkafka.testing.deliveries import Deliveries
     from tfkafka.testing.workers import SharedBrokers
@@ -155,6 +156,17 @@ def kafka_secured(
         broker = embedded.start(folder, kafka_version, security=kafka_security, progress=False)
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_schema_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRegistry]:
+    """A schema registry on 127.0.0.1, at `url`, the same for all tests."""
+    with _one_line("kafka_schema_registry"):
+        from tfkafka.testing.brokers import registry
+
+        started = registry.start(tmp_path_factory.mktemp("registry"), progress=False)
+    with started:
+        yield started
 
 
 @pytest.fixture(scope="session")
