@@ -13,14 +13,11 @@ from tfkafka.chunk import Column
 from tfkafka.config import Settings
 from tfkafka.decoding.avro_chunks import AvroChunks, Writer
 from tfkafka.decoding.avro_schemas import AvroSchema, check_fields, schema_text
+from tfkafka.decoding.avro_writers import RegistryWriters
 from tfkafka.decoding.base import Fault
 from tfkafka.decoding.nested import WithNestedFields
 from tfkafka.decoding.plan import DecoderPlan
-from tfkafka.decoding.schema_registry import (
-    UnknownSchemaError,
-    checked_registry,
-    shared_registry,
-)
+from tfkafka.decoding.schema_registry import checked_registry, shared_registry
 from tfkafka.decoding.sources import Field, Header, Key
 
 
@@ -115,39 +112,13 @@ class AvroDecoder(WithNestedFields):
     def _read(
         self, values: Column, sinks: Sequence[NDArray[Any]]
     ) -> tuple[dict[int, Fault], frozenset[str]]:
+        return self._chunks.read(values, sinks, self._writers)
+
+    @cached_property
+    def _writers(self) -> Writer | RegistryWriters:
         if self.registry is None:
-            return self._chunks.read(values, sinks, self._only_writer)
-        return self._chunks.read(values, sinks, self._writer)
-
-    def _writer(self, number: int) -> Writer:
-        """Return the schema of a number, from the registry when it is first asked for."""
-        found = self._writers.get(number)
-        if found is None:
-            registry = shared_registry(self.registry or "", self.registry_config or Settings())
-            named = f"schema {number}"
-            try:
-                registered = registry.schema(number)
-            except UnknownSchemaError as error:
-                # It may be there later, so it is not kept.
-                return Writer(None, refusal=f"{named} {error}")
-            if registered.kind != "AVRO":
-                found = Writer(None, refusal=f"{named} is of the kind {registered.kind}, not AVRO")
-            else:
-                try:
-                    schema = AvroSchema.of(registered.text, registered.references)
-                    found = self._chunks.writer(schema, named)
-                except ValueError as error:
-                    found = Writer(None, refusal=f"{named} {error}")
-            self._writers[number] = found
-        return found
-
-    @cached_property
-    def _writers(self) -> dict[int, Writer]:
-        return {}
-
-    @cached_property
-    def _only_writer(self) -> Writer:
-        return self._chunks.writer(self._schema, "the schema")
+            return self._chunks.writer(self._schema, "the schema")
+        return RegistryWriters(self.registry, self.registry_config or Settings(), self._chunks)
 
     @cached_property
     def _schema(self) -> AvroSchema:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.unit.decoding.avro_samples import record
+from tests.unit.decoding.avro_samples import record, written
 from tests.unit.decoding.registries import registry
 from tests.unit.properties import few
 from tfkafka import ArraySpec, AvroEncoder, Encoder
@@ -70,6 +70,72 @@ def test_one_field_is_an_array():
         values = encoder.encode(given_array)
         np.testing.assert_array_equal(encoder.decode(values).arrays[0], array)
     assert encoder.encode(array[:0]) == []
+
+
+PAIR = {"type": "array", "items": "string"}
+TEXTS = record("T", [("kind", ["null", "string"]), ("n", "int"), ("pair", PAIR)])
+COLUMNS = {
+    "kind": np.array(["muon", ""]),
+    "n": np.int32([1, 2]),
+    "pair": np.array([["a", "ä\0"], ["b", "c" * 200]], object),
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"registry": URL, "subject": "texts-value"}])
+def test_text_there_and_back_and_as_fastavro_reads_it(more):
+    encoder = AvroEncoder(TEXTS, shapes={"pair": [2]}, **more)
+    values = encoder.encode(COLUMNS)
+    for index, value in enumerate(values):
+        body = io.BytesIO(value[5 if more else 0 :])
+        read = fastavro.schemaless_reader(body, TEXTS, None)
+        assert read == {name: array[index].tolist() for name, array in COLUMNS.items()}
+    decoded = encoder.decode([values[0], None, b"", values[1] + b"x", values[1]])
+    assert decoded.kept.tolist() == [0, 4]
+    for name, array in COLUMNS.items():
+        assert decoded.arrays[0][name].tolist() == array.tolist()
+    assert [fault.index for fault in decoded.faults] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("more", [{}, {"registry": URL, "subject": "text-value"}])
+def test_text_alone(more):
+    encoder = AvroEncoder(record("T", [("text", "string")]), **more)
+    values = encoder.encode(np.array(["a", "b"]))
+    assert encoder.decode(values).arrays[0].tolist() == ["a", "b"]
+    head = values[0][:-2]
+    wrong = [None, b"", b"\0\0\0\0", head + b"\2", head + b"\2\xff", b"\1" + values[0][1:]]
+    decoded = encoder.decode([*wrong, *values])
+    assert decoded.kept.tolist() == [6, 7]
+    reasons = {fault.index: fault.kind for fault in decoded.faults}
+    assert reasons[0] == "is null" and reasons[4] == 'field "text" is not UTF-8'
+    if more:
+        assert reasons[1] == "is empty" and reasons[2] == "is not in Confluent's wire format"
+        unknown = encoder.decode([b"\0\0\1\0\0\2a"])
+        assert "schema 65536 is unknown" in unknown.faults[0].reason
+
+
+def test_what_is_no_text_is_refused_by_number():
+    encoder = AvroEncoder(record("T", [("text", "string")]))
+    for entry in (5, None, b"x"):
+        with pytest.raises(ValueError, match=r"^record 1 \(from 0\) is .* in 'text', must be text"):
+            encoder.encode(np.array(["x", entry], object))
+    with pytest.raises(ValueError, match="which AvroEncoder writes"):
+        encoder.encode(np.array([1, 2]))
+    numbers = AvroEncoder(record("T", [("n", "int")]))
+    with pytest.raises(ValueError, match="which AvroEncoder writes"):
+        numbers.encode(np.array(["1", "2"]))
+
+
+def test_records_of_others_without_such_text():
+    encoder = AvroEncoder(TEXTS, shapes={"pair": [2]})
+    rows = [
+        {"kind": None, "n": 1, "pair": ["a", "b"]},
+        {"kind": "muon", "n": 1, "pair": ["a"]},
+    ]
+    decoded = encoder.decode([written(TEXTS, row) for row in rows])
+    assert [fault.reason for fault in decoded.faults] == [
+        'field "kind" is not text',
+        'field "pair" is not texts of shape (2,)',
+    ]
 
 
 def test_values_that_are_no_such_records_are_faults():
@@ -130,7 +196,7 @@ def test_it_fits_what_it_writes():
     [
         ({"schema": "int"}, "schema is"),
         ({"schema": '"int"'}, "not that of a record"),
-        ({"schema": record("R", [("x", "string")])}, 'field "x" of the schema is neither'),
+        ({"schema": record("R", [("x", "bytes")])}, 'field "x" of the schema is neither'),
         ({"schema": record("R", [("x", ["null", "int", "float"])])}, 'field "x"'),
         ({"schema": SCHEMA}, r"shapes\['all'\] is None, must be a shape of 1 numbers"),
         ({"shapes": {"all": [3], "n": [2]}}, r"shapes\['n'\]"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +15,12 @@ from tfkafka._util.columns import as_columns, named, rows
 from tfkafka.chunk import Chunk, Column, TopicPartition
 from tfkafka.config import Settings
 from tfkafka.decoding.avro import AvroDecoder
-from tfkafka.decoding.avro_chunks import framed
+from tfkafka.decoding.avro_chunks import AvroChunks, Writer, framed
 from tfkafka.decoding.avro_schemas import AvroSchema, schema_text, write_one
-from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
-from tfkafka.decoding.encoders.base import described, spec_of
+from tfkafka.decoding.avro_writers import RegistryWriters, record_of
+from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec
+from tfkafka.decoding.encoders.base import described, refuse_no_texts, spec_of
+from tfkafka.decoding.nested_values import WrongRecord
 from tfkafka.decoding.schema_registry import checked_registry, shared_registry
 from tfkafka.decoding.sources import Field, checked_shape, quoted
 
@@ -28,6 +30,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "int": np.dtype(np.int32),
     "long": np.dtype(np.int64),
     "boolean": np.dtype(np.bool_),
+    "string": np.dtype(np.str_),
 }
 # Their values have as many bytes in Avro as in an array.
 _FIXED = ("float", "double", "boolean")
@@ -37,10 +40,10 @@ _FIXED = ("float", "double", "boolean")
 class AvroEncoder:
     """An Avro record for each row, of one schema.
 
-    The schema's fields are the columns: numbers, booleans, and arrays of them of one shape, also in
-    a union with null. Columns are a dict of arrays by the fields' names; where the schema has one
-    field alone, also an array, and [n, 1] for a field that is no array. What was written is read
-    back in the same way: for one field as an array.
+    The schema's fields are the columns: numbers, booleans, text, and arrays of them of one shape,
+    also in a union with null. Columns are a dict of arrays by the fields' names; where the schema
+    has one field alone, also an array, and [n, 1] for a field that is no array. What was written is
+    read back in the same way: for one field as an array, and text as an array of objects.
 
     It needs `pip install 'tfkafka[avro]'`.
 
@@ -108,7 +111,7 @@ class AvroEncoder:
         if not isinstance(columns, Mapping):
             arrays = {name: arrays[""] for name in self._specs}
         arrays = {
-            name: np.ascontiguousarray(arrays[name], spec.dtype).reshape(count, *spec.shape)
+            name: _prepared(name, arrays[name], spec).reshape(count, *spec.shape)
             for name, spec in self._specs.items()
         }
         head = b""
@@ -130,21 +133,29 @@ class AvroEncoder:
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Return the columns, and the values that are no such records as faults."""
-        count = len(values)
-        nobody = Column.of([None] * count, count)
-        chunk = Chunk(
-            Column.of(values, count),
-            nobody,
-            (TopicPartition("", 0),),
-            np.zeros(count, np.int32),
-            np.arange(count),
-        )
-        decoded = self._decoder.decode(chunk)
-        (arrays,) = decoded.arrays
-        assert isinstance(arrays, Mapping)
-        arrays = {name: array.astype(self._specs[name].dtype) for name, array in arrays.items()}
+        count, faults, arrays = len(values), dict[int, Fault](), dict[str, NDArray[Any]]()
+        if self._decoder is not None:
+            decoded = self._decoder.decode(_chunk_of(values))
+            (found,) = decoded.arrays
+            assert isinstance(found, Mapping)
+            for name, array in found.items():
+                spec = self._specs[name]
+                arrays[name] = np.zeros((count, *spec.shape), spec.dtype)
+                arrays[name][decoded.kept] = array
+            faults = {fault.index: fault for fault in decoded.faults}
+        texts = {name: spec for name, spec in self._specs.items() if _is_text(spec)}
+        arrays |= {name: np.empty((count, *spec.shape), object) for name, spec in texts.items()}
+        for index, value in enumerate(values if texts else ()):
+            if index not in faults:
+                try:
+                    record = record_of(value, self._writers)
+                    for name, spec in texts.items():
+                        arrays[name][index] = _text(name, spec, record)
+                except WrongRecord as wrong:
+                    faults[index] = Fault.of(index, wrong.kind, wrong.value)
+        arrays = {name: arrays[name] for name in self._specs}
         columns: Arrays = arrays if len(arrays) > 1 else next(iter(arrays.values()))
-        return replace(decoded, arrays=(columns,))
+        return Decoded.of((columns,), count, faults)
 
     def check(self, spec: Spec) -> None:
         """Raise ValueError where the columns are others than the schema's fields.
@@ -158,7 +169,11 @@ class AvroEncoder:
         for name, wanted in self._specs.items() if is_right else ():
             found = specs[name]
             shapes = [wanted.shape] if wanted.shape else [(), (1,)]
-            is_right &= found.shape in shapes and np.can_cast(found.dtype, wanted.dtype, "safe")
+            is_text = found.dtype.kind in "UO"
+            is_held = (
+                is_text if _is_text(wanted) else np.can_cast(found.dtype, wanted.dtype, "safe")
+            )
+            is_right &= found.shape in shapes and is_held
         if not is_right:
             raise ValueError(
                 f"{described(spec)} is not {described(self._specs)}, which AvroEncoder writes: "
@@ -199,8 +214,8 @@ class AvroEncoder:
             dtype = _DTYPES.get(str(_innermost(each["type"])))
             if dtype is None:
                 raise ValueError(
-                    f"AvroEncoder: field {quoted(name)} of the schema is neither a number, a "
-                    f"boolean nor an array of them"
+                    f"AvroEncoder: field {quoted(name)} of the schema is neither a number, text, "
+                    f"a boolean nor an array of them"
                 )
             shape = tuple(shapes.get(name, ()))
             if len(shape) != depth:
@@ -212,12 +227,15 @@ class AvroEncoder:
         return specs
 
     @cached_property
-    def _decoder(self) -> AvroDecoder:
-        """What reads the records back: booleans as 0 and 1."""
+    def _decoder(self) -> AvroDecoder | None:
+        """What reads all but text back: booleans as 0 and 1."""
         fields = []
         for name, spec in self._specs.items():
-            dtype: Any = "int32" if spec.dtype == np.bool_ else spec.dtype.name
-            fields.append(Field(name, spec.shape, dtype=dtype))
+            if not _is_text(spec):
+                dtype: Any = "int32" if spec.dtype == np.bool_ else spec.dtype.name
+                fields.append(Field(name, spec.shape, dtype=dtype))
+        if not fields:
+            return None
         return AvroDecoder(
             fields,
             finite=False,
@@ -226,6 +244,51 @@ class AvroEncoder:
             registry=self.registry,
             registry_config=self.registry_config,
         )
+
+    @cached_property
+    def _writers(self) -> Writer | RegistryWriters:
+        """The schemas that text is read with."""
+        if self.registry is None:
+            return Writer(self._avro)
+        chunks = AvroChunks((), finite=False)
+        return RegistryWriters(self.registry, self.registry_config or Settings(), chunks)
+
+
+def _is_text(spec: ArraySpec) -> bool:
+    return spec.dtype.kind == "U"
+
+
+def _prepared(name: str, array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:
+    """Return a column as it is written. Raises RowError where an entry is no text."""
+    if not _is_text(spec):
+        return np.ascontiguousarray(array, spec.dtype)
+    refuse_no_texts(name, array)
+    return array
+
+
+def _text(name: str, spec: ArraySpec, record: Mapping[str, Any]) -> NDArray[Any]:
+    """Return the text of a field of a record. Raises WrongRecord where it is not such text."""
+    found = np.array(record.get(name), object)
+    entries = found.ravel().tolist()
+    if found.shape != spec.shape or not all(isinstance(each, str) for each in entries):
+        what = "text" if not spec.shape else f"texts of shape {spec.shape}"
+        raise WrongRecord(f"field {quoted(name)} is not {what}")
+    try:
+        "".join(entries).encode()
+    except UnicodeEncodeError:
+        raise WrongRecord(f"field {quoted(name)} is not UTF-8") from None
+    return found
+
+
+def _chunk_of(values: Sequence[bytes | None]) -> Chunk:
+    count = len(values)
+    return Chunk(
+        Column.of(values, count),
+        Column.of([None] * count, count),
+        (TopicPartition("", 0),),
+        np.zeros(count, np.int32),
+        np.arange(count),
+    )
 
 
 def _without_null(schema: Any) -> Any:

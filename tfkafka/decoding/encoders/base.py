@@ -106,3 +106,16 @@ def described(spec: Spec) -> str:
         return "{" + ", ".join(f"{name}: {described(each)}" for name, each in spec.items()) + "}"
     lengths = ["any length" if axis == ANY_LENGTH else str(axis) for axis in spec.shape]
     return f"{spec.dtype.name} [{', '.join(['n', *lengths])}]"
+
+
+def refuse_no_texts(name: str, array: NDArray[Any]) -> None:
+    """Raise RowError where an entry of a column is no text; ValueError where UTF-8 has it not."""
+    for index, row in enumerate(array.reshape(len(array), -1).tolist()):
+        for entry in row:
+            if not isinstance(entry, str):
+                raise RowError(
+                    index,
+                    f"{arguments.shown(entry)} in {name!r}, must be text: give numbers as an array "
+                    f"of a type of NumPy's numbers",
+                )
+            arguments.encodable(f"{name}[{index}]", entry)

@@ -12,10 +12,15 @@ import polars
 from numpy.typing import NDArray
 
 from tfkafka._util import arguments
-from tfkafka._util.columns import RowError, as_columns, rows
+from tfkafka._util.columns import as_columns, rows
 from tfkafka.chunk import Column
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Spec
-from tfkafka.decoding.encoders.base import described, refuse_not_finite, spec_of
+from tfkafka.decoding.encoders.base import (
+    described,
+    refuse_no_texts,
+    refuse_not_finite,
+    spec_of,
+)
 from tfkafka.decoding.encoders.json_objects import parse_objects
 from tfkafka.decoding.polars_threads import refuse_lost_threads
 from tfkafka.decoding.sources import DTYPES, DType, checked_names
@@ -203,7 +208,7 @@ def _classes(classes: Sequence[str], array: NDArray[Any]) -> polars.DataFrame:
 def _series(name: str, array: NDArray[Any]) -> polars.Series:
     """Return a column. Raises ValueError where an entry is neither a number nor a text."""
     if array.dtype.kind in "UO":
-        _refuse_no_texts(name, array)
+        refuse_no_texts(name, array)
         dtype: Any = polars.String()
         for _ in range(array.ndim - 1):
             dtype = polars.List(dtype)
@@ -212,18 +217,6 @@ def _series(name: str, array: NDArray[Any]) -> polars.Series:
     is_half = array.dtype.kind == "f" and array.dtype.itemsize == 2
     dtype = np.float32 if is_half else array.dtype.newbyteorder("=")
     return polars.Series(name, np.ascontiguousarray(array, dtype))
-
-
-def _refuse_no_texts(name: str, array: NDArray[Any]) -> None:
-    for index, row in enumerate(array.reshape(len(array), -1).tolist()):
-        for entry in row:
-            if not isinstance(entry, str):
-                raise RowError(
-                    index,
-                    f"{arguments.shown(entry)} in {name!r}, must be text: give numbers as an array "
-                    f"of a type of NumPy's numbers",
-                )
-            arguments.encodable(f"{name}[{index}]", entry)
 
 
 def _arrays(spec: Spec) -> Mapping[str, ArraySpec]:
