@@ -128,7 +128,7 @@ CALLS: dict[str, Call] = {
             "record_count": {"name": "t"},
             "describe_group": {"group": "g"},
             "has_members": {"group": "g"},
-            "member_ids": {"group": "g", "instance": "i"},
+            "member_ids": {"group": "g", "name": "i"},
         }.items()
     },
     "CommitCallback": Call(tfkafka.CommitCallback, {"dataset": _group(), "batch_size": 5}),

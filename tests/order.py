@@ -37,6 +37,7 @@ KEPT_TOGETHER = (
     "tests/integration/test_secured_brokers.py",
     "tests/integration/test_tfio_defects.py",
     "tests/integration/tfkafka/test_defects_cured.py",
+    "tests/integration/tfkafka/test_group_protocols.py",
     "tests/integration/tfkafka/test_identity.py",
     "tests/integration/tfkafka/test_reasons.py",
     "tests/unit",

@@ -166,3 +166,36 @@ def test_every_name_of_librdkafka_that_holds_a_secret_is_known_as_one():
     for name in names:
         if "password" in name or "passphrase" in name or "secret" in name:
             assert config.is_secret(name), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("session.timeout.ms", 7000, ", or set consumer.session.timeout.ms of the group"),
+        ("heartbeat.interval.ms", 500, ", or set consumer.heartbeat.interval.ms of the group"),
+        ("partition.assignment.strategy", "range", ", or set group.remote.assignor"),
+        ("group.protocol.type", "consumer", "$"),
+    ],
+)
+def test_what_the_broker_decides_in_the_new_protocol(name, value, instead):
+    settings = {**GROUP, "group.protocol": "Consumer", name: value}
+    line = f"^{name} does not go together with group.protocol=consumer: leave it out{instead}"
+    with pytest.raises(ConfigurationError, match=line):
+        create.make_client(Consumer, settings)
+
+
+def test_an_exactly_once_consumer_of_the_new_protocol():
+    """librdkafka would refuse tfkafka's own settings too."""
+    settings = config.exactly_once_settings({**GROUP, "group.protocol": "consumer"})
+    create.make_client(Consumer, settings).close()
+    classic = config.exactly_once_settings({**GROUP, "session.timeout.ms": 7000})
+    assert classic["session.timeout.ms"] == 7000
+    assert classic["partition.assignment.strategy"] == "range"
+
+
+def test_a_worker_has_no_lasting_membership_in_the_new_protocol():
+    new = {"group.protocol": "consumer"}
+    assert config.worker_name({}, "7") == {"group.instance.id": "7"}
+    assert config.worker_name(new, "7") == {"client.id": "7"}
+    with pytest.raises(ConfigurationError, match=r"^group\.instance\.id keeps a stopped worker's"):
+        config.worker_name({**new, "group.instance.id": "x"}, "7")

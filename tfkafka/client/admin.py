@@ -255,13 +255,16 @@ class Admin:
             state = self._description(coordinator, group).state
         return state not in (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
-    def member_ids(self, group: str, instance: str) -> set[str]:
-        """Return the ids of the group's members whose `group.instance.id` is `instance`."""
+    def member_ids(self, group: str, name: str) -> set[str]:
+        """Return the ids of the group's members of this name.
+
+        It is the `group.instance.id`; of a member that has none, the `client.id`.
+        """
         arguments.text("group", group)
-        arguments.text("instance", instance)
+        arguments.text("name", name)
         with self._cluster.coordinators.one() as coordinator:
             members = self._description(coordinator, group).members
-        return {m.member_id for m in members if m.group_instance_id == instance}
+        return {m.member_id for m in members if (m.group_instance_id or m.client_id) == name}
 
     def _leaders(self, name: str) -> int:
         topic = self._cluster.metadata().topics.get(name)

@@ -120,7 +120,7 @@ class Consumer:
         self._is_static = "group.instance.id" in settings
         self._has_users = config.has_users(settings)
         self._connection = Connection(settings, was_reached)
-        if settings.get("group.protocol") == "consumer":
+        if config.has_new_protocol(settings):
             self._connection.require_new_groups()
         settings |= config.CONSUMER_FIXED
         if on_commit is not None:
@@ -289,7 +289,10 @@ class Consumer:
             raise failure
 
     def group_metadata(self) -> object:
-        """Return what proves to a transaction that offsets come from a current group member."""
+        """Return what proves to a transaction that offsets come from a current group member.
+
+        Two answers are equal where the group has not changed meanwhile.
+        """
         return self._consumer.consumer_group_metadata()
 
     def member_id(self) -> str:

@@ -34,6 +34,13 @@ _EXACT = _SENT_NAMES | {"sasl.username", "sasl.password", "ssl.key.password"}
 _BLANKS = " \t\n\v\f\r"
 
 _UNKNOWN = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
+_OF_THE_BROKER = re.compile(r"`(?P<name>[^`]*)` is not supported for `group\.protocol=consumer`")
+# What to set instead of a setting that librdkafka refuses with group.protocol=consumer.
+_INSTEAD = {
+    "session.timeout.ms": "consumer.session.timeout.ms of the group, on the broker",
+    "heartbeat.interval.ms": "consumer.heartbeat.interval.ms of the group, on the broker",
+    "partition.assignment.strategy": "group.remote.assignor, to uniform or range",
+}
 _WRONG_VALUE = re.compile(r'configuration property "(?P<name>[^"]*)"')
 
 
@@ -161,6 +168,13 @@ def _explained(reason: str) -> ConfigurationError:
         near = ", ".join(nearest_names(unknown["name"]))
         advice = f"did you mean {near}?" if near else "see librdkafka's CONFIGURATION.md"
         return ConfigurationError(f"Kafka has no setting {unknown['name']}: {advice}")
+    of_the_broker = _OF_THE_BROKER.search(reason)
+    if of_the_broker:
+        name = of_the_broker["name"]
+        instead = f", or set {_INSTEAD[name]}" if name in _INSTEAD else ""
+        return ConfigurationError(
+            f"{name} does not go together with group.protocol=consumer: leave it out{instead}"
+        )
     wrong = _WRONG_VALUE.search(reason)
     if wrong and is_secret(wrong["name"]):
         reason = f"invalid value for {wrong['name']}"

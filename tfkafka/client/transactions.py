@@ -70,28 +70,26 @@ class TransactionalProducer:
         self,
         records: Outgoing,
         places: Places,
-        membership: object,
-        confirm: Callable[[], None],
+        prove: Callable[[], object],
     ) -> None:
         """Commit records, and the group's offsets `places`, together.
 
         Args:
             records: for each topic, the records to write.
             places: see `Lineage.to_commit`.
-            membership: `Consumer.consumer_group_metadata()`: the broker accepts the offsets only
-                from a current member of the group.
-            confirm: called before the offsets are sent; the transaction is aborted where it raises
-                TopicError.
+            prove: called before the offsets are sent; returns `Consumer.group_metadata()`, with
+                which the broker accepts them only from a current member of the group. The
+                transaction is aborted where it raises AbortedError or TopicError.
 
         Raises:
-            AbortedError, UnusableError, FencedError, TransactionError, or what `confirm` raises.
+            AbortedError, UnusableError, FencedError, TransactionError, or what `prove` raises.
             After the second to the fourth the broker may have committed: check the group's
             committed offsets.
         """
         try:
             self._call("begin_transaction", lambda _timeout: self._producer.begin_transaction())
             self._produce(records)
-            confirm()
+            membership = prove()
             self._call(
                 "send_offsets_to_transaction",
                 lambda timeout: self._producer.send_offsets_to_transaction(
@@ -161,6 +159,12 @@ class TransactionalProducer:
         return None
 
 
+def is_outdated(error: AbortedError) -> bool:
+    """Return whether the group had moved on since the membership was proved: try again."""
+    cause = error.__cause__
+    return isinstance(cause, KafkaException) and cause.args[0].code() in codes.LOST_MEMBERSHIP
+
+
 class AlternatingProducers:
     """Two transactional producers that take turns; transactions do not overlap.
 
@@ -189,13 +193,12 @@ class AlternatingProducers:
         self,
         records: Outgoing,
         places: Places,
-        membership: object,
-        confirm: Callable[[], None],
+        prove: Callable[[], object],
     ) -> None:
         """See `TransactionalProducer.transact`. Call it only after the previous call returned."""
         producer = self._producers[self._next]
         self._next = 1 - self._next
-        producer.transact(records, places, membership, confirm)
+        producer.transact(records, places, prove)
 
     def discard(self) -> None:
         for producer in self._producers:

@@ -61,13 +61,15 @@ RECOVERY: dict[str, object] = {
     "reconnect.backoff.max.ms": 1000,
     "logger": _silent,
 }
-EXACTLY_ONCE_DEFAULTS: dict[str, object] = {**RECOVERY, "session.timeout.ms": 10_000}
+EXACTLY_ONCE_DEFAULTS: dict[str, object] = RECOVERY
+# With group.protocol=consumer the broker decides on these: librdkafka refuses them.
+CLASSIC_DEFAULTS: dict[str, object] = {
+    "session.timeout.ms": 10_000,
+    "partition.assignment.strategy": "range",
+}
 EXACTLY_ONCE_FIXED: dict[str, object] = {
     # Committed offsets, too, are then read only once no transaction on them is open.
     "isolation.level": "read_committed",
-    # All partitions are revoked before new ones are assigned: no work in progress outlasts that.
-    "partition.assignment.strategy": "range",
-    "group.protocol": "classic",
 }
 # Notice soon that a broker is back: the client's default is 10 s.
 ADMIN_DEFAULTS: dict[str, object] = {**_QUIET, "reconnect.backoff.max.ms": 1000}
@@ -281,10 +283,43 @@ def with_read_ahead(settings: Mapping[str, object], limits: Limits) -> Settings:
     return Settings({"queued.max.messages.kbytes": queue_kilobytes, **settings})
 
 
+def has_new_protocol(settings: Mapping[str, object]) -> bool:
+    """Return whether members use the protocol of Kafka 4: `group.protocol=consumer` (KIP-848)."""
+    return str(settings.get("group.protocol", "")).strip().lower() == "consumer"
+
+
 def is_cooperative(settings: Mapping[str, object]) -> bool:
     """Return whether a rebalance of the group revokes only the partitions that move."""
     strategy = str(settings.get("partition.assignment.strategy", ""))
-    return "cooperative" in strategy or settings.get("group.protocol") == "consumer"
+    return "cooperative" in strategy or has_new_protocol(settings)
+
+
+def worker_name(settings: Mapping[str, object], worker: str) -> dict[str, object]:
+    """Return the setting that names a worker of exactly-once inference within its group.
+
+    With `group.protocol=consumer` a `group.instance.id` would keep the partitions of a member that
+    has left or died for its whole session, and end each other member of that name, even the next
+    process of the same worker (Kafka 4.4.0).
+
+    Raises ConfigurationError where there is one nevertheless.
+    """
+    if not has_new_protocol(settings):
+        return {"group.instance.id": worker}
+    refuse(
+        settings,
+        "group.instance.id",
+        "keeps a stopped worker's partitions with group.protocol=consumer: leave it out, since "
+        "InferenceJob's worker names the worker",
+    )
+    return {"client.id": worker}
+
+
+def exactly_once_settings(settings: Mapping[str, object]) -> Settings:
+    """Return the settings of a consumer whose offsets are committed in transactions."""
+    defaults = EXACTLY_ONCE_DEFAULTS
+    if not has_new_protocol(settings):
+        defaults = defaults | CLASSIC_DEFAULTS
+    return Settings({**defaults, **settings, **EXACTLY_ONCE_FIXED})
 
 
 def has_users(settings: Mapping[str, object]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
@@ -11,19 +12,20 @@ from dataclasses import dataclass
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.background import in_background
-from tfkafka.chunk import Chunk, Positions, concat, empty
+from tfkafka.chunk import Chunk, Positions, TopicPartition, concat, empty
 from tfkafka.client.consumer import is_fenced
 from tfkafka.client.identity import Identities
 from tfkafka.client.lineage import Places
 from tfkafka.client.transactions import PROGRESS_S
 from tfkafka.config import Limits
-from tfkafka.errors import FencedError, ReadError, UnusableError
+from tfkafka.errors import AbortedError, FencedError, ReadError, UnusableError
 from tfkafka.metrics.meter import Meter
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 _POLL_S = 0.1
 _LEAVE_S = 5.0
+_LOOK_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class BatchReader:
         settings: the consumer's settings, with `group.id`.
         batch_limits: when a batch is full, and when the stream ends.
         limits: how much is read ahead, and how long a broker may be away.
-        forget: called when partitions are revoked, before another member gets them: records of
-            them that were read and are not committed must be dropped.
+        finish: called when partitions are revoked, before another member gets them: returns once
+            no transaction is open. One that begins later must ask `current` which records it has.
         patience_s: how long a transaction of a dead member may block the committed offsets.
         metadata: whether chunks have timestamps and headers.
         on_missing: what to do where an offset no longer exists.
@@ -73,7 +75,7 @@ class BatchReader:
         settings: Mapping[str, object],
         batch_limits: BatchLimits,
         limits: Limits,
-        forget: Callable[[], None],
+        finish: Callable[[], None],
         patience_s: float,
         metadata: bool,
         on_missing: OnMissingOffsets,
@@ -81,7 +83,13 @@ class BatchReader:
         meter: Meter,
     ):
         self._batch_limits = batch_limits
-        self._forget = forget
+        self._finish = finish
+        self._leaving: list[TopicPartition] = []
+        # Noted in the thread that polls: in confluent-kafka 2.16 another one waits for the poll,
+        # and for a callback that itself waits for the open transaction.
+        self._membership: object = None
+        self._is_asked = threading.Event()
+        self._is_left = False
         self._chunks: list[Chunk] = []
         self._assignments = 0
         self._first_s = self._silence_s = 0.0
@@ -89,11 +97,12 @@ class BatchReader:
         self.member_id: str = ""
         self._group = GroupConsumer(
             topics,
-            config.EXACTLY_ONCE_DEFAULTS | dict(settings) | config.EXACTLY_ONCE_FIXED,
+            config.exactly_once_settings(settings),
             limits,
             batch_limits.stream_timeout,
             Reset("earliest", on_missing),
-            after_loss=lambda _partitions: self._forget(),
+            before_revoke=self._before_revoke,
+            after_loss=self._after_loss,
             metadata=metadata,
             patience_s=patience_s,
             known=known,
@@ -131,7 +140,10 @@ class BatchReader:
         if self._chunks and (
             count == missing or waited_ms >= self._batch_limits.transaction_wait or is_over
         ):
-            batch, self._chunks = concat(self._chunks), []
+            # All of them are current, also those of partitions that were assigned last.
+            batch = concat(self._chunks).of_generation(self._chunks[-1].generation)
+            self._chunks = []
+            self._note_membership()
             return batch
         return None if is_over and not self._chunks else empty()
 
@@ -155,6 +167,36 @@ class BatchReader:
         """Raise TopicError where one of these topics was deleted and created again."""
         self._group.guard.confirm(topics)
 
+    def current(self, chunk: Chunk) -> Chunk:
+        """Return the records that a transaction may have: their partitions stay this member's."""
+        chunk = self._group.current(chunk)
+        return chunk.without(self._leaving) if self._leaving else chunk
+
+    def prove(self, chunk: Chunk) -> object:
+        """Return what proves to a transaction that a batch comes from a current group member.
+
+        Raises AbortedError where one of its partitions is lost.
+        """
+        # The broker compares only the member's generation, or its epoch, with its own, whoever has
+        # the partitions. So first this, then the partitions: where they are lost after that, the
+        # membership is out of date, and refused.
+        membership = self._membership
+        if len(self._group.current(chunk)) < len(chunk):
+            raise AbortedError("a partition of the transaction was lost while it was open")
+        return membership
+
+    def membership_changes(self, since: object, chunk: Chunk, deadline_s: float) -> bool:
+        """Wait until the membership is another than `since`, or a partition of a batch is lost.
+
+        Returns False where that has not happened at `deadline_s`, a time of the monotonic clock.
+        """
+        while self._membership == since and len(self.current(chunk)) == len(chunk):
+            if time.monotonic() > deadline_s:
+                return False
+            self._is_asked.set()
+            time.sleep(_LOOK_S)
+        return True
+
     def places(self, positions: Positions) -> Places:
         """Return offsets for a transaction: see `Lineage.to_commit`."""
         return self._group.lineage.to_commit(positions)
@@ -162,10 +204,6 @@ class BatchReader:
     def note_committed(self, positions: Positions) -> None:
         """Note that these offsets have been committed."""
         self._group.note_committed(positions)
-
-    def membership(self) -> object:
-        """Return what proves to a transaction that offsets come from a current group member."""
-        return self._group.consumer.group_metadata()
 
     def is_assigned(self) -> bool:
         """Return whether the member has its assignment; False while it joins."""
@@ -177,6 +215,7 @@ class BatchReader:
 
     def leave(self) -> None:
         """Leave the group, so that others get the partitions at once."""
+        self._is_left = True
         consumer = self._group.consumer
         self._meter.forget(self._group)
 
@@ -195,15 +234,32 @@ class BatchReader:
 
     def discard(self) -> None:
         """Drop the consumer without waiting for the broker."""
-        self._forget = lambda: None
+        self._is_left = True
+        self._finish = lambda: None
         self._meter.forget(self._group)
         self._group.guard.close()
         in_background(self._group.consumer.close)
+
+    def _note_membership(self) -> None:
+        self._is_asked.clear()
+        self._membership = self._group.consumer.group_metadata()
+
+    def _before_revoke(self, partitions: list[TopicPartition]) -> None:
+        self._leaving = partitions
+        if not self._is_left:
+            self._note_membership()
+        self._finish()
+
+    def _after_loss(self, _partitions: list[TopicPartition]) -> None:
+        self._leaving = []
+        self._finish()
 
     def _take(self, at_most: int) -> int:
         with _fencing_explained():
             polled = self._group.poll(_POLL_S, at_most)
         self._group.advance(polled)
+        if self._is_asked.is_set():
+            self._note_membership()
         # Records of lost partitions leave the batch: they are delivered again.
         self._chunks = [c for c in map(self._group.current, self._chunks) if len(c)]
         if self._assignments != self._group.assignments:

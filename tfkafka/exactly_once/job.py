@@ -54,8 +54,8 @@ class InferenceJob:
         predictions_topic: the topic to write predictions to; not one of those that are read.
         group_id: the consumer group that reads; only printable ASCII characters.
         worker: the worker's name, of printable ASCII characters, unique in the group, and the same
-            after a restart: the new process gets the partitions of the old one at once, and the old
-            one is refused.
+            after a restart: the new process gets the partitions of the old one at once (with
+            `group.protocol=consumer` after its session), and the old one is refused.
         model_id: the model's name, a header of each prediction. `ExportedModels` has other names.
         on_bad_record: what to do with a record that `decode` refuses: "error", "skip", or
             "dead_letter", which writes it to `dead_letter_topic` once, in the same transaction.

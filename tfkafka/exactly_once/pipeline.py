@@ -3,7 +3,7 @@
 Three threads work at the same time. The one that calls `run` reads the next batch and keeps the
 membership, another predicts the batch before it, and a third commits the batch before that. Batches
 are committed in their order. Where one fails, all later ones are dropped, and reading begins again
-at the committed offsets.
+at the committed offsets. Where partitions are lost, their records alone are dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import NamedTuple, Protocol
 
@@ -20,7 +20,12 @@ from tfkafka import config
 from tfkafka._util.background import BackgroundThread
 from tfkafka.chunk import Chunk
 from tfkafka.client.identity import Identities
-from tfkafka.client.transactions import PROGRESS_S, TRANSACTION_S, AlternatingProducers
+from tfkafka.client.transactions import (
+    PROGRESS_S,
+    TRANSACTION_S,
+    AlternatingProducers,
+    is_outdated,
+)
 from tfkafka.config import Limits
 from tfkafka.decoding.base import Fault, needs_headers
 from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
@@ -94,10 +99,11 @@ class Pipeline:
     ):
         self._job, self._events, self._meter = job, events, meter
         self._work: deque[Future[Predicted | None]] = deque()
-        # Held while a transaction is open. Records that were read in an earlier epoch, or after a
-        # batch that failed, are never written.
+        # Held while a transaction is open. Records that were read in an earlier epoch, after a
+        # batch that failed, or from a partition that was lost since, are never written.
         self._transaction = threading.Lock()
         self._begun_s: float | None = None
+        self._proved: object = None
         self._epoch = 0
         self._broken = False
         self._ended = False
@@ -113,7 +119,7 @@ class Pipeline:
             settings,
             batch_limits,
             Limits(broker_timeout=int(2000 * PROGRESS_S)),
-            self._forget,
+            self._finish_transaction,
             patience_s=transaction_timeout / 1000 + 2 * _BROKER_LOOKS_S,
             metadata=job.dead_letter_topic is not None or needs_headers(job.decode),
             on_missing=on_missing,
@@ -131,9 +137,10 @@ class Pipeline:
 
     def close(self) -> None:
         """Leave the group once no transaction is open; or drop clients that cannot be used."""
-        self._predictor.close()
+        # It may need the others until then.
+        self._writer.submit(self._predictor.close)
+        self._writer.submit(self._checker.close)
         self._writer.close()
-        self._checker.close()
         if self._is_usable:
             with contextlib.suppress(UnusableError):
                 self._forget()
@@ -186,8 +193,7 @@ class Pipeline:
         else:
             self._meter.count("batches")
             predicted = self._predictor.submit(self._predict, chunk)
-            membership = self._reader.membership()
-            self._work.append(self._writer.submit(self._write, predicted, self._epoch, membership))
+            self._work.append(self._writer.submit(self._write, predicted, self._epoch))
 
     def _wait_for_work(self) -> None:
         if self._work:
@@ -211,41 +217,80 @@ class Pipeline:
         topics = {source.topic for source in chunk.next_offsets}
         return _Checked(predicted, self._checker.submit(self._reader.confirm, topics))
 
-    def _write(
-        self, predicted: Future[_Checked], epoch: int, membership: object
-    ) -> Predicted | None:
+    def _write(self, predicted: Future[_Checked], epoch: int) -> Predicted | None:
+        """Commit a batch, less the records of partitions that were lost; None: without any."""
         try:
-            batch, confirmed = predicted.result()
-            with self._transaction:
-                if self._broken or epoch != self._epoch:
-                    return None
-                self._begun_s = time.monotonic()
-                positions = batch.chunk.next_offsets
-                with self._meter.stage("commit"):
-                    self._producer.transact(
-                        batch.outgoing(),
-                        self._reader.places(positions),
-                        membership,
-                        confirm=confirmed.result,
-                    )
-                self._begun_s = None
-                self._reader.note_committed(positions)
-                return batch
+            checked = predicted.result()
+            deadline_s = time.monotonic() + PROGRESS_S
+            while True:
+                batch = checked.predicted
+                with self._transaction:
+                    if self._broken or epoch != self._epoch:
+                        return None
+                    chunk = self._reader.current(batch.chunk)
+                    if not len(chunk):
+                        return None
+                    is_whole = len(chunk) == len(batch.chunk)
+                    aborted = self._commit(checked) if is_whole else None
+                if not is_whole:
+                    checked = self._predictor.submit(self._predict, chunk).result()
+                elif aborted is None:
+                    return batch
+                elif not self._reader.membership_changes(self._proved, chunk, deadline_s):
+                    raise aborted
         except BaseException:
             with self._transaction:
-                self._begun_s = None
                 if epoch != self._epoch:
                     return None
                 self._broken = True
             raise
 
+    def _commit(self, checked: _Checked) -> AbortedError | None:
+        """Commit a batch; return why it was aborted where the group has changed meanwhile."""
+        batch = checked.predicted
+        self._begun_s = time.monotonic()
+        positions = batch.chunk.next_offsets
+        try:
+            with self._meter.stage("commit"):
+                self._producer.transact(
+                    batch.outgoing(),
+                    self._reader.places(positions),
+                    prove=lambda: self._prove(checked),
+                )
+        except AbortedError as error:
+            is_lost = len(self._reader.current(batch.chunk)) < len(batch.chunk)
+            if is_lost or is_outdated(error):
+                return error
+            raise
+        finally:
+            self._begun_s = None
+        self._reader.note_committed(positions)
+        return None
+
+    def _prove(self, checked: _Checked) -> object:
+        checked.confirmed.result()
+        self._proved = self._reader.prove(checked.predicted.chunk)
+        return self._proved
+
+    def _finish_transaction(self) -> None:
+        """Wait for the open transaction before partitions are lost."""
+        with self._between_transactions():
+            self._ended = False
+
     def _forget(self) -> None:
-        """Wait for the open transaction before partitions are lost, and drop all later work."""
+        """Wait for the open transaction, and drop all later work."""
+        with self._between_transactions():
+            self._ended = False
+            self._epoch += 1
+
+    @contextlib.contextmanager
+    def _between_transactions(self) -> Iterator[None]:
         if not self._transaction.acquire(timeout=TRANSACTION_S):
             raise UnusableError("partitions are revoked, and the open transaction does not end")
-        self._epoch += 1
-        self._ended = False
-        self._transaction.release()
+        try:
+            yield
+        finally:
+            self._transaction.release()
 
     def _rewind(self) -> None:
         self._forget()

@@ -123,10 +123,9 @@ class ExactlyOnceInference:
         self._known = Identities()
         self._limits = Limits(broker_timeout=broker_timeout)
         arguments.optional(arguments.function, "on_commit", on_commit)
+        given = config.parse(configuration)
         self._settings = reader_settings(
-            servers,
-            configuration,
-            {"group.id": job.group_id, "group.instance.id": job.worker},
+            servers, given, {"group.id": job.group_id, **config.worker_name(given, job.worker)}
         )
         if job.dead_letter_topic is not None:
             refuse_missing(job.dead_letter_topic, self._settings, self._limits)

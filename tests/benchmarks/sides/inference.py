@@ -38,18 +38,18 @@ class PlainProducer(TransactionalProducer):
     def connect(self) -> None:
         pass
 
-    def transact(self, records, places, membership, confirm) -> None:
+    def transact(self, records, places, prove) -> None:
         for topic, each in records.items():
             self._writer.put(topic, each)
         assert self._producer.flush(FLUSH_S) == 0
-        confirm()
-        membership.commit_soon({TopicPartition(p.topic, p.partition): p.offset for p in places})
+        prove().commit_soon({TopicPartition(p.topic, p.partition): p.offset for p in places})
 
 
 class CommittingReader(BatchReader):
     """Lets the producer commit the offsets by the consumer."""
 
-    def membership(self):
+    def prove(self, chunk):
+        super().prove(chunk)
         return self._group.consumer
 
 

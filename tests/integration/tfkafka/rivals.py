@@ -13,7 +13,8 @@ from tfkafka.testing import wait_for
 
 # A member notices a rebalance at its next heartbeat, and the end of a partition at the end of a
 # fetch.
-QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 50, "fetch.wait.max.ms": 50}
+FETCHES = {"fetch.wait.max.ms": 50}
+QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 50, **FETCHES}
 RIVAL_ID = "0-rival"
 POLL_S = 0.02
 TRICKLE_S = 0.0005
@@ -24,7 +25,8 @@ class Rival:
     """A consumer that is polled only while one of its methods runs.
 
     Of all members its id sorts first, so the range assignor gives it the first partition of a
-    topic, and so the only one.
+    topic, and so the only one. With `group.protocol=consumer` the group has its intervals on the
+    broker: see `tests.groups`.
 
     Attributes:
         offsets: for each partition, the offsets of all records that it got, in their order.
@@ -41,7 +43,7 @@ class Rival:
                 "client.id": RIVAL_ID,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
-                **QUICK,
+                **(FETCHES if "group.protocol" in settings else QUICK),
                 **settings,
             }
         )

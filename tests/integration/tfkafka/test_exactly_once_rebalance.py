@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
 from tests.integration.tfkafka.rivals import QUICK, trickle
-from tfkafka import CsvDecoder, write
-from tfkafka.decoding.bad_records import Counts
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
-from tfkafka.testing import wait_for
-
-DEADLINE_S = 30.0
-WORKER = "1-worker"
-FOREVER = -1
+from tests.integration.tfkafka.workers import FOREVER, WORKER, Place, Running
+from tfkafka import write
+from tfkafka.exactly_once import read_predictions
 
 
 @pytest.fixture
@@ -50,77 +42,14 @@ def fill(servers: str, topic: str, count: int, first: int = 0, partition: int = 
     write(servers, topic, values, partition=partition, configuration={"batch.num.messages": 100})
 
 
-class Running:
-    """A worker in a thread, whose model returns the value of each record.
-
-    Attributes:
-        batches: what the model was given, batch by batch.
-        released: set, unless the model shall wait until a test sets it.
-        read: how many records are committed.
-    """
-
-    def __init__(
-        self,
-        place: tuple[str, str, str, str],
-        settings: dict[str, object],
-        blocked: bool = False,
-        **options,
-    ):
-        servers, source, target, group = place
-        self.batches: list[list[int]] = []
-        self.released = threading.Event()
-        if not blocked:
-            self.released.set()
-        self.read = 0
-        job = InferenceJob(self._predict, CsvDecoder(1), [source], target, group, WORKER)
-        self.worker = ExactlyOnceInference(
-            job, servers, configuration={**QUICK, **settings}, on_commit=self._note, **options
-        )
-        self._pool = ThreadPoolExecutor(1)
-        self._run = self._pool.submit(self.worker.run)
-
-    def wait_for(self, condition: Callable[[], object], what: str) -> None:
-        """Wait for a condition, or for the worker's failure."""
-
-        def is_met() -> bool:
-            if self._run.done() and self._run.exception() is not None:
-                raise self._run.exception()
-            return bool(condition())
-
-        wait_for(is_met, what, DEADLINE_S)
-
-    def wait_until_read(self, count: int) -> None:
-        self.wait_for(lambda: self.read >= count, f"{count} records to be committed")
-
-    def end(self) -> Counts:
-        """Wait until the stream is over."""
-        return self._run.result(DEADLINE_S)
-
-    def stop(self) -> Counts:
-        self.worker.stop()
-        return self.end()
-
-    def close(self) -> None:
-        self.released.set()
-        self.worker.stop()
-        self._pool.shutdown()
-
-    def _predict(self, rows: np.ndarray) -> np.ndarray:
-        self.batches.append(rows[:, 0].astype(int).tolist())
-        assert self.released.wait(DEADLINE_S), "the model was not released"
-        return rows[:, 0]
-
-    def _note(self, counts: Counts) -> None:
-        self.read = counts.read
-
-
 @pytest.fixture
 def running(servers, source, target, group) -> Iterator[Callable[..., Running]]:
     """running(**options) -> a worker that has been started."""
     with contextlib.ExitStack() as stack:
 
         def new(settings: dict[str, object] | None = None, **options) -> Running:
-            worker = Running((servers, source, target, group), settings or {}, **options)
+            place = Place(servers, source, target, group)
+            worker = Running(place, {**QUICK, **(settings or {})}, **options)
             stack.callback(worker.close)
             return worker
 

@@ -57,7 +57,7 @@ def transact(servers, group):
         producer = TransactionalProducer(settings, group, TIMEOUT_MS)
         producer.connect()
         try:
-            producer.transact(outgoing, [], consumer.consumer_group_metadata(), lambda: None)
+            producer.transact(outgoing, [], consumer.consumer_group_metadata)
         finally:
             producer.discard()
 

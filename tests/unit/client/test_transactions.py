@@ -52,8 +52,8 @@ def producer(monkeypatch):
     return make
 
 
-def transact(client, confirm=lambda: None) -> None:
-    client.transact({"t": [("v", None, None)]}, {("in", 0): 5}, "member", confirm)
+def transact(client, prove=lambda: "member") -> None:
+    client.transact({"t": [("v", None, None)]}, {("in", 0): 5}, prove)
 
 
 def without_polls(fake: FakeProducer) -> list[str]:

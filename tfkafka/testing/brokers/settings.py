@@ -1,8 +1,8 @@
 """Configuration files of an embedded broker.
 
 The values are those of the configuration that Apache Kafka ships (`config/server.properties`,
-`config/zookeeper.properties`) and the tutorial uses. Only addresses, folders, a time-out and the
-number of partitions of Kafka's own topics differ.
+`config/zookeeper.properties`) and the tutorial uses. Only addresses, folders, a time-out, the
+number of partitions of Kafka's own topics, and what groups may set for themselves differ.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ SHIPPED = {
 # Apache's 50 are for thousands of groups. A broker creates them before its first group begins, and
 # again for its first transaction: 50 take 0.6 s of CPU more each time, in which clients wait.
 OWN_TOPICS = {"offsets.topic.num.partitions": 4, "transaction.state.log.num.partitions": 4}
+
+# How short a group of `group.protocol=consumer` may set its own intervals; its defaults are
+# Apache's. With Apache's least, 45 s and 5 s, tests would wait for most of their time.
+SHORTEST = {
+    "group.consumer.min.session.timeout.ms": 1000,
+    "group.consumer.min.heartbeat.interval.ms": 100,
+}
 
 LOG4J1 = """\
 log4j.rootLogger=INFO, stdout
@@ -127,6 +134,7 @@ def _server_properties(data: Path, lock: Lock, ports: Ports) -> dict[str, object
             "zookeeper.connection.timeout.ms": 120_000,
         }
     return properties | {
+        **SHORTEST,
         "process.roles": "broker,controller",
         "node.id": 0,
         "controller.quorum.voters": f"0@{HOST}:{ports.metadata}",
