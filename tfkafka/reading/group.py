@@ -15,10 +15,12 @@ from tfkafka.client.cluster import Cluster
 from tfkafka.client.consumer import Consumer, Polled
 from tfkafka.client.identity import Identities, TopicGuard, topics_before_offsets
 from tfkafka.client.lineage import Committed, Lineage
+from tfkafka.client.members import members
 from tfkafka.config import FOREVER, Limits
 from tfkafka.errors import CommitError, ReadError
 from tfkafka.metrics.meter import UNMETERED, Meter
 from tfkafka.reading.lag import PATIENCE_S, Lag
+from tfkafka.reading.others import Others
 from tfkafka.reading.starts import Ends, Reset, Start, continued, existing, starting_offsets
 
 # How long the first request for a group's offsets may take; each further one takes twice as long.
@@ -133,6 +135,10 @@ class GroupConsumer:
         self._meter = meter
         self._lag = Lag(self.end_offsets, self._positions)
         self._kept: dict[TopicPartition, int] = {}
+        self._topics = list(topics)
+        self._name = str(settings["group.id"])
+        self._member_id = ""
+        self._others = Others(self._others_have_all)
 
     def join(self) -> None:
         """Subscribe; partitions are assigned while polling."""
@@ -147,6 +153,8 @@ class GroupConsumer:
         self.guard.watch({source.topic for source in self._progress})
         with topics_before_offsets(self.guard):
             polled = self.consumer.poll(timeout_s, at_most)
+            if self._is_cooperative and not self._progress:
+                self._member_id = self.consumer.member_id()
             begun_again = self._continue_after(polled)
         chunk = polled.chunk.without(begun_again) if begun_again else polled.chunk
         ends = {source: o for source, o in polled.ends.items() if source not in begun_again}
@@ -232,7 +240,14 @@ class GroupConsumer:
 
     def is_over(self, silence_s: float) -> bool:
         """Return whether the stream has ended, after `silence_s` without a record."""
-        if self._stream_timeout == FOREVER or not self._is_assigned:
+        if self._stream_timeout == FOREVER:
+            return False
+        if self._is_cooperative:
+            if not self._progress:
+                idle_s = self._others.for_s()
+                return idle_s is not None and idle_s * 1000 >= self._stream_timeout
+            self._others.forget()
+        if not self._is_assigned:
             return False
         if self._stream_timeout == 0:
             return all(progress.is_done() for progress in self._progress.values())
@@ -259,6 +274,15 @@ class GroupConsumer:
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where these partitions end now."""
         return _of_each_topic(self._cluster.end_offsets, partitions)
+
+    def _others_have_all(self) -> bool:
+        """Ask whether other members have all partitions, while this one is a member with none."""
+        found = members(self._cluster, self._name)
+        theirs = set().union(*found.values())
+        topics = {topic for topic in self._topics if not topic.startswith("^")}
+        topics |= {source.topic for source in theirs}
+        wanted = {TopicPartition(t, p) for t in topics for p in self._cluster.partitions(t)}
+        return found.get(self._member_id) == set() and wanted <= theirs
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
         starts, ends = self._begin(partitions)

@@ -10,13 +10,16 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
-from tests import groups
-from tests.integration.tfkafka.rivals import FETCHES
+from tests import fillers, groups
+from tests.integration.tfkafka.records import ints, numbers
+from tests.integration.tfkafka.rivals import FETCHES, Rival
 from tests.integration.tfkafka.workers import DEADLINE_S, FOREVER, Place, Running
-from tfkafka import Admin, write
+from tfkafka import Admin, KafkaGroupDataset, write
 from tfkafka.chunk import Chunk, TopicPartition
 from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import TransactionalProducer, is_outdated
@@ -101,12 +104,11 @@ def batch_of(member: BatchReader) -> Chunk:
     return wait_for(member.next_batch, "a batch", DEADLINE_S)
 
 
-def lose_one(member: BatchReader, join: Callable, source: str, protocol: dict) -> int:
-    """Let another member join, until it has a partition; return which."""
+def lose_one(member: BatchReader, join: Callable, source: str, protocol: dict) -> Rival:
+    """Let another member join, until it has a partition."""
     rival = join(source, **protocol)
     wait_for(lambda: member.idle() or rival.poll(), "a partition for the other member", DEADLINE_S)
-    (lost,) = rival.poll()
-    return lost
+    return rival
 
 
 def test_new_metadata_alone_commits_for_another_member(
@@ -114,7 +116,7 @@ def test_new_metadata_alone_commits_for_another_member(
 ):
     """That is why it is not enough; the partitions are compared after it."""
     batch = batch_of(member)
-    lost = lose_one(member, join, source, protocol)
+    (lost,) = lose_one(member, join, source, protocol).poll()
     places = member.places({TopicPartition(source, lost): 7})
     producer.transact({}, places, member._group.consumer.group_metadata)
     # A coordinator of transactions answers before that of the group has marked the offsets.
@@ -134,13 +136,21 @@ def test_what_was_proved_before_a_loss_is_refused(
 ):
     batch = batch_of(member)
     proof = member.prove(batch)
-    lost = lose_one(member, join, source, protocol)
+    (lost,) = lose_one(member, join, source, protocol).poll()
     before = committed()
     places = member.places({TopicPartition(source, lost): COUNT})
     with pytest.raises(AbortedError, match="send_offsets_to_transaction") as failure:
         producer.transact({}, places, lambda: proof)
     assert is_outdated(failure.value)
     assert committed() == before
+
+
+def test_partitions_that_come_while_a_batch_is_collected_are_in_it(member, join, source, protocol):
+    """Its first records are of an earlier generation."""
+    lose_one(member, join, source, protocol).leave()
+    batch = batch_of(member)
+    assert dict(batch.next_offsets) == {TopicPartition(source, p): COUNT for p in range(PARTITIONS)}
+    assert len(member.current(batch)) == len(batch) == PARTITIONS * COUNT
 
 
 @pytest.fixture
@@ -213,3 +223,72 @@ def test_a_transaction_of_a_kept_partition_is_tried_again(
     assert worker.worker.restarts == 0
     assert proofs[3] != proofs[2]
     refuse_other_than_once(running)
+
+
+@pytest.fixture
+def numbered(servers: str, make_topic: Callable[..., str]) -> str:
+    """Records whose values are partition * COUNT + offset."""
+    topic = make_topic(PARTITIONS)
+    for partition in range(PARTITIONS):
+        numbers(servers, topic, COUNT, partition, first=partition * COUNT)
+    return topic
+
+
+@pytest.fixture
+def dataset(servers, group, protocol) -> Iterator[Callable[[str, int], KafkaGroupDataset]]:
+    """dataset(topic, stream_timeout) -> a dataset of the group, which does not outlast its time."""
+    with contextlib.ExitStack() as stack:
+
+        def new(topic: str, stream_timeout: int) -> KafkaGroupDataset:
+            settings = {"auto.offset.reset": "earliest", **FETCHES, **protocol}
+            made = KafkaGroupDataset(topic, group, servers, stream_timeout, settings)
+            timer = threading.Timer(DEADLINE_S, made.close)
+            timer.start()
+            stack.callback(timer.cancel)
+            stack.callback(made.close)
+            return made
+
+        yield new
+
+
+@fillers.both
+def test_a_dataset_over_a_join_and_a_leave(
+    numbered, dataset, join, protocol, admin, group, committed
+):
+    """What is kept is read on, once and in its order."""
+    chunks = (values.numpy() for values, _ in dataset(numbered, 1000).chunks())
+    seen = [next(chunks)]
+    rival = join(numbered, **protocol)
+    (lost,) = rival.wait_for_partitions()
+    rival.read_until(lost, COUNT // 2)
+    rival.commit()
+    rival.leave()
+    rows = admin.describe_group
+    wait_for(lambda: all(row.consumer_id for row in rows(group)), "the dataset to have both")
+    seen = [int(value) for value in np.concatenate([*seen, *chunks])]
+    parts = [[v % COUNT for v in seen if v // COUNT == p] for p in range(PARTITIONS)]
+    assert parts[1 - lost] == [*range(COUNT)]
+    assert {*parts[lost], *rival.offsets[lost]} == {*range(COUNT)}
+    assert committed() == {0: COUNT, 1: COUNT}
+
+
+@pytest.mark.parametrize("stream_timeout", [0, 300])
+def test_a_member_without_partitions_ends(make_topic, dataset, join, protocol, stream_timeout):
+    """No callback tells it that it gets none."""
+    topic = make_topic(1)
+    join(topic, **protocol).wait_for_partitions()
+    assert list(dataset(topic, stream_timeout)) == []
+
+
+def test_a_member_that_waits_for_its_share_goes_on(numbered, dataset, join, protocol):
+    """Others give partitions away only when they poll; until then it has none."""
+    rival = join(numbered, **protocol)
+    rival.wait_for_partitions(PARTITIONS)
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(lambda: ints(dataset(numbered, 0)))
+        with pytest.raises(TimeoutError):
+            reading.result(2.0)
+        wait_for(lambda: len(rival.poll()) == 1, "the other member to give one away")
+        (kept,) = rival.poll()
+        lost = 1 - kept
+        assert reading.result(DEADLINE_S) == [*range(lost * COUNT, (lost + 1) * COUNT)]

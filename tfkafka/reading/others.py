@@ -1,0 +1,45 @@
+"""Whether a member without partitions gets none, since the other members have them all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from tfkafka._util.background import in_background
+
+_ASK_EVERY_S = 0.5
+
+
+class Others:
+    """The other members of a group. A cooperative one first has nothing, until they give some away.
+
+    Args:
+        have_all: asks Kafka whether they have all partitions; it may raise, or wait for long.
+    """
+
+    def __init__(self, have_all: Callable[[], bool]):
+        self._have_all = have_all
+        self._asked: Future[bool] | None = None
+        self._asked_s = 0.0
+        self._since_s: float | None = None
+
+    def forget(self) -> None:
+        """Note that this member has partitions."""
+        self._since_s = self._asked = None
+
+    def for_s(self) -> float | None:
+        """Return for how many seconds they have had all; None: they have not, or it is unknown.
+
+        Does not wait: it asks in the background.
+        """
+        now = time.monotonic()
+        if self._asked is not None and self._asked.done():
+            asked, self._asked = self._asked, None
+            if asked.exception() is not None or not asked.result():
+                self._since_s = None
+            elif self._since_s is None:
+                self._since_s = now
+        elif self._asked is None and now - self._asked_s >= _ASK_EVERY_S:
+            self._asked, self._asked_s = in_background(self._have_all), now
+        return None if self._since_s is None else now - self._since_s
