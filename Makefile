@@ -14,7 +14,7 @@
 # make bench-full  the benchmarks with scaling, 40 min
 # make coverage    which lines of tfkafka the unit and integration tests run, 30 min; the page is
 #                  reports/coverage/index.html
-# make faults-full each fault 100 times, 10 min
+# make faults-full each fault 100 times, 20 min
 # make chaos-full  random faults on a cluster, an hour; CHAOS_MINUTES=... for another time
 # make soak        memory, threads and descriptors of a process that reads and reads, 30 min
 # make histories   scripted histories of reading on both fillers against recorded ones, 8 min

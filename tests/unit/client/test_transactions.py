@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tests import fillers
 from tfkafka.client import create, transactions
-from tfkafka.client.transactions import AlternatingProducers, TransactionalProducer
+from tfkafka.client.transactions import AlternatingProducers, TransactionalProducer, is_outdated
 from tfkafka.errors import AbortedError, FencedError, TopicError, TransactionError, UnusableError
 
 CALLS = ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"]
@@ -75,6 +75,17 @@ def test_abortable_errors_abort(producer, call):
         transact(client)
     assert fake.calls[-1] == "abort_transaction"
     assert fake.calls.count("commit_transaction") == (call == "commit_transaction")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(KafkaError.ILLEGAL_GENERATION, True), (KafkaError._TIMED_OUT, False)]
+)
+def test_a_membership_that_is_outdated_is_told_from_other_aborts(producer, code, expected):
+    error = KafkaError(code, "refused", txn_requires_abort=True)
+    client, _ = producer({"send_offsets_to_transaction": [error]})
+    with pytest.raises(AbortedError) as failure:
+        transact(client)
+    assert is_outdated(failure.value) == expected
 
 
 @pytest.mark.parametrize("error", [FATAL, OTHER])
