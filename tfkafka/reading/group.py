@@ -311,10 +311,13 @@ class GroupConsumer:
             for topic in {source.topic for source in partitions}
             for partition in self.guard.learn(topic).partitions
         ]
-        known_offsets = self._committed(all_partitions)
+        is_latest = self._reset.new_group == "latest"
+        # Not of more than needed: one may be in an open transaction of this member's, and then the
+        # answer waits for it.
+        known_offsets = self._committed(all_partitions if is_latest else partitions)
         committed = _offsets(known_offsets)
         chosen = set(partitions)
-        if self._reset.new_group == "latest":
+        if is_latest:
             # Other new members would take their partitions for new ones, and read all records.
             known = {source.topic for source in committed}
             chosen |= {source for source in all_partitions if source.topic not in known}
