@@ -6,6 +6,7 @@ It keeps its schemas in memory: what was registered is gone when it is stopped.
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import tarfile
 import urllib.error
@@ -25,6 +26,9 @@ LOCK = "apicurio"
 HEAP_MB = 300
 LOG_LINES = 15
 ANSWER_TIMEOUT_S = 2.0
+# The first registration takes a second, and five on a busy machine; all later ones some 50 ms.
+FIRST_TIMEOUT_S = 60.0
+_FIRST = "tfkafka-is-ready"
 
 
 class EmbeddedRegistry:
@@ -100,6 +104,7 @@ def _launch(program: Path, log: Path, die_with_parent: bool) -> EmbeddedRegistry
 
     try:
         wait_for(up, "an answer", READY_DEADLINE_S)
+        _register_first(registry.url)
     except TfkafkaError as error:
         tail = "\n".join(_text(log).splitlines()[-LOG_LINES:])
         registry.stop()
@@ -118,13 +123,32 @@ def _text(log: Path) -> str:
 
 
 def _answers(url: str) -> bool:
-    # Without the proxy of the environment, which does not reach this machine's own address.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url}/subjects", timeout=ANSWER_TIMEOUT_S):
-            return True
+        _request("GET", f"{url}/subjects", ANSWER_TIMEOUT_S)
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
+    return True
+
+
+def _register_first(url: str) -> None:
+    """Register a schema and delete it, so that nobody else waits for the first registration."""
+    subject = f"{url}/subjects/{_FIRST}"
+    schema = json.dumps({"schema": '"null"'}).encode()
+    try:
+        _request("POST", f"{subject}/versions", FIRST_TIMEOUT_S, schema)
+        for query in ("", "?permanent=true"):
+            _request("DELETE", subject + query, FIRST_TIMEOUT_S)
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        raise BrokerError(f"it registers no schema: {error}") from error
+
+
+def _request(method: str, url: str, timeout_s: float, body: bytes | None = None) -> None:
+    # Without the proxy of the environment, which does not reach this machine's own address.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    kind = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
+    request = urllib.request.Request(url, body, kind, method=method)
+    with opener.open(request, timeout=timeout_s):
+        pass
 
 
 def _unpacked(progress: bool) -> Path:
