@@ -11,20 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka.chunk import Column
-from tfkafka.decoding.avro_columns import Cursor, Ints, Sinks, read_all
+from tfkafka.decoding.avro_columns import read_all
 from tfkafka.decoding.avro_layout import Layout, layout_of
 from tfkafka.decoding.avro_schemas import AvroSchema, read_one
 from tfkafka.decoding.base import Fault
+from tfkafka.decoding.cursors import Bodies, Cursor, Ints, Sinks
+from tfkafka.decoding.framing import HEAD, schema_numbers
 from tfkafka.decoding.nested_fields import NestedField, Tree, tree_of
 from tfkafka.decoding.nested_values import WrongRecord, array_of, kind_of, values_of
-
-# Confluent's wire format: a zero, and the number of the writer's schema in 4 bytes.
-MAGIC, HEAD = 0, 5
-
-
-def framed(number: int, body: bytes) -> bytes:
-    """Return a record in Confluent's wire format."""
-    return bytes([MAGIC]) + number.to_bytes(4, "big") + body
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ class AvroChunks:
             groups, head = [(writers(number), some) for number, some in by_number.items()], HEAD
         into = Sinks(self.fields, sinks, bool(self.finite))
         padding = max([each.layout.width for each, _ in groups if each.layout], default=0)
-        bodies = _Bodies.of(rows, head, padding)
+        bodies = Bodies.of(rows, head, padding)
         for writer, some in groups:
             if writer.schema is None:
                 for index in np.arange(len(rows))[some].tolist():
@@ -112,7 +106,7 @@ class AvroChunks:
         return faults, frozenset(may_miss - into.seen)
 
     def _read_together(
-        self, layout: Layout, bodies: _Bodies, some: slice | Ints, into: Sinks
+        self, layout: Layout, bodies: Bodies, some: slice | Ints, into: Sinks
     ) -> NDArray[np.bool_]:
         """Put the values of records into arrays; return bool [n], which of them are odd."""
         odd = np.zeros(len(bodies.start), np.bool_)
@@ -137,7 +131,7 @@ class AvroChunks:
     def _read_alone(
         self,
         schema: AvroSchema,
-        bodies: _Bodies,
+        bodies: Bodies,
         index: int,
         into: Sinks,
         faults: dict[int, Fault],
@@ -159,52 +153,9 @@ class AvroChunks:
         return tree_of([field.path for field in self.fields])
 
 
-@dataclass(frozen=True)
-class _Bodies:
-    """The records of a chunk, one after another.
-
-    Attributes:
-        data: uint8, their bytes, and zeros after them.
-        start, stop: int64 [n], where the body of each begins and ends.
-    """
-
-    data: NDArray[np.uint8]
-    start: Ints
-    stop: Ints
-
-    @classmethod
-    def of(cls, rows: Column, head: int, padding: int) -> _Bodies:
-        """Return the values of a column.
-
-        Args:
-            head: how many bytes are before each body.
-            padding: how many zeros are after all of them.
-        """
-        first, last = rows.offsets[0], rows.offsets[-1]
-        data = np.zeros(last - first + padding, np.uint8)
-        data[: last - first] = rows.buffer[first:last]
-        return cls(data, rows.offsets[:-1] - first + head, rows.offsets[1:] - first)
-
-    def body(self, index: int) -> bytes:
-        """Return the body of one record."""
-        return self.data[self.start[index] : self.stop[index]].tobytes()
-
-
 def _by_schema(rows: Column, faults: dict[int, Fault]) -> Mapping[int, slice | Ints]:
     """Return the rows of each schema's number, and note those in which there is none."""
-    start, lengths = rows.offsets[:-1], np.diff(rows.offsets)
-    whole = np.flatnonzero(lengths >= HEAD)
-    heads = rows.buffer[start[whole, None] + np.arange(HEAD)]
-    is_right = heads[:, 0] == MAGIC
-    framed = whole[is_right]
-    if len(framed) < len(rows):
-        is_wrong = ~rows.nulls
-        is_wrong[framed] = False
-        wrong = np.flatnonzero(is_wrong)
-        for index, value in zip(wrong.tolist(), rows.take(wrong).entries, strict=True):
-            kind = "is not in Confluent's wire format" if value else "is empty"
-            faults[index] = Fault.of(index, kind, value)
-    numbers = np.ascontiguousarray(heads[is_right, 1:]).view(">u4").ravel()
+    framed, numbers = schema_numbers(rows, faults)
     different = np.unique(numbers).tolist()
     if len(different) == 1 and len(framed) == len(rows):
         return {different[0]: slice(None)}

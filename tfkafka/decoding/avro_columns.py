@@ -1,151 +1,19 @@
 """Records of one Avro schema, read field by field from all of them at once.
 
 Each step reads one field, or several of fixed widths, of all records, and moves a cursor in each.
-It never reads beyond the records' buffer. A record whose cursor does not stop exactly at its end,
-or in which anything else is not surely right, is odd: it is read again, alone.
+A record whose cursor does not stop exactly at its end is odd, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkafka.decoding.nested_fields import NestedField
-
-Ints: TypeAlias = NDArray[np.int64]
-Bools: TypeAlias = NDArray[np.bool_]
-# No number is longer; nor is what is read at once without a look at the end of the record.
-_LONGEST_NUMBER = 10
-_MORE, _BITS = 0x80, np.uint64(0x7F)
-
-
-@dataclass
-class Cursor:
-    """Where the next field of some records begins.
-
-    Attributes:
-        data: uint8, the bytes of all records, and after them as many others as the widest step has.
-        at: int64 [m], where the next field begins in `data`.
-        stop: int64 [m], where the record ends.
-        rows: the records' numbers in the arrays: a slice, or int64 [m].
-        odd: bool [n], which records of the arrays are odd: they are marked here.
-    """
-
-    data: NDArray[np.uint8]
-    at: Ints
-    stop: Ints
-    rows: slice | Ints
-    odd: Bools
-
-    def mark(self, wrong: Bools) -> None:
-        """Mark records, bool [m], as odd."""
-        if wrong.any():
-            self.odd[self.rows] |= wrong
-
-    def move(self, lengths: int | Ints) -> None:
-        """Go on by so many bytes; a record that has fewer is odd."""
-        self.at = self.at + lengths
-        self.mark(self.at > self.stop)
-        np.minimum(self.at, self.stop, out=self.at)
-
-    def peek(self, width: int) -> NDArray[np.void]:
-        """Return the next bytes, [m], as values of `width` bytes."""
-        shape = (len(self.data) - width + 1,)
-        found: NDArray[np.void] = np.ndarray(shape, f"V{width}", self.data, strides=(1,))[self.at]
-        return found
-
-    def numbers(self) -> Ints:
-        """Return the next whole numbers, [m], and go on after them."""
-        byte = self.data[self.at]
-        found, lengths = byte.astype(np.uint64), np.ones(len(byte), np.int64)
-        goes_on = np.flatnonzero(byte >= _MORE)
-        found[goes_on] &= _BITS
-        for place in range(1, _LONGEST_NUMBER):
-            if not goes_on.size:
-                break
-            # Zeros are after the last record; a number that reaches into the next one is odd.
-            byte = self.data[np.minimum(self.at[goes_on] + place, len(self.data) - 1)]
-            found[goes_on] |= (byte.astype(np.uint64) & _BITS) << np.uint64(7 * place)
-            lengths[goes_on] += 1
-            is_last = place == _LONGEST_NUMBER - 1
-            too_long = byte > 1 if is_last else np.zeros(len(byte), np.bool_)
-            lengths[goes_on[too_long]] = len(self.data)
-            goes_on = goes_on[byte >= _MORE]
-        self.move(lengths)
-        half = (found >> np.uint64(1)).view(np.int64)
-        return half ^ -(found & np.uint64(1)).view(np.int64)
-
-    def some(self, chosen: Ints) -> Cursor:
-        """Return a cursor of some of the records."""
-        rows = chosen if isinstance(self.rows, slice) else self.rows[chosen]
-        return replace(self, at=self.at[chosen], stop=self.stop[chosen], rows=rows)
-
-
-@dataclass
-class Sinks:
-    """Where the values of fields go.
-
-    Attributes:
-        fields: the fields.
-        arrays: for each an array [n, size].
-        finite: whether a number must be finite.
-        seen: the titles of fields that any of the records has.
-    """
-
-    fields: Sequence[NestedField]
-    arrays: Sequence[NDArray[Any]]
-    finite: bool
-    seen: set[str] = field(default_factory=set)
-
-    def put(
-        self, cursor: Cursor, number: int, values: NDArray[Any], present: Bools | None = None
-    ) -> None:
-        """Put the values of a field, [m] or [m, size], into its array.
-
-        Args:
-            present: bool [m], whether a record has the field; None: all have.
-        """
-        into, sink = self.fields[number], self.arrays[number]
-        values = values.reshape(-1, into.size)
-        wrong: Bools | None = None
-        with np.errstate(over="ignore", invalid="ignore"):
-            if into.dtype.kind == "f" and values.dtype.kind != "f":
-                # Python's floats are float64, and numbers are rounded as they are.
-                values = values.astype(np.float64)
-            array = values.astype(into.dtype, copy=False)
-            if into.dtype.kind != "f" and values.dtype != into.dtype:
-                wrong = (_beyond(values, into.dtype) | (array != values)).any(axis=1)
-            elif self.finite and into.dtype.kind == "f":
-                wrong = ~np.isfinite(array).all(axis=1)
-            sink[cursor.rows] = array
-        if wrong is not None:
-            cursor.mark(wrong if present is None else wrong & present)
-        if present is None or present.any():
-            self.seen.add(into.title)
-
-    def leave_out(self, cursor: Cursor, number: int) -> None:
-        """Have what stands for a missing value, where records do not have a field."""
-        into = self.fields[number]
-        if into.fill is None:
-            cursor.mark(np.ones(len(cursor.at), np.bool_))
-        else:
-            self.arrays[number][cursor.rows] = into.fill
-
-
-def _beyond(values: NDArray[Any], dtype: np.dtype[Any]) -> Bools | np.bool_:
-    """Return which floats a type of whole numbers does not hold.
-
-    A cast to it wraps such a float, or takes the nearest number that it holds, as the machine has
-    it; and the largest int64 is equal to 2^63, as a float.
-    """
-    if values.dtype.kind != "f":
-        return np.False_
-    limits = np.iinfo(dtype)
-    return ~((values >= float(limits.min)) & (values < limits.max + 1.0))
+from tfkafka.decoding.cursors import LONGEST_NUMBER, Bools, Cursor, Sinks
 
 
 class Step(Protocol):
@@ -217,10 +85,10 @@ class Number:
 
     number: int | None = None
     as_float: bool = False
-    width: int = _LONGEST_NUMBER
+    width: int = LONGEST_NUMBER
 
     def read(self, cursor: Cursor, sinks: Sinks) -> None:
-        values: NDArray[Any] = cursor.numbers()
+        values: NDArray[Any] = cursor.signed()
         if self.number is not None:
             sinks.put(cursor, self.number, values.astype(np.float64) if self.as_float else values)
 
@@ -238,10 +106,10 @@ class Choice:
     count: int
     number: int | None = None
     indices: tuple[int, ...] = ()
-    width: int = _LONGEST_NUMBER
+    width: int = LONGEST_NUMBER
 
     def read(self, cursor: Cursor, sinks: Sinks) -> None:
-        found = cursor.numbers()
+        found = cursor.signed()
         wrong = (found < 0) | (found >= self.count)
         if self.number is not None:
             indices = np.array(self.indices)[np.where(wrong, 0, found)]
@@ -261,22 +129,12 @@ class Text:
 
     number: int | None = None
     index_of: Mapping[bytes, int] = field(default_factory=dict)
-    width: int = _LONGEST_NUMBER
+    width: int = LONGEST_NUMBER
 
     def read(self, cursor: Cursor, sinks: Sinks) -> None:
-        lengths = cursor.numbers()
-        wrong = (lengths < 0) | (lengths > cursor.stop - cursor.at)
-        cursor.mark(wrong)
-        lengths[wrong] = 0
-        start = cursor.at
-        cursor.move(lengths)
+        start, stop = cursor.stretches(cursor.signed())
         if self.number is not None:
-            data = cursor.data.data
-            bounds = zip(start.tolist(), cursor.at.tolist(), strict=True)
-            found = [self.index_of.get(bytes(data[begin:end]), -1) for begin, end in bounds]
-            indices = np.array(found, np.int64)
-            cursor.mark(indices < 0)
-            sinks.put(cursor, self.number, indices)
+            sinks.put_classes(cursor, self.number, start, stop, self.index_of)
 
 
 @dataclass(frozen=True)
@@ -284,10 +142,10 @@ class Exactly:
     """A whole number that must be this one: how many items an array has."""
 
     count: int
-    width: int = _LONGEST_NUMBER
+    width: int = LONGEST_NUMBER
 
     def read(self, cursor: Cursor, sinks: Sinks) -> None:
-        cursor.mark(cursor.numbers() != self.count)
+        cursor.mark(cursor.signed() != self.count)
 
 
 @dataclass(frozen=True)
@@ -308,10 +166,10 @@ class Nullable:
 
     @property
     def width(self) -> int:
-        return max([_LONGEST_NUMBER, *(step.width for step in self.steps)])
+        return max([LONGEST_NUMBER, *(step.width for step in self.steps)])
 
     def read(self, cursor: Cursor, sinks: Sinks) -> None:
-        branch = cursor.numbers()
+        branch = cursor.signed()
         cursor.mark((branch < 0) | (branch > 1))
         is_null = branch == self.null
         if not is_null.any():

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfkafka.decoding.avro_chunks import HEAD, MAGIC, AvroChunks, Writer
+from tfkafka.decoding.avro_chunks import AvroChunks, Writer
 from tfkafka.decoding.avro_schemas import AvroSchema, read_one
+from tfkafka.decoding.framing import HEAD, MAGIC
 from tfkafka.decoding.nested_values import WrongRecord, kind_of
 from tfkafka.decoding.schema_registry import UnknownSchemaError, shared_registry
 

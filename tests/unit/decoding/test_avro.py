@@ -20,8 +20,8 @@ from tests.unit.decoding.avro_samples import ENUM, record, written
 from tests.unit.messages import chunk
 from tests.unit.properties import few
 from tfkafka.decoding.avro import AvroDecoder
-from tfkafka.decoding.avro_columns import Cursor, Sinks
 from tfkafka.decoding.base import ArraySpec, only_finite
+from tfkafka.decoding.cursors import Cursor, Sinks
 from tfkafka.decoding.nested_fields import NestedField
 from tfkafka.decoding.plan import DecoderPlan, FieldPlan
 from tfkafka.decoding.sources import Field, Key

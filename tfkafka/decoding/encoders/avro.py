@@ -15,11 +15,12 @@ from tfkafka._util.columns import as_columns, named, rows
 from tfkafka.chunk import Chunk, Column, TopicPartition
 from tfkafka.config import Settings
 from tfkafka.decoding.avro import AvroDecoder
-from tfkafka.decoding.avro_chunks import AvroChunks, Writer, framed
+from tfkafka.decoding.avro_chunks import AvroChunks, Writer
 from tfkafka.decoding.avro_schemas import AvroSchema, schema_text, write_one
 from tfkafka.decoding.avro_writers import RegistryWriters, record_of
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec
 from tfkafka.decoding.encoders.base import described, refuse_no_texts, spec_of
+from tfkafka.decoding.framing import framed
 from tfkafka.decoding.nested_values import WrongRecord
 from tfkafka.decoding.schema_registry import checked_registry, shared_registry
 from tfkafka.decoding.sources import Field, checked_shape, quoted
