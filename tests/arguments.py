@@ -20,6 +20,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from google.protobuf.wrappers_pb2 import FloatValue
 
 import tfkafka
 import tfkafka.config
@@ -158,6 +159,7 @@ CALLS: dict[str, Call] = {
     "Header": Call(tfkafka.Header, {"name": "n"}),
     "ImageDecoder": Call(tfkafka.ImageDecoder, {"shape": [5, 6, 1]}),
     "JsonDecoder": Call(tfkafka.JsonDecoder, {"fields": ["n"]}),
+    "ProtobufDecoder": Call(tfkafka.ProtobufDecoder, {"fields": ["value"], "message": FloatValue}),
     "FunctionEncoder": Call(tfkafka.FunctionEncoder, {"encode": list, "decode": list}),
     "JsonEncoder": Call(tfkafka.JsonEncoder, {}),
     "Key": Call(tfkafka.Key, {}),
@@ -277,6 +279,7 @@ NO_CALLS = {
     "FunctionDecoder.decode": "called by tfkafka",
     "ImageDecoder.decode": "called by tfkafka",
     "JsonDecoder.decode": "called by tfkafka",
+    "ProtobufDecoder.decode": "called by tfkafka",
     "TensorDecoder.decode": "called by tfkafka",
     **{
         name: "what a decoder has or returns, checked when it is used"
@@ -455,7 +458,9 @@ MAY_BE_RIGHT: dict[str, Callable[[object], bool]] = {
     "OnMissingOffsets": _is_one_of("error", "earliest"),
     "Policy": _is_one_of("error", "skip"),
     "Shard": lambda value: _is_one_of("jax")(value) or _is_shard(value),
+    "Literal['confluent']": _is_one_of("confluent"),
     "Literal['key']": _is_one_of("key"),
+    "type[Any]": lambda value: False,
     "Field": lambda value: isinstance(value, tfkafka.Field),
     "Mapping[str, DType]": _is_empty,
     "Mapping[str, Any]": lambda value: False,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfkafka.decoding.functions import FunctionDecoder
     from tfkafka.decoding.image import ImageDecoder
     from tfkafka.decoding.json import JsonDecoder
+    from tfkafka.decoding.protobuf import ProtobufDecoder
     from tfkafka.decoding.sources import Column, Field, Header, Key
     from tfkafka.decoding.tensor import TensorDecoder
     from tfkafka.reading.batches import read
@@ -77,6 +78,7 @@ _HOMES = {
     "MetricsCallback": "data.metrics_callback",
     "NativeStatus": "client.status",
     "ProbabilityEncoder": "decoding.encoders.probability",
+    "ProtobufDecoder": "decoding.protobuf",
     "TensorDecoder": "decoding.tensor",
     "TensorEncoder": "decoding.encoders.tensor",
     "format_group": "client.tables",
@@ -117,6 +119,7 @@ __all__ = [
     "MetricsCallback",
     "NativeStatus",
     "ProbabilityEncoder",
+    "ProtobufDecoder",
     "TensorDecoder",
     "TensorEncoder",
     "format_group",

@@ -228,7 +228,7 @@ def installed(request, wheel, sdist, tmp_path) -> Iterator[Path]:
     constraints.write_text("\n".join(bounds))
     run(find_python(wanted.python), "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
-    what = f"{wheel if wanted.kind == 'wheel' else sdist}[avro,metrics,tensorflow,testing]"
+    what = f"{wheel if wanted.kind == 'wheel' else sdist}[avro,metrics,protobuf,tensorflow,testing]"
     run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, what)
     yield python
     shutil.rmtree(tmp_path / "venv")  # it has 2 GB, and pytest keeps the folders of three runs

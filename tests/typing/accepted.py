@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import keras
 import numpy as np
 import polars
+from google.protobuf.wrappers_pb2 import FloatValue
 from numpy.typing import NDArray
 
 import tfkafka
@@ -24,6 +25,7 @@ from tfkafka import (
     KafkaDataset,
     KafkaGroupDataset,
     KafkaMiniBatchDataset,
+    ProtobufDecoder,
     TensorEncoder,
     format_group,
     format_topic,
@@ -147,6 +149,7 @@ def writing_and_topics() -> int:
     columns = {"a": np.zeros(3), "b": np.ones(3)}
     encoder: Encoder = AvroEncoder({"type": "record"}, shapes={"p": [2]}, registry="http://r")
     AvroDecoder(["x"], label="key", registry="http://r", registry_config={"timeout": 1})
+    ProtobufDecoder(["x"], label="key", message=FloatValue, framing="confluent", missing="nan")
     encoder = TensorEncoder("float32", [2])
     written += write(SERVERS, "susy-train", columns, ["x", "y", "z"], encoder=encoder)
     written += write(SERVERS, "susy-train", polars.DataFrame(columns), encoder=JsonEncoder())

@@ -23,8 +23,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Whoever trains by JAX brings it: KafkaDataset(shard="jax").
 BROUGHT_BY_USERS = {"jax"}
-# Keras and protobuf are TensorFlow's own dependencies.
-DISTRIBUTIONS = {"keras": "tensorflow", "google": "tensorflow"}
+# Keras is TensorFlow's own dependency.
+DISTRIBUTIONS = {"keras": "tensorflow", "google": "protobuf"}
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -55,7 +55,8 @@ def test_what_is_imported_is_declared_and_the_other_way_round():
     everywhere = set(PACKAGE.rglob("*.py"))
     testing = set((PACKAGE / "testing").rglob("*.py"))
     assert imported(testing) | dependencies == names(EXTRAS["testing"]) | dependencies
-    optional = names([line for name in ("avro", "metrics", "tensorflow") for line in EXTRAS[name]])
+    extras = ("avro", "metrics", "protobuf", "tensorflow")
+    optional = names([line for name in extras for line in EXTRAS[name]])
     found = imported(everywhere - testing) - BROUGHT_BY_USERS
     assert found == optional | dependencies
 

@@ -23,7 +23,7 @@ from tfkafka.decoding.avro_columns import (
     Step,
     Text,
 )
-from tfkafka.decoding.nested_fields import NestedField, Tree
+from tfkafka.decoding.nested_fields import NestedField, Tree, numbers_of
 
 _WIDTHS: dict[str, np.dtype[Any]] = {
     "boolean": np.dtype(np.uint8),
@@ -115,7 +115,7 @@ class _Compiler:
             there = {each["name"] for each in writer["fields"]}
             for name, below in tree.items():
                 if name not in there:
-                    self.left_out += _numbers(below)
+                    self.left_out += numbers_of(below)
             return
         there = {each["name"] for each in read_as.values()}
         for each in reader["fields"]:
@@ -131,7 +131,7 @@ class _Compiler:
         names = {each["name"] for each in reader["fields"]}
         for name, below in tree.items():
             if name not in names:
-                self.left_out += _numbers(below)
+                self.left_out += numbers_of(below)
 
     def _wanted(self, writer: Any, reader: Any, below: int | Tree) -> list[Step]:
         """Return how a field is read that is wanted, or has fields that are.
@@ -165,7 +165,7 @@ class _Compiler:
         other = writer[1 - null]
         may_be_null = reader is None or (isinstance(reader, list) and "null" in reader)
         steps = self._skipped(other) if below is None else self._wanted(other, reader, below)
-        numbers = () if below is None else tuple(_numbers(below))
+        numbers = () if below is None else tuple(numbers_of(below))
         return Nullable(null, tuple(_merged(steps)), numbers, may_be_null)
 
     def _class(self, writer: Any, reader: Any, number: int) -> Step:
@@ -232,13 +232,6 @@ def _merged(steps: Sequence[Step]) -> list[Step]:
 
 def _is(schema: Any, kind: str) -> bool:
     return isinstance(schema, dict) and schema["type"] == kind
-
-
-def _numbers(below: int | Tree) -> list[int]:
-    """Return the numbers of all fields in a part of a tree."""
-    if isinstance(below, int):
-        return [below]
-    return [number for each in below.values() for number in _numbers(each)]
 
 
 def _same_name(writer: Any, reader: Any) -> bool:

@@ -23,6 +23,22 @@ LONGEST_NUMBER = 10
 _MORE, _BITS = 0x80, np.uint64(0x7F)
 
 
+def varint(number: int) -> bytes:
+    """Return a whole number from 0 on, with 7 bits in each byte."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | _MORE)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def zigzag(bits: NDArray[Any]) -> NDArray[Any]:
+    """Return the numbers whose sign is the last bit of unsigned ones, of as many bits."""
+    signed = bits.dtype.str.replace("u", "i")
+    found: NDArray[Any] = (bits >> 1).view(signed) ^ -(bits & 1).view(signed)
+    return found
+
+
 @dataclass(frozen=True)
 class Bodies:
     """The records of a chunk, one after another.
@@ -89,11 +105,16 @@ class Cursor:
         found: NDArray[np.void] = np.ndarray(shape, f"V{width}", self.data, strides=(1,))[self.at]
         return found
 
+    def begins_with(self, data: bytes) -> Bools:
+        """Return bool [m]: whether these bytes are next."""
+        found: Bools = self.at < self.stop
+        for place, byte in enumerate(data):
+            found &= self.data[self.at + place] == byte
+        return found
+
     def signed(self) -> Ints:
         """Return the next whole numbers, [m], in which the last bit is the sign, and go on."""
-        found = self.numbers()
-        half = (found >> np.uint64(1)).view(np.int64)
-        return half ^ -(found & np.uint64(1)).view(np.int64)
+        return zigzag(self.numbers())
 
     def numbers(self) -> NDArray[np.uint64]:
         """Return the next whole numbers, [m], which have 7 bits in each byte, and go on."""

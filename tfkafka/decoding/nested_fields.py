@@ -88,6 +88,13 @@ def tree_of(paths: Sequence[tuple[str, ...]]) -> Tree:
     return tree
 
 
+def numbers_of(below: int | Tree) -> list[int]:
+    """Return the numbers of all fields in a part of a tree."""
+    if isinstance(below, int):
+        return [below]
+    return [number for each in below.values() for number in numbers_of(each)]
+
+
 def _any_field(tree: Tree) -> int:
     below = next(iter(tree.values()))
     return below if isinstance(below, int) else _any_field(below)

@@ -19,6 +19,7 @@ from tfkafka.decoding.avro_chunks import AvroChunks, Writer
 from tfkafka.decoding.avro_schemas import AvroSchema, schema_text, write_one
 from tfkafka.decoding.avro_writers import RegistryWriters, record_of
 from tfkafka.decoding.base import Arrays, ArraySpec, Decoded, Fault, Spec
+from tfkafka.decoding.cursors import varint
 from tfkafka.decoding.encoders.base import described, refuse_no_texts, spec_of
 from tfkafka.decoding.framing import framed
 from tfkafka.decoding.nested_values import WrongRecord
@@ -333,16 +334,7 @@ def _fixed(schema: Any, array: NDArray[Any]) -> list[NDArray[np.uint8]]:
     if items is None:
         little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         return [*parts, little.reshape(count, 1).view(np.uint8)]
-    parts.append(_constant(_written(array.shape[1]), count))
+    parts.append(_constant(varint(2 * array.shape[1]), count))
     for place in range(array.shape[1]):
         parts += _fixed(items, array[:, place])
     return [*parts, _constant(b"\0", count)]
-
-
-def _written(number: int) -> bytes:
-    """Return a whole number from 0 on, as Avro writes it."""
-    found, rest = bytearray(), 2 * number
-    while rest > 0x7F:
-        found.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    return bytes([*found, rest])
