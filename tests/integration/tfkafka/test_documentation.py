@@ -11,6 +11,7 @@ import pytest
 
 from tests import isolated
 from tests.documents import ROOT, examples
+from tests.unit.decoding.protobuf_samples import provide_event_pb2
 from tfkafka import write
 
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "reading-kafka.md"
@@ -100,7 +101,12 @@ def test_the_examples_of_decoders(kafka, make_topic):
     blocks = examples(DECODERS)
     topics = set(re.findall(r'"(events-[a-z]+)"', "".join(blocks)))
     names = {topic: make_topic() for topic in topics}
-    isolated.run(run_examples, blocks, names, {"servers": kafka.bootstrap_servers})
+    isolated.run(run_decoders, kafka.bootstrap_servers, blocks, names)
+
+
+def run_decoders(servers: str, blocks: list[str], names: dict[str, str]) -> None:
+    provide_event_pb2()
+    run_examples(blocks, names, {"servers": servers})
 
 
 def run_scaling(servers: str, names: dict[str, str], folder: Path) -> tuple[int, int, int]:

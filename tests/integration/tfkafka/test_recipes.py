@@ -8,6 +8,7 @@ import pytest
 
 from tests import isolated
 from tests.documents import ROOT, examples
+from tests.unit.decoding.protobuf_samples import provide_event_pb2
 
 RECIPES = ROOT / "docs" / "recipes.md"
 MARK = "-of-"
@@ -32,6 +33,7 @@ def names_of(code: str) -> set[str]:
 
 def run_recipes(common: str, codes: dict[str, str], servers: str) -> list[str]:
     """Run recipes one after the other; what fails says which it was."""
+    provide_event_pb2()
     for title, code in codes.items():
         scope: dict[str, object] = {"servers": servers}
         exec(compile(common, "docs/recipes.md", "exec"), scope)
