@@ -30,8 +30,7 @@ class WithNestedFields(WithFields):
             what: np.zeros((count, *source.spec.shape), source.spec.dtype)
             for what, source in self._targets.items()
         }
-        inside = [targets[what] for what in self._inside]
-        sinks += [array.reshape(count, -1) if count else array for array in inside]
+        sinks += [targets[what].reshape(count, each.size) for what, each in self._inside.items()]
         faults, absent = self._read(chunk.values, sinks)
         outside, others = self._outside(chunk, self.finite)
         targets |= outside

@@ -19,6 +19,9 @@ from tfkafka.decoding.nested_values import WrongRecord, values_of
 from tfkafka.decoding.protobuf_layout import Layout, layout_of
 from tfkafka.decoding.protobuf_messages import Unwanted, path_of, read_one, values_by_name
 
+# How many of the bytes that are no right message indexes a reason shows.
+_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class ProtobufChunks:
@@ -54,7 +57,8 @@ class ProtobufChunks:
         into = Sinks(self._flat, sinks, bool(self.finite))
         some = np.delete(np.arange(len(rows)), [*faults]) if faults else slice(None)
         odd = self._read_together(bodies.data, bodies.start[some], bodies.stop[some], some, into)
-        self._read_odd(bodies, odd, into, faults)
+        if odd.size:
+            self._read_odd(bodies, odd, into, faults)
         may_miss = {field.title for field in self.fields if field.fill is not None}
         return faults, frozenset(may_miss - into.seen)
 
@@ -105,7 +109,7 @@ class ProtobufChunks:
             found[framed[same]] += len(indexes)
         wrong = framed[~is_right]
         for index, value in zip(wrong.tolist(), rows.take(wrong).entries, strict=True):
-            faults[index] = Fault.of(index, self._is_another, value[HEAD:])
+            faults[index] = Fault.of(index, self._is_another, value[HEAD : HEAD + _SHOWN])
         return found
 
     @cached_property

@@ -20,6 +20,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from tests.unit.decoding.avro_samples import record, written
+from tests.unit.decoding.protobuf_samples import EVENT, JET, classes, framed
 from tests.unit.messages import chunk
 from tfkafka.decoding.base import Decoder
 from tfkafka.decoding.sources import Field
@@ -47,6 +48,7 @@ with stderr_into(os.devnull):
     from tfkafka.decoding.example import ExampleDecoder
     from tfkafka.decoding.image import ImageDecoder
     from tfkafka.decoding.json import JsonDecoder
+    from tfkafka.decoding.protobuf import ProtobufDecoder
     from tfkafka.decoding.tensor import TensorDecoder
 
     # Its first use of a device writes there too.
@@ -168,6 +170,32 @@ def avro() -> tuple[Decoder, list[bytes], Judge]:
     return AvroDecoder(fields, schema=schema), values, is_right
 
 
+def protobuf() -> tuple[Decoder, list[bytes], Judge]:
+    event, jet = classes(EVENT, JET)
+    row = {"run": "Jäger", "met": 1.5, "jet": jet(x=-2, tagged=True), "hits": [1, 2]}
+    messages = [
+        event(**row, n=300, kind=1, name="dog", counts=[-1, 100]),
+        event(**row, n=-5, name="cat", counts=[1, 2]),
+    ]
+    fields = [
+        *("met", Field("n", dtype="int32"), "jet.x", "jet.tagged", Field("hits", shape=[2])),
+        *(Field("name", classes=["cat", "dog"]), Field("kind", classes=["a", "b"])),
+        Field("counts", shape=[2], dtype="int32"),
+    ]
+
+    def is_right(value: bytes, array: np.ndarray) -> bool:
+        found = event.FromString(value[6:])
+        assert value[0] == 0 == value[5] and found.HasField("n") and found.HasField("jet")
+        numbers = [found.met, found.n, found.jet.x, found.jet.tagged, *found.hits]
+        numbers += [["cat", "dog"].index(found.name), found.kind, *found.counts]
+        with np.errstate(over="ignore"):
+            expected = np.array(numbers, np.float64).astype(np.float32)
+        return np.array_equal(expected, array, equal_nan=True)
+
+    values = [framed([0], each.SerializeToString()) for each in messages]
+    return ProtobufDecoder(fields, message=event, framing="confluent"), values, is_right
+
+
 def image(encode: Callable[..., tf.Tensor]) -> tuple[Decoder, list[bytes], Judge]:
     pixels = np.random.default_rng(3).integers(0, 256, (9, 11, 3), np.uint8)
     values = [encode(pixels).numpy(), encode(pixels[..., :1]).numpy()]
@@ -183,6 +211,7 @@ KINDS = {
     "example": example,
     "json": objects,
     "avro": avro,
+    "protobuf": protobuf,
     "png": lambda: image(tf.io.encode_png),
     "jpeg": lambda: image(tf.io.encode_jpeg),
 }

@@ -11,7 +11,7 @@ from tests import isolated
 SECONDS, SEED = 1.0, 15
 
 
-@pytest.mark.parametrize("kind", ["tensor", "example", "json", "avro", "png", "jpeg"])
+@pytest.mark.parametrize("kind", ["tensor", "example", "json", "avro", "protobuf", "png", "jpeg"])
 def test_damaged_records(kind, tmp_path):
     pytest.importorskip("tensorflow")
     log = tmp_path / "stderr"

@@ -107,9 +107,9 @@ def test_all_of_a_chunk_and_none():
     for values in ([b"spam"] * 3, [None] * 3, []):
         for framing in (None, "confluent"):
             decode = ProtobufDecoder(
-                [Field("hits", shape=(2,))], label="key", message=Event, framing=framing
+                [Field("hits", shape=(2,))], label=Field("n"), message=Event, framing=framing
             )
-            decoded = decode.decode(chunk(values, [b"1"] * len(values)))
+            decoded = decode.decode(chunk(values))
             assert len(decoded.faults) == len(values)
             assert [array.shape for array in decoded.arrays] == [(0, 2), (0,)]
 
