@@ -17,6 +17,7 @@ from tests.unit.decoding.protobuf_samples import EVENT, JET, classes, field, fra
 from tests.unit.messages import chunk
 from tests.unit.properties import few
 from tfkafka.decoding.base import ArraySpec, only_finite
+from tfkafka.decoding.cursors import varint
 from tfkafka.decoding.plan import DecoderPlan, FieldPlan
 from tfkafka.decoding.protobuf import ProtobufDecoder
 from tfkafka.decoding.sources import Field, Header, Key
@@ -154,8 +155,10 @@ ONE = message(
 )
 
 
+[One] = classes(ONE)
+
+
 def test_a_oneof_has_its_last_field():
-    [One] = classes(ONE)
     a, b = One(a=5).SerializeToString(), One(b=0).SerializeToString()
     decode = ProtobufDecoder(["a", "b"], message=One, missing="nan")
     decoded = decode.decode(chunk([a, b, a + b, b + a, One(c=1).SerializeToString()]))
@@ -187,6 +190,8 @@ def test_proto2_has_defaults_and_numbers_one_by_one():
     features, labels = decode.decode(chunk([*values, values[1] + b"\x18\x07"])).arrays
     assert features.tolist() == [[2.5, -1, 1, 2], [1, 0, 3, 4], [1, 0, 3, 4]]
     assert labels.tolist() == [1, 0, 0]
+    [kinds] = ProtobufDecoder(["kind"], message=Old).decode(chunk([b"\x18\2", b"\x18\1"])).arrays
+    assert kinds.tolist() == [[5], [1]]
     texts = ProtobufDecoder([Field("text", classes=["a"])], message=Old)
     decoded = texts.decode(chunk([b"\x2a\x01\xff", b"\x2a\x01a", b""]))
     assert [fault.index for fault in decoded.faults] == [0, 2]
@@ -208,6 +213,26 @@ def test_what_no_serialiser_writes_is_read_as_protobuf_reads_it():
         *([1, 0, 1, 0], [1, 7, 1, 0], [3, 7, 1, 0]),
         *([1, 0, 1, 0], [1, 0, 1, 0], [1, 0, 1, -1]),
     ]
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "uint32", "uint64", "sint32", "sint64", "bool"])
+def test_numbers_of_too_many_bits_are_read_as_protobuf_reads_them(kind):
+    [Row] = classes(message("Row", field("n", 1, kind), field("many", 2, kind, repeated=True)))
+    for number in (2, 2**31, 2**32 + 5, 2**63, 2**64 - 1):
+        body = varint(number)
+        value = b"\x08" + body + b"\x12" + bytes([len(body)]) + body
+        decode = ProtobufDecoder(["n", Field("many", shape=[1])], message=Row)
+        expected = np.array([[Row.FromString(value).n]], np.float64).astype(np.float32)
+        np.testing.assert_array_equal(
+            decode.decode(chunk([value])).arrays[0], expected.repeat(2, 1)
+        )
+
+
+def test_a_length_that_is_not_that_of_the_values():
+    # As long as two values: one, and two unknown fields.
+    value = Event(hits=[1]).SerializeToString() + b"\x7d\0\0\0\0\x70\x80\1"
+    decode = ProtobufDecoder([Field("hits", shape=[2])], message=Event)
+    assert len(decode.decode(chunk([value])).faults) == 1
 
 
 def test_what_is_not_wanted_may_be_anything_that_protobuf_takes():
@@ -449,6 +474,9 @@ def test_most_records_are_read_together(monkeypatch):
     monkeypatch.setattr("tfkafka.decoding.protobuf_chunks.read_one", refuse)
     values = [GOOD, right(n=0, run="Jäger"), right(kind=0, met=0), without("run")] * 3
     assert DECODE.decode(chunk(values)).faults == ()
+    halves = [One(a=1).SerializeToString(), One(c=2).SerializeToString()]
+    decoded = ProtobufDecoder(["a", "c"], message=One, missing="nan").decode(chunk(halves))
+    np.testing.assert_array_equal(decoded.arrays[0], [[1, 0], [nan, 2]])
     with pytest.raises(AssertionError):
         DECODE.decode(chunk([right(name="tau")]))
 
@@ -463,6 +491,8 @@ def test_odd_records_become_plain(monkeypatch):
     values = [GOOD + b"\xfa\x3f\x01a", GOOD + Event(met=3).SerializeToString(), GOOD]
     decoded = DECODE.decode(chunk(values))
     assert decoded.arrays[0]["met"].tolist() == [1.5, 3, 1.5]
+    # Repeated fields that are not wanted.
+    assert ProtobufDecoder(["jet.x"], message=Event).decode(chunk(values)).faults == ()
 
 
 # Arguments
