@@ -28,6 +28,8 @@
 #                  NOTEBOOK_READER=tfio takes tensorflow-io
 # make test-docker the tests that can share a broker, on the official image
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
+# make test-versions  the main promises of readers, writers, exactly-once and online learning on each
+#                  version of Kafka that is known, but not on ZooKeeper; 20 min
 # make test-distributed-full  the same as test-distributed, each process killed at 10 moments, and
 #                  what takes longer: signals, frozen processes, a kill under local.py
 # make test-without-native  all of make test with Python alone, 20 min
@@ -74,7 +76,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-distributed test-distributed-full tests-distributed package wheels native lint coverage histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs notebook lock clean
+.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-versions test-distributed test-distributed-full tests-distributed package wheels native lint coverage histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs notebook lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -100,6 +102,19 @@ tests-without-tensorflow-io: $(VENV)/installed native
 	$(PYTEST) tests/unit tests/integration/tutorial tests/integration/tfkafka $(IN_PARALLEL) \
 	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
 	  --junitxml=reports/tests-latest.xml
+
+# What a version could change: how clients and brokers agree on versions of requests, members of
+# groups, transactions, elections of a leader. One broker at a time, killed too.
+ON_EACH_VERSION := tests/integration/test_admin.py $(addprefix tests/integration/tfkafka/test_, \
+  bounded.py exactly_once.py groups.py learn.py rebalance.py write.py) \
+  tests/faults/test_exactly_once_broker.py
+KRAFT_VERSIONS := from tfkafka.testing.brokers import jars; print(*jars.kraft_versions())
+test-versions: $(VENV)/installed native
+	@versions=$$($(RUN) -c '$(KRAFT_VERSIONS)') || exit; failed=; for version in $$versions; do \
+	  echo "Kafka $$version"; \
+	  $(PYTEST) $(ON_EACH_VERSION) $(IN_PARALLEL) --kafka-version $$version \
+	    --junitxml=reports/tests-kafka-$$version.xml || failed="$$failed $$version"; \
+	done; [ -z "$$failed" ] || { echo "Not all tests passed on Kafka$$failed"; exit 1; }
 
 # One test at a time: each has several processes that train, and some count seconds.
 # DISTRIBUTED=full kills at as many moments as a test promises, and leaves out none.

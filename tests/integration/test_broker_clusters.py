@@ -385,7 +385,8 @@ def test_old_kafka_has_no_clusters(tmp_path):
     with pytest.raises(BrokerError) as raised:
         embedded.start_cluster(tmp_path, "2.7.2")
     assert str(raised.value) == (
-        "a cluster needs Kafka with KRaft, which 2.7.2 has not: use 3.9.2 or 4.4.0"
+        "a cluster needs Kafka with KRaft, which 2.7.2 has not: "
+        "use one of 3.9.2, 4.0.2, 4.1.2, 4.2.2, 4.3.1, 4.4.0"
     )
     assert not any(tmp_path.iterdir())
 

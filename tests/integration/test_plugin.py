@@ -230,4 +230,6 @@ def test_what_is_wrong_is_said_in_one_line(project):
         "kafka_broker: this needs no_such_package, not installed: pip install 'tfkafka[testing]'"
     ) in printed
     refused = project.pytester.runpytest_subprocess("--kafka-version", "1.0")
-    refused.stderr.fnmatch_lines("ERROR: --kafka-version 1.0: must be one of 2.7.2, 3.9.2, 4.4.0")
+    refused.stderr.fnmatch_lines(
+        "ERROR: --kafka-version 1.0: must be one of 2.7.2, 3.9.2, 4.0.2, 4.1.2, 4.2.2, 4.3.1, 4.4.0"
+    )

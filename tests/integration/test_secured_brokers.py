@@ -255,6 +255,7 @@ def test_old_kafka_has_no_security(tmp_path):
     with pytest.raises(BrokerError) as raised:
         embedded.start(tmp_path, "2.7.2", security=Security(users={"alice": "secret"}))
     assert str(raised.value) == (
-        "security needs Kafka with KRaft, which 2.7.2 has not: use 3.9.2 or 4.4.0"
+        "security needs Kafka with KRaft, which 2.7.2 has not: "
+        "use one of 3.9.2, 4.0.2, 4.1.2, 4.2.2, 4.3.1, 4.4.0"
     )
     assert not any(tmp_path.iterdir())

@@ -32,7 +32,6 @@ from tfkafka.testing.brokers.processes import free_ports, port_is_free
 from tfkafka.testing.brokers.rights import On
 from tfkafka.testing.brokers.security import Security
 from tfkafka.testing.brokers.settings import HOST, Ports, cluster_properties, write_settings
-from tfkafka.testing.brokers.versions import known_versions
 
 __all__ = ["EmbeddedBroker", "EmbeddedCluster", "Security", "attach", "start", "start_cluster"]
 
@@ -327,10 +326,9 @@ def _refuse_taken(port: int | None, flag: str) -> None:
 
 def _refuse_zookeeper(lock: jars.Lock, what: str) -> None:
     if lock.uses_zookeeper:
-        versions = [v for v in known_versions() if not jars.read_lock(v).uses_zookeeper]
         raise BrokerError(
             f"{what} needs Kafka with KRaft, which {lock.version} has not: "
-            f"use {' or '.join(versions)}"
+            f"use one of {', '.join(jars.kraft_versions())}"
         )
 
 

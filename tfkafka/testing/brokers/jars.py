@@ -81,6 +81,11 @@ def read_lock(version: str) -> Lock:
     return read_program_lock(version)
 
 
+def kraft_versions() -> list[str]:
+    """Return the Kafka versions that keep their metadata themselves, oldest first."""
+    return [version for version in known_versions() if not read_lock(version).uses_zookeeper]
+
+
 def read_program_lock(name: str) -> Lock:
     """Return the lock in a file that there is."""
     data = tomllib.loads((LOCKS / f"{name}.toml").read_text())

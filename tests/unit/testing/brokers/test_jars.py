@@ -17,6 +17,7 @@ from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.jars import Jar, Lock
 from tfkafka.testing.brokers.versions import known_versions
 
+ROOT = Path(__file__).parents[4]
 CONTENT = b"not really a jar"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 WRONG_SHA256 = "0" * 64
@@ -126,6 +127,17 @@ def test_cache_that_cannot_be_written_is_named(repository: Path, monkeypatch: py
 def test_version_without_a_lock_names_those_that_have_one():
     with pytest.raises(BrokerError, match=r"no lock file for Kafka 1\.0; there are .*2\.7\.2, 3\."):
         jars.read_lock("1.0")
+
+
+def test_only_the_tutorials_version_needs_zookeeper():
+    assert ["2.7.2", *jars.kraft_versions()] == known_versions()
+
+
+def test_documents_name_each_version():
+    documents = ["docs/testing.md", "docs/reproducing-the-tutorial.md", "docs/dependencies.md"]
+    for document in documents:
+        text = (ROOT / document).read_text()
+        assert [version for version in known_versions() if version not in text] == [], document
 
 
 @pytest.mark.parametrize("version", known_versions())
