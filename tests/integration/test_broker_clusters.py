@@ -381,6 +381,23 @@ def test_cluster_of_kafka_4_uses_its_data_again(tmp_path):
             embedded.start_cluster(tmp_path, "4.4.0", 1)
 
 
+def test_a_broker_is_upgraded_in_place(tmp_path):
+    with embedded.start_cluster(tmp_path, VERSION, 1, progress=False) as cluster:
+        servers = cluster.bootstrap_servers
+        Admin(servers).create_topic("kept")
+        write(servers, "kept", ["1", "2"])
+        with pytest.raises(BrokerError, match=r"needs Kafka with KRaft, which 2\.7\.2 has not"):
+            cluster.upgrade(0, "2.7.2")
+        assert "Kafka version: 4.4.0 " not in cluster.logs()
+        assert answers_metadata(servers, timeout_s=5)
+        cluster.upgrade(0, "4.4.0")
+        assert "Kafka version: 4.4.0 " in cluster.logs()
+        assert write(servers, "kept", ["3"], configuration=ALL) == 1
+        assert Admin(servers).record_count("kept") == 3
+    with pytest.raises(BrokerError, match=r"holds data of Kafka 4\.4\.0, not 3\.9\.2"):
+        embedded.start_cluster(tmp_path, VERSION, 1)
+
+
 def test_old_kafka_has_no_clusters(tmp_path):
     with pytest.raises(BrokerError) as raised:
         embedded.start_cluster(tmp_path, "2.7.2")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError
+from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.base import NOBODY, Replicas, answers_metadata, live_brokers, replicas
 from tfkafka.testing.brokers.folder import State
 from tfkafka.testing.brokers.launch import Node, launch
 from tfkafka.testing.brokers.processes import end_together
+from tfkafka.testing.brokers.settings import cluster_properties, write_settings
 
 ANSWER_DEADLINE_S = 30.0
 ANSWER_TIMEOUT_S = 1.0
@@ -28,14 +31,14 @@ class EmbeddedCluster:
     Attributes:
         bootstrap_servers: the addresses of all brokers, `HOST:PORT,HOST:PORT,...`.
         folder: the folder of the cluster, with one of each broker.
-        version: the version of Kafka, for example `"3.9.2"`.
+        version: the version of Kafka with which it was started, for example `"3.9.2"`.
     """
 
     def __init__(self, folder: Path, nodes: Sequence[Node], states: Sequence[State]):
         self.bootstrap_servers: str = ",".join(node.address for node in nodes)
         self.version: str = nodes[0].lock.version
         self.folder: Path = folder
-        self._nodes = tuple(nodes)
+        self._nodes = list(nodes)
         self._states = list(states)
 
     def __enter__(self) -> EmbeddedCluster:
@@ -91,6 +94,25 @@ class EmbeddedCluster:
         states = launch([self._nodes[number] for number in numbers])
         for number, state in zip(numbers, states, strict=True):
             self._states[number] = state
+
+    def upgrade(self, broker: int, version: str) -> None:
+        """Restart a broker with another version of Kafka, and wait until the cluster has it.
+
+        One after the other, with `wait_until_in_sync` in between, that is a rolling upgrade. Until
+        `metadata.version` is raised (`kafka-features.sh`), the cluster does what the version before
+        did, and a broker may go back to that.
+
+        Raises BrokerError for a version without a lock file or KRaft; the broker then runs on.
+        """
+        number = self._checked(broker)
+        lock = jars.read_kraft_lock(version, "a cluster")
+        jars.fetch(lock, progress=False)
+        node = replace(self._nodes[number], lock=lock)
+        own = cluster_properties(number, [each.ports for each in self._nodes])
+        write_settings(node.home.config, node.home.data, lock, node.ports, own)
+        node.home.mark_data(version)
+        self._nodes[number] = node
+        self.restart(number)
 
     def leader(self, topic: str, partition: int) -> int:
         """Return the broker that leads a partition, once all agree on one."""

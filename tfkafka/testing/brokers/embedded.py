@@ -158,9 +158,8 @@ def start(
     arguments.optional(arguments.instance, "security", security, Security, what)
     arguments.flag("die_with_parent", die_with_parent)
     arguments.flag("progress", progress)
-    lock = jars.read_lock(arguments.text("version", version))
-    if security:
-        _refuse_zookeeper(lock, "security")
+    arguments.text("version", version)
+    lock = jars.read_kraft_lock(version, "security") if security else jars.read_lock(version)
     with home.exclusive():
         _refuse_second_start(home)
         home.claim_data(version)
@@ -233,8 +232,7 @@ def start_cluster(
     port = arguments.optional(arguments.whole_number, "port", port, 1, largest)
     arguments.flag("die_with_parent", die_with_parent)
     arguments.flag("progress", progress)
-    lock = jars.read_lock(arguments.text("version", version))
-    _refuse_zookeeper(lock, "a cluster")
+    lock = jars.read_kraft_lock(arguments.text("version", version), "a cluster")
     _refuse_other_count(path, brokers)
     homes = [BrokerFolder(path / str(number)) for number in range(brokers)]
     with ExitStack() as locks:
@@ -321,14 +319,6 @@ def _refuse_taken(port: int | None, flag: str) -> None:
     if port and not port_is_free(port):
         raise BrokerError(
             f"port {port} of {HOST} is taken by another program: choose another with {flag}"
-        )
-
-
-def _refuse_zookeeper(lock: jars.Lock, what: str) -> None:
-    if lock.uses_zookeeper:
-        raise BrokerError(
-            f"{what} needs Kafka with KRaft, which {lock.version} has not: "
-            f"use one of {', '.join(jars.kraft_versions())}"
         )
 
 

@@ -60,6 +60,10 @@ class BrokerFolder:
         return self.path / "config"
 
     @property
+    def _marker(self) -> Path:
+        return self.data / "kafka-version"
+
+    @property
     def _state(self) -> Path:
         return self.path / "broker.json"
 
@@ -83,14 +87,18 @@ class BrokerFolder:
 
     def claim_data(self, version: str) -> None:
         """Mark the data as that of this Kafka version. Raises BrokerError if it is another's."""
-        marker = self.data / "kafka-version"
-        if marker.exists() and marker.read_text() != version:
+        found = self._marker.read_text() if self._marker.exists() else version
+        if found != version:
             raise BrokerError(
-                f"{self.path} holds data of Kafka {marker.read_text()}, not {version}: "
+                f"{self.path} holds data of Kafka {found}, not {version}: "
                 f"start that version, or delete the folder"
             )
+        self.mark_data(version)
+
+    def mark_data(self, version: str) -> None:
+        """Mark the data as that of this Kafka version, whatever it was before."""
         private.make_folder(self.data)
-        marker.write_text(version)
+        self._marker.write_text(version)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

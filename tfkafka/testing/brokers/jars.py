@@ -81,6 +81,17 @@ def read_lock(version: str) -> Lock:
     return read_program_lock(version)
 
 
+def read_kraft_lock(version: str, what: str) -> Lock:
+    """Return the lock of a version. Raises BrokerError without KRaft, which `what` needs."""
+    lock = read_lock(version)
+    if lock.uses_zookeeper:
+        raise BrokerError(
+            f"{what} needs Kafka with KRaft, which {lock.version} has not: "
+            f"use one of {', '.join(kraft_versions())}"
+        )
+    return lock
+
+
 def kraft_versions() -> list[str]:
     """Return the Kafka versions that keep their metadata themselves, oldest first."""
     return [version for version in known_versions() if not read_lock(version).uses_zookeeper]
