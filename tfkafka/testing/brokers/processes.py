@@ -24,6 +24,8 @@ STOP_DEADLINE_S = 20.0
 SERVER_PORTS = range(20_000, 32_000)
 # Cannot be seeded: two simultaneous test runs must not choose the same ports.
 _RANDOM = random.SystemRandom()
+# psutil raises the latter where another process has got the same pid in the meantime.
+GONE = (psutil.NoSuchProcess, FileNotFoundError)
 TIED = Path(__file__).with_name("tied_to_parent.py")
 
 
@@ -45,7 +47,7 @@ class JavaProcess:
         process = self._find()
         try:
             return process.status() if process else None
-        except psutil.NoSuchProcess:
+        except GONE:
             return None
 
     def signal(self, number: signal.Signals) -> None:
@@ -78,7 +80,7 @@ class JavaProcess:
         try:
             process = psutil.Process(self.pid)
             return process if abs(process.create_time() - self.started) < 1.0 else None
-        except psutil.NoSuchProcess:
+        except GONE:
             return None
 
     def kill(self) -> None:
@@ -108,7 +110,7 @@ def end_together(processes: Sequence[JavaProcess]) -> None:
 def _is_stopped(thread: int) -> bool:
     try:
         return psutil.Process(thread).status() == psutil.STATUS_STOPPED
-    except psutil.NoSuchProcess:
+    except GONE:
         return True
 
 

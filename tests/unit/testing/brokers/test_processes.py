@@ -105,3 +105,15 @@ threading.Event().wait()
             assert len(threads) >= 9
         finally:
             child.kill()
+
+
+def test_a_process_whose_pid_was_given_out_again_has_ended(monkeypatch):
+    """While psutil looks at it: it finds no file, and then the other process's."""
+    found = JavaProcess(os.getpid(), psutil.Process().create_time())
+    assert found.running() and found.active()
+
+    def without_file(_self) -> float:
+        raise FileNotFoundError(f"/proc/{os.getpid()}/stat")
+
+    monkeypatch.setattr(psutil.Process, "create_time", without_file)
+    assert not found.running() and not found.active()
