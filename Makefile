@@ -3,6 +3,7 @@
 # make bench       the benchmarks, 20 min
 # make faults      what is killed, frozen and cut off, 3 min
 # make chaos       random faults on a cluster, 2 min of them; SEED=... repeats the same ones
+# make replication brokers of a cluster killed and restarted under load, 3 min
 # make test-distributed   training by several processes, with JAX and with Ray, 4 min
 # make fidelity REAL=SUSY.csv.gz   synthetic rows against real ones
 # make structure   size of the library and imports between its packages
@@ -16,6 +17,7 @@
 #                  reports/coverage/index.html
 # make faults-full each fault 100 times, 20 min
 # make chaos-full  random faults on a cluster, an hour; CHAOS_MINUTES=... for another time
+# make replication-full  each 20, 5 and 3 times, and a rolling upgrade from 3.9.2 to 4.4.0, 20 min
 # make soak        memory, threads and descriptors of a process that reads and reads, 30 min
 # make histories   scripted histories of reading on both fillers against recorded ones, 8 min
 # make mutations   the core broken on purpose, one fault at a time: tests must notice
@@ -76,7 +78,7 @@ SUPPORTED  := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTH
 # What is left of the report where it cannot be written is of an earlier run: that is a failure too.
 REPORT = $(RUN) -m reproduction.report || [ $$status -ne 0 ] || status=1
 
-.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-versions test-distributed test-distributed-full tests-distributed package wheels native lint coverage histories mutations sanitize structure faults faults-full chaos chaos-full soak bench bench-full fidelity docs notebook lock clean
+.PHONY: reproduce test test-latest test-without-native tests-without-tensorflow-io test-docker test-versions test-distributed test-distributed-full tests-distributed package wheels native lint coverage histories mutations sanitize structure faults faults-full chaos chaos-full replication replication-full soak bench bench-full fidelity docs notebook lock clean
 
 reproduce: $(VENV)/installed native
 	$(RUN) scripts/run_tutorial.py --kafka-version $(KAFKA_VERSION) --reader $(READER) \
@@ -179,6 +181,11 @@ faults faults-full: $(VENV)/installed native
 chaos-full: export CHAOS_MINUTES ?= 60
 chaos chaos-full: $(VENV)/installed native
 	$(PYTEST) tests/chaos -m chaos -p no:randomly
+
+# Each leaves a log with a verdict, reports/replication-*.txt.
+replication-full: export REPLICATION = full
+replication replication-full: $(VENV)/installed native
+	$(PYTEST) tests/replication -m replication -p no:randomly
 
 # Without pytest's logging, which would keep what the soak logs.
 soak: $(VENV)/installed native

@@ -1,4 +1,7 @@
-"""A cluster with a proxy before each broker, writers that write, and readers that read."""
+"""A cluster, writers that write, and readers that read.
+
+A proxy is before each broker where it may be cut off.
+"""
 
 from __future__ import annotations
 
@@ -152,6 +155,7 @@ class ExactlyOnceChild:
             configuration=QUICK,
         )
         self._errors: list[str] = []
+        self._before = 0
 
     def start(self) -> None:
         self._worker = Worker(self._options)
@@ -168,7 +172,13 @@ class ExactlyOnceChild:
             lines = self._worker.errors().splitlines() or ["no word"]
             is_ours = self._worker.end() == 1 and "Traceback" not in lines[0]
             self._errors.append(f"{'error' if is_ours else 'unexpected'}: {lines[-1]}")
+            self._before += self._worker.records
             self.start()
+
+    @property
+    def committed(self) -> int:
+        """The number of records that its processes have committed."""
+        return self._before + self._worker.records
 
     def has_used(self, _goal: list[int], since: float) -> bool:
         """Return whether it has committed something since then."""
@@ -196,12 +206,14 @@ class Arena:
 
     def __post_init__(self) -> None:
         self.direct = self.cluster.bootstrap_servers
-        self.servers = ",".join(proxy.bootstrap_servers for proxy in self.proxies)
+        ways = [proxy.bootstrap_servers for proxy in self.proxies]
+        self.servers = ",".join(ways) if ways else self.direct
         self.admin = Admin(self.direct)
         self._client = AdminClient({"bootstrap.servers": self.direct, "log_level": 0})
 
-    def begin(self, seed: int) -> None:
-        for topic in (KEPT, AGAIN, SHORTENED, PREDICTIONS):
+    def begin(self, seed: int, topics: tuple[str, ...] = (KEPT, AGAIN, SHORTENED)) -> None:
+        """Begin to write to these topics and to read them; KEPT is always one of them."""
+        for topic in (*topics, PREDICTIONS):
             self.create(topic)
         for name, topic, read in (
             ("bounded", KEPT, readers.read_bounded),
@@ -212,11 +224,12 @@ class Arena:
             (AGAIN, AGAIN, readers.follow),
             (SHORTENED, SHORTENED, readers.follow),
         ):
-            self._add(Child(name, self.place(name, topic), read))
+            if topic in topics:
+                self._add(Child(name, self.place(name, topic), read))
         for worker in ("1", "2"):
             name = f"{EXACTLY_ONCE}-{worker}"
             self._add(ExactlyOnceChild(name, self.place(name, KEPT), worker))
-        for topic in (KEPT, AGAIN, SHORTENED):
+        for topic in topics:
             self.writers[topic] = Writer(self.servers, topic, seed, marked=topic != KEPT)
 
     def _add(self, reader: Child | ExactlyOnceChild) -> None:
@@ -299,6 +312,12 @@ class Arena:
             time.sleep(0.05)
         return {name: took.get(name, float("inf")) for name in names}
 
+    def wait_until_begun(self, deadline_s: float) -> None:
+        """Wait until the first records have passed through everything."""
+        took = self.wait_until_all_read(deadline_s)
+        late = {each: self.last_error(each) for each in took if took[each] > deadline_s}
+        assert not late, f"not all have begun: {late}"
+
     def last_error(self, name: str) -> str:
         """Return what a reader ended with last, "" where it has not ended or is a writer."""
         reader = self.readers.get(name)
@@ -336,10 +355,11 @@ class Arena:
 
 
 @contextmanager
-def arena(cluster: EmbeddedCluster, folder: Path) -> Iterator[Arena]:
+def arena(cluster: EmbeddedCluster, folder: Path, behind_proxies: bool = True) -> Iterator[Arena]:
     """Whatever happens, nothing outlives this but the cluster."""
     ports: dict[int, int] = {}
-    proxies = [Proxy(cluster.address(number), ports) for number in range(len(cluster))]
+    brokers = range(len(cluster) if behind_proxies else 0)
+    proxies = [Proxy(cluster.address(number), ports) for number in brokers]
     made = Arena(cluster, proxies, folder)
     try:
         yield made

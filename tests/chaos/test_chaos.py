@@ -13,19 +13,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests import stacks
-from tests.chaos.arena import AGAIN, EXACTLY_ONCE, KEPT, PREDICTIONS, SHORTENED, Arena, arena
-from tests.chaos.judging import Log, read_lives, silent_skips
+from tests.chaos.arena import AGAIN, SHORTENED, Arena, arena
+from tests.chaos.judging import read_lives, silent_skips
 from tests.chaos.nemesis import inflict
 from tests.chaos.plan import steps
-from tests.chaos.readers import MOST_RECORDS
-from tfkafka.exactly_once import predictions
-from tfkafka.online.checkpoints import Series
+from tests.chaos.verdicts import Findings, judge_kept
 from tfkafka.testing.brokers import embedded
-from tfkafka.testing.checker import Kind, Recorder, Verdict
 
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "2"))
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
@@ -34,19 +30,15 @@ PROGRESS_S = 30.0
 # Until the first records have passed through everything.
 BEGIN_S = 120.0
 REPORT = Path(__file__).parents[2] / "reports" / "chaos.txt"
-ONCE = ("lost", "duplicated", "skipped", "phantom")
-AT_LEAST_ONCE = ("lost", "skipped", "phantom")
 
 
 @dataclass
-class Outcome:
+class Outcome(Findings):
     """What a run has shown, and the lines of its report."""
 
     faults: Counter[str] = field(default_factory=Counter)
     heals: int = 0
     worst: dict[str, float] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-    verdicts: list[str] = field(default_factory=list)
 
     def healed(self, step: object, took: dict[str, float]) -> None:
         self.heals += 1
@@ -54,12 +46,6 @@ class Outcome:
             self.worst[name] = max(seconds, self.worst.get(name, 0.0))
             if seconds > PROGRESS_S:
                 self.wrong.append(f"{name}: no progress within {PROGRESS_S:.0f} s after {step}")
-
-    def judged(self, name: str, verdict: Verdict, refused: tuple[str, ...]) -> None:
-        counts = ", ".join(f"{verdict.counts[each]:,} {each}" for each in verdict.counts)
-        self.verdicts.append(f"{name:<16} {verdict.used:>9,} records  {counts}")
-        if any(verdict.counts[each] for each in refused):
-            self.wrong.append(f"{name}: {verdict}")
 
     def lines(self, minutes: float) -> list[str]:
         lines = [
@@ -88,9 +74,7 @@ def test_nothing_is_lost_or_repeated_or_passed_over_in_silence(tmp_path, capsys)
     ):
         everything.begin(SEED)
         begun = time.monotonic()
-        took = everything.wait_until_all_read(BEGIN_S)
-        late = {each: everything.last_error(each) for each in took if took[each] > BEGIN_S}
-        assert not late, f"not all have begun: {late}"
+        everything.wait_until_begun(BEGIN_S)
         for step in steps(SEED, list(everything.readers)):
             if time.monotonic() > begun + 60 * MINUTES:
                 break
@@ -117,19 +101,7 @@ def test_nothing_is_lost_or_repeated_or_passed_over_in_silence(tmp_path, capsys)
 
 
 def _judge(arena: Arena, outcome: Outcome) -> None:
-    log = Log.read(arena.direct, KEPT, arena.ends(KEPT))
-    if lacking := log.lacking(arena.writers[KEPT].acknowledged):
-        outcome.wrong.append(f"{len(lacking)} acknowledged and not in Kafka: {lacking[:20]}")
-    if twice := len(log.numbers) - len(np.unique(log.numbers)):
-        outcome.wrong.append(f"writer: {twice} records are in Kafka twice")
-    outcome.judged("bounded", log.judge(arena.folder / "bounded"), (*ONCE, "reordered"))
-    for group in ("group", "mini"):
-        folder = arena.folder / group
-        _record_commits(arena, group, folder)
-        outcome.judged(group, log.judge(folder), AT_LEAST_ONCE)
-    _record_learnt(arena.folder / "learner")
-    outcome.judged("learner", log.judge(arena.folder / "learner" / "judged"), ONCE)
-    _judge_predictions(arena, log, outcome)
+    judge_kept(arena, outcome)
     for name in (AGAIN, SHORTENED):
         lives = read_lives(arena.folder / name)
         records = sum(len(batch.records) for life in lives for batch in life.batches)
@@ -141,40 +113,4 @@ def _judge(arena: Arena, outcome: Outcome) -> None:
             f"{len(lives)} lives, {dict(errors)}, {missing:,} reported as missing"
         )
         outcome.wrong += [f"{name}: {finding}" for finding in findings[:20]]
-    for writer in arena.writers.values():
-        outcome.verdicts.append(
-            f"{f'writer {writer.topic}':<16} {sum(map(len, writer.acknowledged)):>9,} "
-            f"acknowledged, {dict(writer.errors)}"
-        )
-    for reader in arena.readers.values():
-        counts = Counter(reader.errors())
-        outcome.verdicts += [f"{reader.name}: {count} x {line}" for line, count in counts.items()]
-        outcome.wrong += [f"{reader.name}: {line}" for line in counts if "unexpected" in line[:12]]
-
-
-def _record_commits(arena: Arena, group: str, folder: Path) -> None:
-    with Recorder(folder, KEPT) as recorder:
-        for row in arena.admin.describe_group(group):
-            recorder.committed(row.partition, row.committed)
-
-
-def _record_learnt(folder: Path) -> None:
-    """What the surviving model says that it was trained on, as often as it says."""
-    _, state = Series(folder / "learner", "state").newest(pytest.fail)
-    [counts] = [each for each in state.arrays.values() if each.shape == (MOST_RECORDS, 1)]
-    numbers = np.repeat(np.arange(MOST_RECORDS), counts[:, 0].astype(int))
-    with Recorder(folder / "judged", KEPT) as recorder:
-        recorder.delivered(-1, -1, numbers)
-
-
-def _judge_predictions(arena: Arena, log: Log, outcome: Outcome) -> None:
-    predictions.wait_until_settled({"bootstrap.servers": arena.direct}, PREDICTIONS)
-    found = predictions.read_predictions(arena.direct, PREDICTIONS)
-    folder = arena.folder / EXACTLY_ONCE
-    with Recorder(folder, KEPT) as recorder:
-        for (_, partition), (offsets, _) in found.items():
-            recorder.predicted(partition, offsets)
-    _record_commits(arena, EXACTLY_ONCE, folder)
-    outcome.judged(EXACTLY_ONCE, log.judge(folder, Kind.PREDICTED), ONCE)
-    if wrong := log.wrong_predictions(found):
-        outcome.wrong.append(f"exactly-once: {len(wrong)} predictions are wrong: {wrong[:5]}")
+    outcome.errors(arena)
