@@ -124,6 +124,10 @@ NOT_YET_LOADED = frozenset(
     }
 )
 
+# A commit did not reach a coordinator. librdkafka 2.16 waits only once until it has one, and a
+# killed broker can be found again before another takes over.
+WITHOUT_COORDINATOR = frozenset({KafkaError._WAIT_COORD, *NOT_YET_LOADED})
+
 # How librdkafka 2.16 says that the leader has other records before an offset, or does not know any
 # epochs. The errors' code is that of an offset that is out of range.
 _TRUNCATED = re.compile(r"Partition log truncation detected .* broker end offset is (\d+)")
@@ -153,12 +157,19 @@ def reason(error: KafkaError) -> str:
 
 
 def is_fencing(error: BaseException | None) -> bool:
-    """Return whether a newer client of the same name may have taken over.
+    """Return whether a newer client of the same name may have taken over."""
+    return _has_code(error, FENCED)
 
-    Checks the exception itself and its cause.
-    """
+
+def is_without_coordinator(error: BaseException | None) -> bool:
+    """Return whether a commit failed because a group has no coordinator at the moment."""
+    return _has_code(error, WITHOUT_COORDINATOR)
+
+
+def _has_code(error: BaseException | None, codes: frozenset[int]) -> bool:
+    """Check the exception itself and its cause."""
     for each in (error, getattr(error, "__cause__", None)):
         reason = each.args[0] if each is not None and each.args else None
-        if isinstance(reason, KafkaError) and reason.code() in FENCED:
+        if isinstance(reason, KafkaError) and reason.code() in codes:
             return True
     return False

@@ -506,6 +506,11 @@ def is_fenced(error: BaseException) -> bool:
     return codes.is_fencing(error)
 
 
+def may_be_sent_again(failure: CommitError) -> bool:
+    """Return whether a commit failed because its group has no coordinator at the moment."""
+    return codes.is_without_coordinator(failure)
+
+
 def _answer(
     error: KafkaError | None, partitions: list[confluent_kafka.TopicPartition]
 ) -> tuple[CommitError | None, dict[TopicPartition, int]]:
@@ -523,6 +528,7 @@ def _answer(
                 **_source(partition)._asdict(),
                 offset=partition.offset,
             )
+            failure.__cause__ = KafkaException(reason)
             return failure, {}
     return None, {} if error else {_source(p): p.offset for p in partitions if p.error is None}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka.chunk import Chunk, Positions, TopicPartition
-from tfkafka.client.consumer import Consumer
+from tfkafka.client.consumer import Consumer, may_be_sent_again
 from tfkafka.errors import CommitError
 
 
@@ -159,10 +160,21 @@ class Committer:
 
     Args:
         note: called with the positions that the broker has accepted.
+        ask_again: called with positions and futures of a commit that no coordinator has got: they
+            are to be confirmed and sent again.
+        patience_s: how long a group may be without a coordinator before that is an error.
     """
 
-    def __init__(self, note: Callable[[Positions], None] = lambda _positions: None) -> None:
+    def __init__(
+        self,
+        note: Callable[[Positions], None] = lambda _positions: None,
+        ask_again: Callable[[Positions, list[Future[None]]], None] = lambda *_: None,
+        patience_s: float = 0.0,
+    ) -> None:
         self._note = note
+        self._ask_again = ask_again
+        self._patience_s = patience_s
+        self._without_coordinator_s: float | None = None
         self._accepted: dict[TopicPartition, int] = {}
         self._under_way: deque[_Sent] = deque()
         self._held: deque[_Held] = deque()
@@ -203,7 +215,10 @@ class Committer:
         try:
             consumer.commit(news)
         except CommitError as failure:
-            _settle(answers, failure)
+            if self._may_ask_again(failure):
+                self._ask_again(news, answers)
+            else:
+                _settle(answers, failure)
         else:
             self._accept(news)
             _settle(answers, None)
@@ -212,10 +227,13 @@ class Committer:
         """Note an answer. The consumer calls this in the order of the commits."""
         if self._is_over:
             return
-        answers = self._under_way.popleft().answers if self._under_way else []
+        sent = self._under_way.popleft() if self._under_way else _Sent({}, [])
         self._accept(accepted)
-        _settle(answers, failure)
-        if failure and not answers:
+        if self._may_ask_again(failure):
+            self._ask_again(self._latest(sent.positions), sent.answers)
+            return
+        _settle(sent.answers, failure)
+        if failure and not sent.answers:
             raise failure
 
     def is_waiting(self) -> bool:
@@ -248,6 +266,22 @@ class Committer:
         )
         self._under_way.clear()
         self._held.clear()
+
+    def _may_ask_again(self, failure: CommitError | None) -> bool:
+        """Return whether a commit failed for want of a coordinator, and not for too long."""
+        if failure is None or not may_be_sent_again(failure):
+            self._without_coordinator_s = None
+            return False
+        now_s = time.monotonic()
+        self._without_coordinator_s = self._without_coordinator_s or now_s
+        return now_s - self._without_coordinator_s < self._patience_s
+
+    def _latest(self, positions: Positions) -> Positions:
+        """Return those after which nothing later was sent: offsets must not go back."""
+        later: dict[TopicPartition, int] = dict(self._accepted)
+        for sent in self._unanswered():
+            later |= sent.positions
+        return {key: offset for key, offset in positions.items() if offset > later.get(key, -1)}
 
     def _unanswered(self) -> list[_Sent]:
         return [*self._under_way, *self._held]

@@ -78,7 +78,9 @@ class GroupMember:
             settings, "max.poll.interval.ms", DEFAULT_MAX_POLL_INTERVAL_MS
         )
         self._patience_s = min(1.0, interval_ms / 4000)
-        self._committer = Committer(self._note_commit)
+        self._committer = Committer(
+            self._note_commit, self._want_again, limits.broker_timeout / 1000
+        )
         self._group = GroupConsumer(
             topics,
             settings,
@@ -299,6 +301,11 @@ class GroupMember:
             answers, self._answers = self._answers, []
         return self._group.mine(positions), answers
 
+    def _want_again(self, positions: Positions, answers: list[Future[None]]) -> None:
+        with self._buffer.changed:
+            self._to_commit = {**positions, **self._to_commit}
+            self._answers += answers
+
     def _note_commit(self, accepted: Positions) -> None:
         if accepted:
             self._group.note_committed(accepted)
@@ -311,6 +318,7 @@ class GroupMember:
         while self._committer.is_holding() or self._committer.is_waiting():
             self._group.poll(SOON_S if self._committer.is_holding() else POLL_S)
             self._committer.send_confirmed(self._group.consumer)
+            self._hold_commits()
 
     def _revoke(self, partitions: list[TopicPartition]) -> None:
         # On closing, all partitions are revoked: their offsets have been committed before.

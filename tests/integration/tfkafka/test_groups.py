@@ -8,12 +8,13 @@ import time
 
 import pytest
 import tensorflow as tf
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError
 
 from tests import fillers
 from tests.integration.tfkafka.records import ints, numbers
 from tests.integration.tfkafka.rivals import trickle
 from tfkafka import CsvDecoder, KafkaGroupDataset, KafkaMiniBatchDataset, write
+from tfkafka.client import consumer
 from tfkafka.errors import ConfigurationError
 from tfkafka.testing import wait_for
 
@@ -227,6 +228,31 @@ def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, co
     assert time.monotonic() - began < 17
     assert committed() == {0: 95_000}
     online.close()
+
+
+@pytest.mark.parametrize("kind", ["async", "full"])
+def test_a_commit_that_finds_no_coordinator_is_sent_again(
+    servers, topic, group, committed, kind, monkeypatch
+):
+    """As librdkafka answers at times after the death of the broker that was the coordinator."""
+    lacking: list[KafkaError] = []
+    answer = consumer._answer
+
+    def answer_late(error, partitions):
+        return answer(lacking.pop() if lacking else error, partitions)
+
+    monkeypatch.setattr(consumer, "_answer", answer_late)
+    write(servers, topic, ["x" * 1000] * 100)
+    buffer = {"prefetch_bytes": 2000} if kind == "full" else {}
+    stream = KafkaGroupDataset(
+        topic, group, servers, -1, SETTINGS, batch_size=10, auto_commit=False, **buffer
+    )
+    batches = iter(stream)
+    next(batches)
+    lacking += [KafkaError(KafkaError._WAIT_COORD)] * 3
+    stream.commit(10)
+    assert not lacking and committed() == {0: 10}
+    stream.close()
 
 
 def test_a_mini_dataset_has_at_least_one_record(servers, topic, group):

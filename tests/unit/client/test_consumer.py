@@ -502,6 +502,9 @@ def test_answers_to_commits_that_nobody_waits_for(make):
     assert answers[:3] == [(None, {MINE: 7}), (None, {}), (None, {})]
     failure, accepted = answers[3]
     assert isinstance(failure, CommitError) and "offset 9" in str(failure) and accepted == {}
+    assert not consumer.may_be_sent_again(failure)
+    on_commit(KafkaError(KafkaError._WAIT_COORD), [place(10)])
+    assert consumer.may_be_sent_again(answers[4][0])
 
 
 def test_what_tfkafka_needs_cannot_be_set_otherwise(monkeypatch, make):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -325,3 +326,61 @@ def test_a_commit_that_is_waited_for_takes_over_what_is_held():
     committer.hold({A: 3}, [answer], Future())
     committer.send_and_wait(consumer, {B: 5}, [])
     assert consumer.waited == [{A: 3, B: 5}] and answer.done() and not committer.is_holding()
+
+
+def without_coordinator() -> CommitError:
+    failure = CommitError("waiting for coordinator")
+    failure.__cause__ = KafkaException(KafkaError(KafkaError._WAIT_COORD))
+    return failure
+
+
+class Again:
+    """Notes what a committer asks for again, and is its patience."""
+
+    def __init__(self, patience_s: float = 60.0):
+        self.wanted: list[tuple[dict, list]] = []
+        note = lambda _positions: None  # noqa: E731
+        self.committer = Committer(note, lambda *asked: self.wanted.append(asked), patience_s)
+
+
+def test_a_commit_that_no_coordinator_got_is_asked_for_again():
+    again, consumer, answer = Again(), FakeConsumer(), Future()
+    again.committer.send(consumer, {A: 3}, [answer])
+    again.committer.on_commit(without_coordinator(), {})
+    assert again.wanted == [({A: 3}, [answer])] and not answer.done()
+    consumer.refuses = without_coordinator()
+    again.committer.send_and_wait(consumer, {A: 3}, [answer])
+    assert again.wanted[1:] == [({A: 3}, [answer])] and not answer.done()
+    again.committer.send(consumer, {A: 3}, [answer])
+    again.committer.on_commit(None, {A: 3})
+    assert answer.result(0) is None and len(again.wanted) == 2
+
+
+def test_offsets_do_not_go_back_when_a_commit_is_asked_for_again():
+    again, consumer = Again(), FakeConsumer()
+    again.committer.send(consumer, {A: 3, B: 7}, [])
+    again.committer.send(consumer, {A: 4}, [])
+    again.committer.hold({B: 8}, [], Future())
+    again.committer.on_commit(without_coordinator(), {})
+    assert again.wanted == [({}, [])]
+    again.committer.on_commit(None, {A: 4})
+    again.committer.send(consumer, {A: 3}, [])
+    again.committer.on_commit(without_coordinator(), {})
+    assert again.wanted == [({}, []), ({}, [])]
+
+
+def test_a_group_without_a_coordinator_for_too_long_is_an_error():
+    again, consumer, answer = Again(patience_s=0), FakeConsumer(), Future()
+    again.committer.send(consumer, {A: 3}, [])
+    with pytest.raises(CommitError, match="coordinator"):
+        again.committer.on_commit(without_coordinator(), {})
+    consumer.refuses = without_coordinator()
+    again.committer.send_and_wait(consumer, {A: 4}, [answer])
+    assert answer.exception(0) is consumer.refuses and not again.wanted
+
+
+def test_another_refusal_is_not_asked_for_again():
+    again, consumer, answer = Again(), FakeConsumer(), Future()
+    again.committer.send(consumer, {A: 3}, [answer])
+    again.committer.on_commit(CommitError("refused"), {})
+    assert isinstance(answer.exception(0), CommitError) and not again.wanted
