@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ def verdict(findings: Findings, stalls: Stalls) -> list[str]:
     return [
         "used:",
         *findings.verdicts,
+        f"load average {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores",
         f"longest seconds with something to do and no progress, at most {LIMIT_S:.0f}:",
         *(f"{name:<24} {seconds:6.1f}" for name, seconds in longest),
         *(f"WRONG {line}" for line in findings.wrong),
