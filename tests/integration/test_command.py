@@ -89,15 +89,21 @@ def test_a_broker_that_does_not_answer_is_no_success(run):
     assert run("broker", "stop").returncode == 0
 
 
-def test_a_cluster_from_start_to_stop(run, tmp_path):
+def test_a_secured_cluster_from_start_to_stop(run, tmp_path):
     port = next(port for port in iter(lambda: free_ports(1)[0], None) if port < 31_990)
-    start = run("broker", "start", "--brokers", 3, "--port", port, "--folder", "three", "--json")
+    where = ("--port", port, "--folder", "three")
+    start = run("broker", "start", "--brokers", 3, "--secured", *where, "--json")
     assert start.returncode == 0, start.stderr
     found = json.loads(start.stdout)
     servers = ",".join(f"127.0.0.1:{number}" for number in range(port, port + 3))
     assert (found["bootstrap_servers"], len(found["pids"])) == (servers, 3)
     checked = run("check", servers)
     assert checked.returncode == 0
+    assert "ok       brokers         3 brokers, reached" in checked.stdout
+    secured = found["secured_servers"]
+    assert len(set(secured.split(",")) | set(servers.split(","))) == 6
+    checked = run("check", secured, "--command-config", found["command_config"])
+    assert "accepted by SCRAM-SHA-512; TLS" in checked.stdout
     assert "ok       brokers         3 brokers, reached" in checked.stdout
     assert run("broker", "stop", "--folder", "three").returncode == 0
     assert java_of(tmp_path) == []
@@ -340,7 +346,6 @@ def test_a_pipe_that_was_closed_before_is_no_error(tmp_path):
         (["check", "http://kafka:9092"], "give HOST:PORT alone"),
         (["broker", "start", "--version", "1.0"], "'1.0' is not one of '2.7.2'"),
         (["broker", "start", "--port", "0"], "--port"),
-        (["broker", "start", "--secured", "--brokers", "2"], "--secured is for one broker"),
         (["broker", "stop", "--folder", __file__], "is a file"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -15,7 +16,7 @@ from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.certificates import CertificateAuthority
-from tfkafka.testing.brokers.embedded import EmbeddedBroker, Security
+from tfkafka.testing.brokers.embedded import EmbeddedBroker, EmbeddedCluster, Security
 from tfkafka.tfio import kafka as kafka_io
 
 SCRAM, PLAIN = "SCRAM-SHA-512", "PLAIN"
@@ -46,7 +47,9 @@ def topic_there(secured_kafka: EmbeddedBroker, group: str) -> str:
     return group
 
 
-def write(broker: EmbeddedBroker, topic: str, settings: Mapping[str, object]) -> str | None:
+def write(
+    broker: EmbeddedBroker | EmbeddedCluster, topic: str, settings: Mapping[str, object]
+) -> str | None:
     """Why a record was refused, or None where it was written."""
     answers = []
     producer = Producer(
@@ -249,6 +252,43 @@ def test_broker_without_security_has_no_users(secured_kafka):
     ):
         with pytest.raises(BrokerError, match="knows of no security: start it with security="):
             use()
+
+
+def sees(address: str, topic: str, settings: Mapping[str, object]) -> bool:
+    """Whether this broker, and no other, shows the topic."""
+    client = AdminClient({**settings, "bootstrap.servers": address}, logger=SILENT)
+    return client.list_topics(topic, timeout=10).topics[topic].error is None
+
+
+def test_each_broker_of_a_cluster_asks_for_passwords_and_rights(tmp_path, record_property):
+    security = Security((SCRAM, PLAIN), "server", {"alice": "secret-1"}, acls=True)
+    began = time.monotonic()
+    started = embedded.start_cluster(tmp_path, "4.4.0", security=security, progress=False)
+    record_property("seconds until three secured brokers answer", time.monotonic() - began)
+    foreign = CertificateAuthority(tmp_path / "foreign")
+    with started as cluster:
+        secured = cluster.secured_servers.split(",")
+        alice = cluster.client_configuration("alice", SCRAM)
+        Admin(cluster.bootstrap_servers).create_topic("topic", 1, replication_factor=3)
+        leader = cluster.leader("topic", 0)  # all brokers know the topic then
+        for address in secured:
+            for mechanism in (SCRAM, PLAIN):
+                right = cluster.client_configuration("alice", mechanism)
+                assert answers_metadata(address, 10, right)
+            assert not answers_metadata(address, 1, alice | {"sasl.password": "wrong"})
+            untrusted = alice | {"ssl.ca.location": str(foreign.certificate)}
+            assert not answers_metadata(address, 1, untrusted)
+        assert [sees(address, "topic", alice) for address in secured] == [False] * 3
+        cluster.grant("alice", "WRITE", topic="topic")
+        assert [sees(address, "topic", alice) for address in secured] == [True] * 3
+        cluster.kill(leader)
+        assert write(cluster, "topic", alice) is None
+        cluster.revoke("alice", "WRITE", topic="topic")
+        cluster.restart(leader)
+        assert [sees(address, "topic", alice) for address in secured] == [False] * 3
+        cluster.grant("alice", "WRITE", topic="topic")
+        assert [sees(address, "topic", alice) for address in secured] == [True] * 3
+    assert len(secured) == 3
 
 
 def test_old_kafka_has_no_security(tmp_path):

@@ -169,11 +169,11 @@ def _unconnected(error: OSError) -> Problem:
 def _ask(connection: socket.socket, mechanism: str) -> Listener:
     if isinstance(connection, ssl.SSLSocket):
         _refuse_alert(connection)
-    versions = _request(connection, _API_VERSIONS, 0, b"")
+    versions = request(connection, _API_VERSIONS, 0, b"")
     (count,) = struct.unpack_from(">i", versions, 2)
     rows = list(struct.iter_unpack(">hhh", versions[6 : 6 + 6 * count]))
     name = mechanism.encode()
-    answer = _request(connection, _SASL_HANDSHAKE, 1, struct.pack(">h", len(name)) + name)
+    answer = request(connection, _SASL_HANDSHAKE, 1, struct.pack(">h", len(name)) + name)
     (code,) = struct.unpack_from(">h", answer)
     mechanisms = None if code == _ILLEGAL_SASL_STATE else tuple(_texts(answer[2:]))
     knows = any(key == _METADATA and oldest <= 1 <= newest for key, oldest, newest in rows)
@@ -184,7 +184,7 @@ def _ask(connection: socket.socket, mechanism: str) -> Listener:
 def _brokers(connection: socket.socket) -> tuple[Address, ...]:
     """Return the addresses in a cluster's metadata; nothing where it does not send them."""
     try:
-        return tuple(_addresses(_request(connection, _METADATA, 1, struct.pack(">i", 0))))
+        return tuple(_addresses(request(connection, _METADATA, 1, struct.pack(">i", 0))))
     except (_Other, OSError, struct.error, UnicodeError):
         return ()
 
@@ -208,7 +208,7 @@ def _refuse_alert(connection: ssl.SSLSocket) -> None:
     raise _Other(answer)
 
 
-def _request(connection: socket.socket, kind: int, version: int, body: bytes) -> bytes:
+def request(connection: socket.socket, kind: int, version: int, body: bytes) -> bytes:
     """Send a request of Kafka's protocol, and return the body of the answer."""
     client = b"tfkafka"
     head = struct.pack(">hhih", kind, version, kind, len(client)) + client

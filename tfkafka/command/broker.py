@@ -13,7 +13,9 @@ from tfkafka.testing.brokers.packages import what_is_missing
 from tfkafka.testing.brokers.versions import known_versions
 
 if TYPE_CHECKING:
+    from tfkafka.testing.brokers.embedded import EmbeddedBroker, EmbeddedCluster
     from tfkafka.testing.brokers.running import StartedBrokers
+    from tfkafka.testing.brokers.security import Security
 
 ANSWER_TIMEOUT_S = 2.0
 VERSIONS = known_versions()
@@ -70,8 +72,6 @@ def start(
     version: str, port: int, secured: bool, brokers: int, folder: Path, as_json: bool
 ) -> None:
     """Start a broker, and return once it answers. It goes on until `tfkafka broker stop`."""
-    if secured and brokers > 1:
-        raise click.UsageError("--secured is for one broker: leave --brokers out")
     _start(version, port, secured, brokers, folder)
     started = _started_in(folder)
     if as_json:
@@ -130,22 +130,30 @@ def _start(version: str, port: int, secured: bool, brokers: int, folder: Path) -
     started.stop()
     from tfkafka.testing.brokers import embedded
 
+    security = _one_user() if secured else None
+    new: EmbeddedBroker | EmbeddedCluster
     if brokers > 1:
-        embedded.start_cluster(folder, version, brokers, port=port, die_with_parent=False)
-    elif secured:
-        _start_secured(version, port, folder)
+        new = embedded.start_cluster(
+            folder, version, brokers, port=port, security=security, die_with_parent=False
+        )
     else:
-        embedded.start(folder, version, port, die_with_parent=False)
+        new = embedded.start(folder, version, port, security=security, die_with_parent=False)
+    if security:
+        _write_client_settings(folder, new)
 
 
-def _start_secured(version: str, port: int, folder: Path) -> None:
-    """Start a broker with one user, whose password only a file for the caller has."""
+def _one_user() -> Security:
+    """Return the security of one user, whose password only a file for the caller has."""
     import secrets
 
-    from tfkafka.testing.brokers import embedded, private
+    from tfkafka.testing.brokers.security import Security
 
-    security = embedded.Security((MECHANISM,), "server", {USER: secrets.token_urlsafe(24)})
-    started = embedded.start(folder, version, port, security=security, die_with_parent=False)
+    return Security((MECHANISM,), "server", {USER: secrets.token_urlsafe(24)})
+
+
+def _write_client_settings(folder: Path, started: EmbeddedBroker | EmbeddedCluster) -> None:
+    from tfkafka.testing.brokers import private
+
     try:
         settings = started.client_configuration(USER, MECHANISM)
         lines = "".join(f"{name}={value}\n" for name, value in settings.items())

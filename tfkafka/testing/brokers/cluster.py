@@ -14,7 +14,9 @@ from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.base import NOBODY, Replicas, answers_metadata, live_brokers, replicas
 from tfkafka.testing.brokers.folder import State
 from tfkafka.testing.brokers.launch import Node, launch
+from tfkafka.testing.brokers.listener import SecuredListener
 from tfkafka.testing.brokers.processes import end_together
+from tfkafka.testing.brokers.secured import Secured
 from tfkafka.testing.brokers.settings import cluster_properties, write_settings
 
 ANSWER_DEADLINE_S = 30.0
@@ -22,7 +24,7 @@ ANSWER_TIMEOUT_S = 1.0
 IN_SYNC_DEADLINE_S = 60.0
 
 
-class EmbeddedCluster:
+class EmbeddedCluster(Secured):
     """A cluster of Apache Kafka on 127.0.0.1; see `embedded.start_cluster`.
 
     Brokers are named by their numbers, from 0, which are their ids in Kafka's metadata as well.
@@ -34,12 +36,20 @@ class EmbeddedCluster:
         version: the version of Kafka with which it was started, for example `"3.9.2"`.
     """
 
-    def __init__(self, folder: Path, nodes: Sequence[Node], states: Sequence[State]):
+    def __init__(
+        self,
+        folder: Path,
+        nodes: Sequence[Node],
+        states: Sequence[State],
+        secured: SecuredListener | None = None,
+    ):
         self.bootstrap_servers: str = ",".join(node.address for node in nodes)
         self.version: str = nodes[0].lock.version
         self.folder: Path = folder
         self._nodes = list(nodes)
         self._states = list(states)
+        self._secured = secured
+        self._secured_addresses = tuple(node.secured_address for node in nodes)
 
     def __enter__(self) -> EmbeddedCluster:
         return self
@@ -109,6 +119,8 @@ class EmbeddedCluster:
         jars.fetch(lock, progress=False)
         node = replace(self._nodes[number], lock=lock)
         own = cluster_properties(number, [each.ports for each in self._nodes])
+        if self._secured is not None:
+            own |= self._secured.broker_properties(node.ports)
         write_settings(node.home.config, node.home.data, lock, node.ports, own)
         node.home.mark_data(version)
         self._nodes[number] = node
@@ -141,6 +153,9 @@ class EmbeddedCluster:
         end_together([state.kafka for state in self._states])
         for node in self._nodes:
             node.home.forget_state()
+
+    def _that_run(self) -> list[str]:
+        return [state.address for state in self._states if state.kafka.active()]
 
     def _checked(self, broker: int) -> int:
         if broker not in range(len(self)):

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Unpack
 
 from tfkafka._util import arguments
-from tfkafka.config import Settings
 from tfkafka.errors import BrokerError
-from tfkafka.testing.brokers import jars, rights
+from tfkafka.testing.brokers import jars
 from tfkafka.testing.brokers.base import Broker
 from tfkafka.testing.brokers.certificates import CertificateAuthority
 from tfkafka.testing.brokers.cluster import EmbeddedCluster
@@ -29,7 +28,7 @@ from tfkafka.testing.brokers.launch import (
 )
 from tfkafka.testing.brokers.listener import SecuredListener
 from tfkafka.testing.brokers.processes import free_ports, port_is_free
-from tfkafka.testing.brokers.rights import On
+from tfkafka.testing.brokers.secured import Secured
 from tfkafka.testing.brokers.security import Security
 from tfkafka.testing.brokers.settings import HOST, Ports, cluster_properties, write_settings
 
@@ -40,7 +39,7 @@ CLUSTER_HEAP_MB = 300
 LARGEST_CLUSTER = 99
 
 
-class EmbeddedBroker(Broker):
+class EmbeddedBroker(Secured, Broker):
     """Apache Kafka in one Java process (two with ZooKeeper) on 127.0.0.1; see `start`."""
 
     def __init__(self, node: Node, state: State, secured: SecuredListener | None = None):
@@ -49,6 +48,7 @@ class EmbeddedBroker(Broker):
         self.bootstrap_servers: str = state.address
         self._node = node
         self._secured = secured
+        self._secured_addresses = (node.secured_address,)
 
     @property
     def version(self) -> str:
@@ -73,56 +73,6 @@ class EmbeddedBroker(Broker):
     def stop(self) -> None:
         self.state.end_processes()
         self.folder.forget_state()
-
-    @property
-    def secured_servers(self) -> str:
-        """The address of the listener with security, as `bootstrap_servers`; see `Security`."""
-        self._with_security()
-        return f"{HOST}:{self.state.ports.secured}"
-
-    def client_configuration(self, user: str, mechanism: str | None = None) -> Settings:
-        """Return librdkafka's settings with which a user can use `secured_servers`.
-
-        With tls="mutual" they name a certificate of this user, which is issued now.
-
-        Args:
-            user: one of `Security.users`; without mechanisms any name.
-            mechanism: one of `Security.mechanisms`; None where there are none.
-
-        Raises:
-            BrokerError: the broker has no such user or mechanism, or no security.
-        """
-        return self._with_security().client_settings(user, mechanism)
-
-    def grant(self, user: str, operation: str, **on: Unpack[On]) -> None:
-        """Grant a right on one topic, group or transactional id, or on the cluster.
-
-        Args:
-            operation: as Kafka names it: `"READ"`, `"WRITE"`, `"DESCRIBE"`, `"ALL"`, ...
-            on: one of `topic`, `group` and `transactional_id` with its name, `"*"` for each one, or
-                `cluster=True`; with `prefix=True` all whose names begin like this.
-
-        Raises:
-            BrokerError: the operation is unknown, or none or several things are named.
-        """
-        self._with_security()
-        rights.grant(self.bootstrap_servers, rights.right(user, operation, **on))
-
-    def revoke(self, user: str, operation: str, **on: Unpack[On]) -> None:
-        """Revoke a right that was granted with the same arguments.
-
-        Raises BrokerError where it was not.
-        """
-        self._with_security()
-        rights.revoke(self.bootstrap_servers, rights.right(user, operation, **on))
-
-    def _with_security(self) -> SecuredListener:
-        if self._secured is None:
-            raise BrokerError(
-                f"the broker at {self.bootstrap_servers} knows of no security: "
-                f"start it with security=Security(...)"
-            )
-        return self._secured
 
 
 def start(
@@ -167,7 +117,7 @@ def start(
         _refuse_taken(port, "--port")
         _refuse_taken(zookeeper_port, "--zookeeper-port")
 
-        listener = _listener(home, security)
+        listener = _listener(home.path, security)
 
         def choose() -> list[Node]:
             free = free_ports(3)
@@ -179,12 +129,7 @@ def start(
         attempts = 1 if port and zookeeper_port and not listener else STARTS_ON_FREE_PORTS
         [node], [state] = launch_on_free_ports(choose, attempts)
     broker = EmbeddedBroker(node, state, listener)
-    try:
-        if listener:
-            listener.store_passwords(broker.bootstrap_servers, node.ports)
-    except BaseException:
-        broker.stop()
-        raise
+    _store_passwords(broker, listener, [node])
     return broker
 
 
@@ -194,6 +139,7 @@ def start_cluster(
     brokers: int = 3,
     *,
     port: int | None = None,
+    security: Security | None = None,
     die_with_parent: bool = True,
     progress: bool = True,
 ) -> EmbeddedCluster:
@@ -208,6 +154,7 @@ def start_cluster(
         version: one of `known_versions()` from 3.9.2 on.
         brokers: how many. More than half must run, or the cluster does nothing.
         port: the port of the first broker; the others have those that follow. None: free ones.
+        security: a second listener of each broker, with TLS, passwords and rights; None: none.
         die_with_parent: True: all end with the thread that called this (Linux), those that were
             restarted with the thread that did that; False: they run until they are stopped.
         progress: whether to show a progress bar while jars are downloaded, which happens once.
@@ -230,6 +177,7 @@ def start_cluster(
     brokers = arguments.whole_number("brokers", brokers, 1, LARGEST_CLUSTER)
     largest = arguments.LARGEST_PORT - brokers + 1
     port = arguments.optional(arguments.whole_number, "port", port, 1, largest)
+    arguments.optional(arguments.instance, "security", security, Security, "a Security")
     arguments.flag("die_with_parent", die_with_parent)
     arguments.flag("progress", progress)
     lock = jars.read_kraft_lock(arguments.text("version", version), "a cluster")
@@ -245,20 +193,29 @@ def start_cluster(
         for each in chosen:
             _refuse_taken(each, "--port")
 
+        listener = _listener(path, security)
+
         def choose() -> list[Node]:
-            free = [each for each in free_ports(3 * brokers) if each not in chosen]
-            pairs = zip(chosen or free[brokers:], free[:brokers], strict=False)
-            ports = [Ports(*pair) for pair in pairs]
+            free = [each for each in free_ports(4 * brokers) if each not in chosen]
+            metadata, secured = free[:brokers], free[brokers : 2 * brokers]
+            of_brokers = chosen or free[2 * brokers : 3 * brokers]
+            ports = [
+                Ports(port, controller, own if listener else None)
+                for port, controller, own in zip(of_brokers, metadata, secured, strict=True)
+            ]
             nodes = []
             for number, home in enumerate(homes):
                 own = cluster_properties(number, ports)
+                own |= listener.broker_properties(ports[number]) if listener else {}
                 write_settings(home.config, home.data, lock, ports[number], own)
                 node = Node(home, lock, ports[number], die_with_parent, number, CLUSTER_HEAP_MB)
                 nodes.append(node)
             return nodes
 
         nodes, states = launch_on_free_ports(choose)
-    return EmbeddedCluster(path, nodes, states)
+    cluster = EmbeddedCluster(path, nodes, states, listener)
+    _store_passwords(cluster, listener, nodes)
+    return cluster
 
 
 def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
@@ -281,10 +238,25 @@ def attach(folder: str | os.PathLike[str]) -> EmbeddedBroker | None:
     return EmbeddedBroker(node, state)
 
 
-def _listener(home: BrokerFolder, security: Security | None) -> SecuredListener | None:
+def _listener(folder: Path, security: Security | None) -> SecuredListener | None:
     if security is None:
         return None
-    return SecuredListener(security, CertificateAuthority(home.path / "certificates"))
+    return SecuredListener(security, CertificateAuthority(folder / "certificates"))
+
+
+def _store_passwords(
+    started: EmbeddedBroker | EmbeddedCluster,
+    listener: SecuredListener | None,
+    nodes: Sequence[Node],
+) -> None:
+    """Let the brokers know their users; end them where that fails."""
+    try:
+        if listener:
+            secured = [node.secured_address for node in nodes]
+            listener.store_passwords(started.bootstrap_servers, secured)
+    except BaseException:
+        started.stop()
+        raise
 
 
 def _usable(folder: str | os.PathLike[str]) -> Path:

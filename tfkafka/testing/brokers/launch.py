@@ -58,6 +58,11 @@ class Node:
         return f"{HOST}:{self.ports.broker}"
 
     @property
+    def secured_address(self) -> str:
+        """Of its listener with security, if it has one."""
+        return f"{HOST}:{self.ports.secured}"
+
+    @property
     def java_flags(self) -> list[str]:
         heap = [f"-Xmx{self.heap_mb}M", f"-Xms{self.heap_mb}M"]
         logging = logging_flag(self.home.config, self.lock)

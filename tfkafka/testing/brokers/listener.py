@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from tfkafka._util.waiting import wait_for
 from tfkafka.config import Settings
@@ -55,25 +57,28 @@ class SecuredListener:
             settings.update(self._login(user, mechanism))
         return settings
 
-    def store_passwords(self, plain_servers: str, ports: Ports) -> None:
-        """Let the cluster keep the passwords of SCRAM, and wait until it accepts them."""
+    def store_passwords(self, plain_servers: str, secured: Sequence[str]) -> None:
+        """Let the cluster keep the passwords of SCRAM, and wait until each broker accepts them.
+
+        Args:
+            secured: the address of each broker's listener, HOST:PORT.
+        """
         users = self.security.users
-        # Those of PLAIN are among the broker's settings.
-        for mechanism in [each for each in self.security.mechanisms if each != "PLAIN"]:
+        for mechanism in self.security.scram:
             rights.store_passwords(plain_servers, mechanism, users)
-            for user in users:
+            for address, user in product(secured, users):
                 wait_for(
-                    partial(self._lets_in, ports, user, mechanism),
+                    partial(self._lets_in, address, user, mechanism),
                     f"the broker to accept the password of {user}",
                     LOGIN_DEADLINE_S,
                     BrokerError,
                 )
 
-    def _lets_in(self, ports: Ports, user: str, mechanism: str) -> bool:
+    def _lets_in(self, address: str, user: str, mechanism: str) -> bool:
         # Whatever the flaw of the certificate: only the password is tried here.
         trusting = {"enable.ssl.certificate.verification": False} if self.security.tls else {}
         settings = Settings({**self.client_settings(user, mechanism), **trusting})
-        return answers_metadata(f"{HOST}:{ports.secured}", 1.0, settings)
+        return answers_metadata(address, 1.0, settings)
 
     def _login(self, user: str, mechanism: str | None) -> dict[str, object]:
         offered = self.security.mechanisms

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import socket
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from tfkafka._util.waiting import wait_for
+from tfkafka.client import probe
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.base import admin_client
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from confluent_kafka.admin import AclBinding, AclBindingFilter, AdminClient
+    from confluent_kafka.admin import AclBinding, AclBindingFilter
 
 ANSWER_DEADLINE_S = 10.0
+# As Kafka's protocol numbers them.
+_DESCRIBE_ACLS = 29
+_LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 CLUSTER = "kafka-cluster"
 SCRAM_ITERATIONS = 4096
 Answer = TypeVar("Answer")
@@ -80,20 +86,28 @@ def right(
     return Right(user, operation, *given[0], prefix)
 
 
-def grant(bootstrap_servers: str, given: Right) -> None:
-    """Grant a right, and wait until the broker knows it."""
-    client = admin_client(bootstrap_servers)
+def grant(addresses: Sequence[str], given: Right) -> None:
+    """Grant a right, and wait until the broker at each address, HOST:PORT, knows it."""
+    client = admin_client(",".join(addresses))
     _results(client.create_acls([_binding(given)]).values())
-    wait_for(lambda: _found(client, given), f"{given} to be known", error=BrokerError)
+    wait_for(
+        lambda: all(_is_known(given, address) for address in addresses),
+        f"{given} to be known",
+        error=BrokerError,
+    )
 
 
-def revoke(bootstrap_servers: str, taken: Right) -> None:
-    """Revoke a right, and wait until the broker knows that. Raises BrokerError for another one."""
-    client = admin_client(bootstrap_servers)
+def revoke(addresses: Sequence[str], taken: Right) -> None:
+    """Revoke a right, and wait until the brokers know that. Raises BrokerError for another one."""
+    client = admin_client(",".join(addresses))
     [revoked] = _results(client.delete_acls([_filter(taken)]).values())
     if not revoked:
         raise BrokerError(f"cannot revoke {taken}: it was not granted")
-    wait_for(lambda: not _found(client, taken), f"{taken} to be revoked", error=BrokerError)
+    wait_for(
+        lambda: not any(_is_known(taken, address) for address in addresses),
+        f"{taken} to be revoked",
+        error=BrokerError,
+    )
 
 
 def store_passwords(bootstrap_servers: str, mechanism: str, passwords: Mapping[str, str]) -> None:
@@ -114,10 +128,28 @@ def store_passwords(bootstrap_servers: str, mechanism: str, passwords: Mapping[s
     _results(client.alter_user_scram_credentials(changes).values())
 
 
-def _found(client: AdminClient, each: Right) -> list[AclBinding]:
-    found: list[AclBinding]
-    [found] = _results([client.describe_acls(_filter(each))])
-    return found
+def _is_known(each: Right, address: str) -> bool:
+    """Ask one broker for a right. librdkafka would ask any broker of the cluster."""
+    from confluent_kafka.admin import AclOperation, ResourceType
+
+    kind = ResourceType[_kind(each)].value
+    pattern = _PREFIXED if each.prefix else _LITERAL
+    question = struct.pack(">b", kind) + _text(each.name) + struct.pack(">b", pattern)
+    question += _text(f"User:{each.user}") + _text("*")
+    question += struct.pack(">bb", AclOperation[each.operation].value, _ALLOW)
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), ANSWER_DEADLINE_S) as connection:
+        answer = probe.request(connection, _DESCRIBE_ACLS, 1, question)
+    # The time that the broker makes its clients wait, an error, the error's text, and the rights.
+    length: int
+    count: int
+    _, code, length = struct.unpack_from(">ihh", answer)
+    (count,) = struct.unpack_from(">i", answer, 8 + max(0, length))
+    return code == 0 and count > 0
+
+
+def _text(text: str) -> bytes:
+    return struct.pack(">h", len(text.encode())) + text.encode()
 
 
 def _results(futures: Iterable[Future[Answer]]) -> list[Answer]:
@@ -142,8 +174,7 @@ def _binding(each: Right) -> AclBinding:
     )
 
     return AclBinding(
-        # librdkafka calls the cluster a broker.
-        ResourceType["BROKER" if each.kind == "CLUSTER" else each.kind],
+        ResourceType[_kind(each)],
         each.name,
         ResourcePatternType.PREFIXED if each.prefix else ResourcePatternType.LITERAL,
         f"User:{each.user}",
@@ -151,6 +182,11 @@ def _binding(each: Right) -> AclBinding:
         AclOperation[each.operation],
         AclPermissionType.ALLOW,
     )
+
+
+def _kind(each: Right) -> str:
+    # librdkafka calls the cluster a broker.
+    return "BROKER" if each.kind == "CLUSTER" else each.kind
 
 
 def _filter(each: Right) -> AclBindingFilter:
