@@ -127,7 +127,8 @@ class Admin:
     ) -> None:
         """Create a topic, and wait until each of its partitions has a leader.
 
-        Raises TopicError where it already exists; the message has its partitions and records.
+        Raises TopicError where it already exists; the message has its partitions and records. Or
+        where the user may not create it, or may not see what was created.
         """
         _check_name(name)
         arguments.optional(arguments.mapping, "settings", settings)
@@ -144,6 +145,7 @@ class Admin:
             f"an earlier topic {name} to be gone",
             error=TopicError,
         )
+        self._refuse_hidden(name)
         wait_for(
             lambda: self._leaders(name) == partitions,
             f"leaders of the new topic {name}",
@@ -170,6 +172,17 @@ class Admin:
                 raise self._exists(name) from None
             return False
         return True
+
+    def _refuse_hidden(self, name: str) -> None:
+        """Raise TopicError where the user may create a topic, but not see its leaders."""
+        if not self._cluster.has_users:
+            return
+        try:
+            self._cluster.partitions(name)
+        except TopicError:
+            pass  # brokers learn of it one after the other
+        except BrokerError as error:
+            raise TopicError(f"topic {name} was created: {error}", topic=name) from error
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and its records, and wait until it is gone.
@@ -375,7 +388,7 @@ class Admin:
     def _exists(self, name: str) -> TopicError:
         return TopicError(
             f"topic {name} exists already on {self.bootstrap_servers}, with "
-            f"{len(self.describe_topic(name).partitions)} partitions and "
+            f"{len(self._cluster.partitions(name))} partitions and "
             f"{self.record_count(name):,} records",
             topic=name,
         )

@@ -118,6 +118,7 @@ class Consumer:
         self._group = str(settings.get("group.id", ""))
         self._is_member = False
         self._is_static = "group.instance.id" in settings
+        self._is_closing = False
         self._has_users = config.has_users(settings)
         self._connection = Connection(settings, was_reached)
         if config.has_new_protocol(settings):
@@ -211,7 +212,10 @@ class Consumer:
                     reason = f"topic {each.topic}: {each.error.str()}"
                     raise TopicError(reason, topic=each.topic)
             self._connection.answered()  # the group's coordinator
-            on_assign(_sources(partitions))
+            # One that arrives now is given back at once. Who asked the group for its offsets would
+            # wait for the time-out: a consumer that closes answers nothing.
+            if not self._is_closing:
+                on_assign(_sources(partitions))
 
         def gone(on_gone: OnPartitions) -> Callable[[object, Places], None]:
             def called(_consumer: object, places: Places) -> None:
@@ -304,6 +308,7 @@ class Consumer:
 
         A member with a group.instance.id leaves only by `unsubscribe`.
         """
+        self._is_closing = True
         with self._explained():
             try:
                 if self._is_member:

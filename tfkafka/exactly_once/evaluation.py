@@ -190,8 +190,10 @@ def _checked(
     refuse_other_classes(decode, encoder)
     settings = reader_settings(arguments.text("servers", servers), configuration, COMMITTED)
     wait_until_settled(settings, predictions_topic)
-    committed = Admin(servers, config.connection_settings(settings)).describe_group(group_id)
-    ends = _ends(committed, topic, group_id)
+    admin = Admin(servers, config.connection_settings(settings))
+    # Kafka leaves out the offsets of topics that a user may not see: here that is an error.
+    admin.end_offsets(topic)
+    ends = _ends(admin.describe_group(group_id), topic, group_id)
     predicted = read_predictions(servers, predictions_topic, configuration, encoder=encoder)
     ends = {partition: 0 for name, partition in predicted if name == topic} | ends
     targets: list[tuple[Arrays, ...]] = []

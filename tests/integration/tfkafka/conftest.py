@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,11 @@ def join(servers: str, group: str) -> Iterator[Callable[..., Rival]]:
             return rival
 
         yield new
+
+
+@pytest.fixture
+def learner(tmp_path: Path) -> Callable[..., int]:
+    """One of `clients`, which imports TensorFlow."""
+    from tests.integration.tfkafka import clients
+
+    return clients.learner(tmp_path)

@@ -9,200 +9,54 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import keras
 import pytest
 import tensorflow as tf
 from confluent_kafka import KafkaError, KafkaException
 
 from tests.faults.proxy import Proxy
+from tests.integration.tfkafka.clients import (
+    CLIENTS,
+    EARLIEST,
+    LIMITS,
+    RECORDS,
+    Failure,
+    Target,
+    attempt,
+    check,
+    exactly_once,
+    group,
+    mini_batch,
+)
 from tests.unit.client.listeners import HOST, Certificates, closing, http, kafka, server, ssh
 from tfkafka import (
     Admin,
-    CsvDecoder,
-    KafkaDataset,
     KafkaGroupDataset,
-    KafkaMiniBatchDataset,
     config,
-    tfio,
     write,
 )
 from tfkafka.client.producer import Producer
 from tfkafka.errors import (
-    BrokerError,
     ConfigurationError,
     ReadError,
-    TfkafkaError,
     TopicError,
     TransactionError,
     WriteError,
 )
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, checked_predictions
-from tfkafka.online import Stream, learn
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import rights
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.security import Security
 from tfkafka.tfio import kafka as tfio_kafka
 
-TIMEOUT_MS = 120_000
 AT_ONCE = 6
 PASSWORD, OTHER_PASSWORD = "Pa55word-1", "Pa55word-2"
 SCRAM = "SCRAM-SHA-512"
-DECODE = CsvDecoder(2, label="key")
-RECORDS = 40
-EARLIEST = {"auto.offset.reset": "earliest"}
-
-Settings = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where something connects to, and with which settings."""
-
-    servers: str | None
-    settings: Settings = field(default_factory=dict)
-    topic: str = "t"
-    output: str = "t-out"
-    group: str = "g"
-
-
-def first(rows):
-    return rows[:, 0]
-
-
-def build() -> keras.Model:
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    return model
-
-
-def read(dataset) -> int:
-    """Read to the end, and return the number of elements. Raises what the dataset keeps."""
-    try:
-        return sum(1 for _ in dataset)
-    except tf.errors.OpError:
-        raise dataset.error from None
-
-
-def address(at: Target) -> str:
-    """For what has no default."""
-    return config.DEFAULT_SERVERS if at.servers is None else at.servers
-
-
-def bounded(at: Target) -> int:
-    return read(KafkaDataset(at.topic, servers=at.servers, configuration=at.settings, **LIMITS))
-
-
-def group(at: Target) -> int:
-    settings = at.settings | EARLIEST
-    return read(KafkaGroupDataset(at.topic, at.group, at.servers, 0, settings, **LIMITS))
-
-
-def mini_batch(at: Target) -> int:
-    settings = at.settings | EARLIEST
-    return read(KafkaMiniBatchDataset(at.topic, at.group, at.servers, 0, settings, **LIMITS))
-
-
-def tfio_dataset(at: Target) -> int:
-    return read(tfio_kafka.KafkaDataset(at.topic, address(at), eof=True, config_global=at.settings))
-
-
-def tfio_tensor(at: Target) -> int:
-    tensor = tfio.IOTensor.from_kafka(at.topic, servers=at.servers, configuration=at.settings)
-    return len(tensor.to_tensor())
-
-
-def writer(at: Target) -> int:
-    return write(address(at), at.topic, ["1,2"], ["1"], configuration=at.settings)
-
-
-def admin_client(at: Target) -> int:
-    return Admin(address(at), at.settings).record_count(at.topic)
-
-
-def exactly_once(at: Target) -> int:
-    job = InferenceJob(first, DECODE, [at.topic], at.output, at.group)
-    worker = ExactlyOnceInference(
-        job, at.servers, configuration=at.settings, broker_timeout=TIMEOUT_MS
-    )
-    return worker.run().used
-
-
-@pytest.fixture
-def learner(tmp_path) -> Callable[[Target], int]:
-    folders = (tmp_path / f"{number}" for number in range(1000))
-
-    def learned(at: Target) -> int:
-        stream = Stream(
-            at.topic,
-            DECODE,
-            at.servers,
-            mini_dataset=RECORDS,
-            stream_timeout=0,
-            broker_timeout=TIMEOUT_MS,
-            configuration=at.settings,
-        )
-        done = learn(next(folders), stream, build, lambda *_: None, seed=1, notify=lambda _: None)
-        return done.records
-
-    return learned
-
-
-LIMITS = {"broker_timeout": TIMEOUT_MS}
-CLIENTS: dict[str, tuple[Callable[[Target], int], type[TfkafkaError]]] = {
-    "KafkaDataset": (bounded, ReadError),
-    "KafkaGroupDataset": (group, ReadError),
-    "KafkaMiniBatchDataset": (mini_batch, ReadError),
-    "tfio.kafka.KafkaDataset": (tfio_dataset, ReadError),
-    "tfio.IOTensor": (tfio_tensor, ReadError),
-    "write": (writer, WriteError),
-    "Admin": (admin_client, BrokerError),
-    "ExactlyOnceInference": (exactly_once, ReadError),
-}
-
-
-@dataclass
-class Failure:
-    """The class and text of an attempt's exception, and after how many seconds it came.
-
-    Not the exception: its frames would keep the clients, which connect again and again.
-    """
-
-    kind: type[BaseException] | None
-    line: str
-    seconds: float
-
-
-def attempt(client: Callable[[Target], int], target: Target) -> Failure:
-    began = time.monotonic()
-    kind, line = None, "no exception"
-    try:
-        client(target)
-    except BaseException as error:
-        kind, line = type(error), str(error)
-    return Failure(kind, line, time.monotonic() - began)
-
-
-# Where a slow machine answers the probe too late, there are librdkafka's words of a certificate.
-LATE = r"\(SSL handshake failed: .*\): check the settings ssl"
-
-
-def check(failure: Failure, kind: type[TfkafkaError], words: str, at: str | None) -> None:
-    """The line has the address, the reason and what to do, and no password."""
-    words = f"{words}|{LATE}" if "certificate" in words else words
-    assert failure.kind is kind, failure
-    assert re.search(words, failure.line), failure.line
-    assert at is None or at in failure.line, failure.line
-    assert "\n" not in failure.line and "Pa55word" not in failure.line
-    assert failure.seconds < TIMEOUT_MS / 2000, failure.line
 
 
 @pytest.fixture(scope="module")
@@ -212,16 +66,15 @@ def certificates(tmp_path_factory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def secured(kafka_factory) -> Iterator[EmbeddedBroker]:
-    """Its users: `owner` may do everything, `reader` may read the topic t, and others nothing."""
-    users = dict.fromkeys(["owner", "reader", "worker", "nobody", "changed"], PASSWORD)
+    """Its users have no rights, but that `reader` may read the topic t."""
+    users = dict.fromkeys(["owner", "reader", "changed"], PASSWORD)
     security = Security(mechanisms=(SCRAM, "PLAIN"), users=users, acls=True)
     broker = kafka_factory("3.9.2", progress=False, security=security)
     admin = Admin(broker.bootstrap_servers)
     for topic in ("t", "t-out"):
         admin.create_topic(topic, 2)
     write(broker.bootstrap_servers, "t", ["1,2"] * RECORDS, ["1"] * RECORDS, partition=0)
-    for name in ("reader", "worker"):
-        broker.grant(name, "READ", topic="t")
+    broker.grant("reader", "READ", topic="t")
     yield broker
     broker.stop()
 
@@ -437,34 +290,6 @@ def test_a_missing_topic_of_a_group(kafka, group):
     assert line in str(raised.value) and str(raised.value).count("\n") < 25
 
 
-@pytest.mark.parametrize(
-    "name", ["KafkaDataset", "tfio.kafka.KafkaDataset", "tfio.IOTensor", "learn"]
-)
-def test_readers_of_ranges_need_no_right_on_a_group(as_user, learner, name):
-    client, _ = CLIENTS.get(name, (learner, ReadError))
-    assert client(as_user("reader")) == RECORDS
-
-
-def test_a_missing_right_is_named(secured, as_user, learner):
-    topic = r"opic authorization failed: grant this user {} on topic {}$"
-    cases: list[tuple[Callable[[Target], object], Target, type[TfkafkaError], str]] = [
-        (bounded, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
-        (tfio_tensor, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
-        (learner, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
-        (writer, as_user("nobody"), WriteError, topic.format("DESCRIBE", "t")),
-        (admin_client, as_user("nobody"), BrokerError, topic.format("DESCRIBE", "t")),
-        (exactly_once, as_user("nobody"), ReadError, topic.format("DESCRIBE", "t")),
-        (writer, as_user("reader"), WriteError, r"grant this user WRITE on topic t"),
-        (group, as_user("reader"), ReadError, r"grant this user READ on group g$"),
-        (mini_batch, as_user("reader"), ReadError, r"grant this user READ on group g$"),
-    ]
-    for client, target, kind, words in cases:
-        check(attempt(client, target), kind, words, None)
-    secured.grant("nobody", "DESCRIBE", topic="t")
-    unread = r"opic authorization failed: grant this user READ on topic t$"
-    check(attempt(bounded, as_user("nobody")), ReadError, unread, None)
-
-
 def test_a_right_that_was_missing_before_the_first_record_is_named(as_user):
     """The client cannot be used by then, and says only that."""
     at = as_user("reader")
@@ -481,53 +306,6 @@ def test_a_right_that_was_missing_before_the_first_record_is_named(as_user):
     wait_for(is_refused, "the refusal of the producer's id", 60)
     with pytest.raises(WriteError, match=r"grant this user WRITE on topic t"):
         producer.send("t", [[("v", None, None)]])
-
-
-def test_missing_rights_of_an_administrator(as_user):
-    at = as_user("reader")
-    admin = Admin(str(at.servers), at.settings)
-    cases: list[tuple[Callable[[Target], object], type[TfkafkaError], str]] = [
-        (lambda _: admin.describe_group("g-1"), BrokerError, "DESCRIBE on group g-1$"),
-        (lambda _: admin.has_members("g-1"), BrokerError, "DESCRIBE on group g-1$"),
-        (lambda _: admin.member_ids("g-1", "1"), BrokerError, "DESCRIBE on group g-1$"),
-        (lambda _: admin.create_topic("new"), TopicError, "CREATE on (topic new|the cluster)$"),
-        (lambda _: admin.delete_topic("t"), TopicError, "DELETE on topic t$"),
-        (lambda _: admin.describe_topic("t"), BrokerError, "DESCRIBE_CONFIGS on topic t$"),
-        (lambda _: admin.describe_topic("t-out"), BrokerError, "DESCRIBE on topic t-out$"),
-    ]
-    for call, kind, words in cases:
-        check(attempt(call, at), kind, f"grant this user {words}", None)
-
-
-def test_rights_of_exactly_once(secured, as_user):
-    """Each right that is missing is named at once; with all of them the work is done."""
-    at = as_user("worker", group="g-worker")
-    check(attempt(exactly_once, at), ReadError, "DESCRIBE on topic t-out$", None)
-    secured.grant("worker", "DESCRIBE", topic="t-out")
-    needs = "WRITE on transactional id g-worker-1-[01]$"
-    check(attempt(exactly_once, at), TransactionError, needs, None)
-    secured.grant("worker", "WRITE", transactional_id="g-worker-1-", prefix=True)
-    check(attempt(exactly_once, at), TransactionError, "READ on group g-worker$", None)
-    secured.grant("worker", "READ", group="g-worker")
-    check(attempt(exactly_once, at), TransactionError, "WRITE on the topics that are", None)
-    secured.grant("worker", "WRITE", topic="t-out")
-    assert exactly_once(at) == RECORDS
-    # The check of the predictions: with the rights on topics and group, and no others.
-    rows = Admin(str(at.servers), at.settings).describe_group("g-worker")
-    assert sum(row.committed or 0 for row in rows) == RECORDS
-
-    def checked(_at: Target) -> int:
-        return len(
-            checked_predictions(
-                str(at.servers), "t", "t-out", "g-worker", DECODE, configuration=at.settings
-            )[0]
-        )
-
-    check(attempt(checked, at), ReadError, "READ on topic t-out$", None)
-    secured.grant("worker", "READ", topic="t-out")
-    assert checked(at) == RECORDS
-    secured.revoke("worker", "READ", group="g-worker")
-    check(attempt(checked, at), BrokerError, "DESCRIBE on group g-worker$", None)
 
 
 def test_a_password_that_is_changed_while_reading(secured, as_user):

@@ -516,3 +516,17 @@ def test_what_tfkafka_needs_cannot_be_set_otherwise(monkeypatch, make):
     found = Consumer(wrong, Limits(), ["t"])._consumer.settings
     assert found["enable.auto.commit"] is False and found["enable.partition.eof"] is True
     assert found["auto.offset.reset"] == "error"
+
+
+def test_partitions_that_are_assigned_while_it_closes_are_not_begun(make):
+    """Who begins asks the group for its offsets, which a consumer that closes never answers."""
+    reading, client, _ = make()
+    begun: list[object] = []
+    reading.subscribe(begun.append, begun.append, begun.append)
+    [(_, _, assigned, *_)] = [call for call in client.calls if call[0] == "subscribe"]
+    place = Place("t", 3)
+    assigned(client, [place])
+    assert begun == [[MINE]]
+    reading.close()
+    assigned(client, [place])
+    assert begun == [[MINE]]
