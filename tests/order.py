@@ -41,6 +41,7 @@ KEPT_TOGETHER = (
     "tests/integration/tfkafka/test_identity.py",
     "tests/integration/tfkafka/test_reasons.py",
     "tests/integration/tfkafka/test_rights.py",
+    "tests/integration/tfkafka/test_security_matrix.py",
     "tests/unit",
 )
 # A stack and a reader, in the parameters of the tutorial's tests.

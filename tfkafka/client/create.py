@@ -20,6 +20,7 @@ from confluent_kafka import KafkaException
 from tfkafka._util import arguments
 from tfkafka._util.processes import Owner, keep_in_children
 from tfkafka.client.names import parse_addresses
+from tfkafka.client.oauth import with_first_token, without_function
 from tfkafka.config import is_secret
 from tfkafka.errors import ConfigurationError
 
@@ -52,7 +53,7 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
 
     Raises:
         ConfigurationError: librdkafka does not know a name (the message suggests similar ones), or
-            refuses a value; or an address is not HOST:PORT.
+            refuses a value; an address is not HOST:PORT; or `oauth_cb` returns no token.
     """
     if "bootstrap.servers" in settings:
         parse_addresses(settings["bootstrap.servers"])
@@ -61,8 +62,9 @@ def make_client(kind: Callable[[dict[str, Any]], Client], settings: Mapping[str,
         raise ConfigurationError("group.id is empty: give the consumer group a name")
     _refuse_long_names(settings)
     _refuse_first_blanks(settings)
+    chosen = with_first_token(settings)
     try:
-        client: Client = _of_one_process(kind)(dict(settings))
+        client: Client = _of_one_process(kind)(chosen)
     except KafkaException as error:
         raise _explained(error.args[0].str()) from None
     except (TypeError, ValueError) as error:
@@ -122,7 +124,7 @@ def check(settings: Mapping[str, object]) -> None:
     """Raise ConfigurationError if a consumer cannot be created with these settings."""
     if "bootstrap.servers" in settings:
         parse_addresses(settings["bootstrap.servers"])
-    unconnected = {k: v for k, v in settings.items() if k != "bootstrap.servers"}
+    unconnected = {k: v for k, v in without_function(settings).items() if k != "bootstrap.servers"}
     # Without an address the client makes no connection.
     fixed = {"log_level": 0, "error_cb": lambda _error: None}
     make_client(confluent_kafka.Consumer, {"group.id": "any", **unconnected, **fixed}).close()

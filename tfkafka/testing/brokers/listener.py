@@ -15,6 +15,7 @@ from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.certificates import CertificateAuthority
 from tfkafka.testing.brokers.security import Security, refuse_odd_name
 from tfkafka.testing.brokers.settings import HOST, Ports
+from tfkafka.testing.brokers.tokens import unsigned_token
 
 NAME = "SECURED"
 LOGIN_DEADLINE_S = 30.0
@@ -85,6 +86,9 @@ class SecuredListener:
         if mechanism not in offered:
             known = ", ".join(offered) or "no mechanism of SASL"
             raise BrokerError(f"the broker offers {known}, not {mechanism!r}")
+        if mechanism == "OAUTHBEARER":
+            refuse_odd_name(user)
+            return {"sasl.mechanism": mechanism, "oauth_cb": lambda _: unsigned_token(user)}
         if user not in self.security.users:
             known = ", ".join(self.security.users)
             raise BrokerError(f"the broker has no user {user!r}, but {known}")
@@ -110,9 +114,15 @@ class SecuredListener:
             return {}
         enabled: dict[str, object] = {"sasl.enabled.mechanisms": ",".join(self.security.mechanisms)}
         return enabled | {
-            f"{mechanism.lower()}.sasl.jaas.config": self._jaas(mechanism)
+            f"{mechanism.lower()}.{name}": value
             for mechanism in self.security.mechanisms
+            for name, value in self._login_properties(mechanism).items()
         }
+
+    def _login_properties(self, mechanism: str) -> dict[str, str]:
+        if mechanism == "OAUTHBEARER":
+            return _OAUTHBEARER
+        return {"sasl.jaas.config": self._jaas(mechanism)}
 
     def _jaas(self, mechanism: str) -> str:
         if mechanism != "PLAIN":
@@ -121,6 +131,14 @@ class SecuredListener:
         options = (f" user_{user}={_quoted(password)}" for user, password in users)
         return f"{_KAFKA}.plain.PlainLoginModule required{''.join(options)};"
 
+
+# Kafka logs in itself as well, and needs a token of its own for that.
+_OAUTHBEARER = {
+    "sasl.jaas.config": f"{_KAFKA}.oauthbearer.OAuthBearerLoginModule required "
+    'unsecuredLoginStringClaim_sub="broker";',
+    "sasl.server.callback.handler.class": f"{_KAFKA}.oauthbearer.internals.unsecured."
+    "OAuthBearerUnsecuredValidatorCallbackHandler",
+}
 
 _RIGHTS: dict[str, object] = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

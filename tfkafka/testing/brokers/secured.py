@@ -27,10 +27,11 @@ class Secured:
     def client_configuration(self, user: str, mechanism: str | None = None) -> Settings:
         """Return librdkafka's settings with which a user can use `secured_servers`.
 
-        With tls="mutual" they name a certificate of this user, which is issued now.
+        With tls="mutual" they name a certificate of this user, which is issued now. Those of
+        OAUTHBEARER have a function, `oauth_cb`, that returns a token.
 
         Args:
-            user: one of `Security.users`; without mechanisms any name.
+            user: one of `Security.users`; with OAUTHBEARER, and without mechanisms, any name.
             mechanism: one of `Security.mechanisms`; None where there are none.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import Literal
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.certificates import FLAWS, Flaw
 
-MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN")
+MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN", "OAUTHBEARER")
 TLS = ("server", "mutual", None)
 
 
@@ -22,8 +22,8 @@ class Security:
     security. Whoever uses that may do everything: it is a super user.
 
     Args:
-        mechanisms: of SASL, as Kafka names them: SCRAM-SHA-256, SCRAM-SHA-512, PLAIN; empty: no
-            passwords, TLS alone.
+        mechanisms: of SASL, as Kafka names them: SCRAM-SHA-256, SCRAM-SHA-512, PLAIN, OAUTHBEARER
+            (whose tokens name the user, and need no signature); empty: no passwords, TLS alone.
         tls: "server": the broker has a certificate; "mutual": clients need one, too, and without
             SASL its common name is the user; None: no TLS.
         users: passwords by the names of users.
@@ -71,9 +71,10 @@ class Security:
                 raise BrokerError(f"the password of user {user} is empty or has control characters")
 
     def _refuse_what_does_not_fit(self) -> None:
-        if self.mechanisms and not self.users:
+        with_passwords = set(self.mechanisms) - {"OAUTHBEARER"}
+        if with_passwords and not self.users:
             raise BrokerError("users must name at least one user, or mechanisms must be ()")
-        if self.users and not self.mechanisms:
+        if self.users and not with_passwords:
             raise BrokerError("users have passwords, for which mechanisms must name one")
         if not self.mechanisms and not self.tls:
             raise BrokerError("neither mechanisms nor tls: that is a broker without security")
@@ -91,7 +92,7 @@ class Security:
     @property
     def scram(self) -> list[str]:
         """Those of the mechanisms whose passwords the cluster keeps."""
-        return [mechanism for mechanism in self.mechanisms if mechanism != "PLAIN"]
+        return [mechanism for mechanism in self.mechanisms if mechanism.startswith("SCRAM")]
 
 
 def refuse_odd_name(user: str) -> None:

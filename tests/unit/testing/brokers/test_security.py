@@ -20,6 +20,7 @@ USERS = {"alice": "secret"}
     [
         (Security(users=USERS), "SASL_SSL"),
         (Security(("PLAIN",), None, USERS), "SASL_PLAINTEXT"),
+        (Security(("OAUTHBEARER",)), "SASL_SSL"),
         (Security((), "server"), "SSL"),
         (Security((), "mutual", acls=True), "SSL"),
     ],
@@ -37,6 +38,7 @@ def test_protocol_of_the_listener(security, protocol):
         ({"mechanisms": ("GSSAPI",), "users": USERS}, "mechanisms must be .*not .'GSSAPI',."),
         ({"certificate": "old", "users": USERS}, "certificate must be None, .*not 'old'"),
         ({}, "users must name at least one user, or mechanisms must be"),
+        ({"mechanisms": ("OAUTHBEARER",), "users": USERS}, "users have passwords, for which"),
         ({"mechanisms": (), "users": USERS}, "users have passwords, for which mechanisms must"),
         ({"mechanisms": (), "tls": None}, "neither mechanisms nor tls"),
         (
