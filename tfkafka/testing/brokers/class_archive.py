@@ -104,7 +104,7 @@ def _archive_of(lock: jars.Lock) -> Path:
 
     Java compares an archive with the order, sizes and times of the jars, and then starts without.
     """
-    folder = jars.fetch(lock, progress=False)
+    folder = jars.folder_of(lock)
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".jar")]
     classpath = [(name, stat.st_size, int(stat.st_mtime)) for name, stat in found]

@@ -119,6 +119,9 @@ def folder_of(lock: Lock) -> Path:
 def fetch(lock: Lock, progress: bool = True) -> Path:
     """Return the folder with all jars of `lock`; download missing ones, with a progress bar.
 
+    The sha256 of those that are there is checked, also where they were downloaded long ago: Java
+    runs what is in them. One with another is replaced.
+
     Raises BrokerError where a jar cannot be downloaded or does not have the locked sha256, or
     where Java cannot use the folder.
     """
@@ -128,16 +131,17 @@ def fetch(lock: Lock, progress: bool = True) -> Path:
             f"Java cannot find jars in {folder}: {os.pathsep!r} separates folders for it; "
             f"set {CACHE_VARIABLE} to a folder without it"
         )
-    # A size is enough here: a jar is renamed into the folder only after its checksum was right.
-    missing = [jar for jar in lock.jars if not _has_size(folder / jar.file_name, jar.size)]
+    with ThreadPoolExecutor() as pool:
+        right = pool.map(lambda jar: _is_right(folder / jar.file_name, jar), lock.jars)
+        missing = [jar for jar, is_right in zip(lock.jars, right, strict=True) if not is_right]
     if missing:
         _download(missing, folder, f"{lock.program} {lock.version}", progress)
     return folder
 
 
 def classpath(lock: Lock) -> str:
-    """Return all jars of `lock`, as Java takes them; download missing ones."""
-    return f"{fetch(lock, progress=False)}/*"
+    """Return all jars of `lock`, which were fetched, as Java takes them."""
+    return f"{folder_of(lock)}/*"
 
 
 def sha256_of(path: Path) -> str:
@@ -155,9 +159,9 @@ def maven_context(folder: Path) -> MavenContext:
     return MavenContext(repo_cache=folder, remote_repos=remotes, timeout=30)
 
 
-def _has_size(path: Path, size: int) -> bool:
+def _is_right(path: Path, jar: Jar) -> bool:
     try:
-        return path.stat().st_size == size
+        return path.stat().st_size == jar.size and sha256_of(path) == jar.sha256
     except OSError:
         return False
 

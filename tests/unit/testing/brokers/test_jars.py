@@ -87,10 +87,11 @@ def test_download_that_broke_off_is_made_good_by_the_next(repository: Path):
     assert (folder / "good-1.0.jar").read_bytes() == CONTENT
 
 
-def test_half_a_jar_in_the_cache_is_replaced(repository: Path):
+@pytest.mark.parametrize("found", [CONTENT[:5], CONTENT[::-1]])
+def test_what_is_not_the_jar_is_replaced_in_the_cache(repository: Path, found: bytes):
     folder = jars.cache_folder() / "kafka" / "0.0.1"
     folder.mkdir(parents=True)
-    (folder / "good-1.0.jar").write_bytes(CONTENT[:5])
+    (folder / "good-1.0.jar").write_bytes(found)
     jars.fetch(lock_of(("good", SHA256)), progress=False)
     assert (folder / "good-1.0.jar").read_bytes() == CONTENT
 
