@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from reproduction.susy.loader import load
-from tests import determinism, stacks
+from tests import determinism, secured, stacks
 from tests.client_settings import client_settings
 from tests.stacks import Stack
 from tests.tutorial import SusyTopic, split, write
@@ -60,6 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--kafka") in OURS:
         # It is for somebody else's cluster.
         os.environ.pop(COMMAND_CONFIG_VARIABLE, None)
+    if config.getoption("--kafka-secured"):
+        if config.getoption("--kafka") != "embedded":
+            raise pytest.UsageError("--kafka-secured is for --kafka embedded")
+        secured.give_settings_to_clients()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,6 +73,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="embedded, docker or HOST:PORT; $TFKAFKA_COMMAND_CONFIG names settings for the last. "
         "Without --kafka-version, embedded is 3.9.2, and 2.7.2 for the tutorial's tests as well",
+    )
+    group.addoption(
+        "--kafka-secured",
+        action="store_true",
+        help="the embedded Kafka of the session asks all clients for TLS and a password",
     )
     group.addoption(
         "--reader",
@@ -115,9 +124,31 @@ def kafka_factory(
 
 
 @pytest.fixture(scope="session")
-def embedded_kafka(kafka_factory: Callable[..., Broker]) -> Callable[[str], Broker]:
+def embedded_kafka(
+    pytestconfig: pytest.Config,
+    request: pytest.FixtureRequest,
+    kafka_factory: Callable[..., Broker],
+) -> Callable[[str], Broker]:
     """embedded_kafka(version) -> the session's embedded Kafka of that version."""
-    return cache(kafka_factory)
+
+    def of(version: str) -> Broker:
+        is_first = version == stacks.chosen(pytestconfig)[0].version
+        if is_first and pytestconfig.getoption("--kafka-secured"):
+            return request.getfixturevalue("session_secured")
+        return kafka_factory(version)
+
+    return cache(of)
+
+
+@pytest.fixture(scope="session")
+def session_secured(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedBroker]:
+    """The session's Kafka with --kafka-secured."""
+    version = stacks.chosen(pytestconfig)[0].version
+    broker = secured.start(tmp_path_factory.mktemp("secured"), version)
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture(scope="session")
@@ -209,7 +240,8 @@ def topic_prefix(kafka_prefix: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def kafka_configuration() -> Settings:
+def kafka_configuration(kafka_broker: Broker) -> Settings:
+    """Of `kafka_broker`, whose start may make them."""
     return client_settings()
 
 

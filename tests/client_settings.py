@@ -11,6 +11,9 @@ import os
 from reproduction.kafka_python import kafka_python_arguments
 from tfkafka import config
 
+# With --kafka-secured, the address of the broker whose clients need the settings.
+SECURED_VARIABLE = "TFKAFKA_TESTS_SECURED"
+
 
 def client_settings() -> config.Settings:
     """librdkafka's; none without the variable."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import forked
+from tests.client_settings import SECURED_VARIABLE
 
 DEADLINE_S = 800.0
 
@@ -54,6 +55,11 @@ def run(function: Callable[..., Any], *args: Any, deadline_s: float = DEADLINE_S
 def _serve(folder: Path, environment: dict[str, str], call: bytes) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    if SECURED_VARIABLE in environment:
+        # Before the function's module imports clients.
+        from tests.secured import give_settings_to_clients
+
+        give_settings_to_clients()
     with (folder / "output").open("wb") as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())

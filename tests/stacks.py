@@ -35,10 +35,10 @@ TUTORIAL = Stack("embedded", "2.7.2", 10_000)
 def chosen(config: pytest.Config) -> list[Stack]:
     """The stacks of the tutorial's tests; all other tests run on the first.
 
-    A Kafka that the command line names is the only one.
+    A Kafka that the command line names is the only one, and so is a secured one.
     """
     kafka, version, rows = map(config.getoption, ("--kafka", "--kafka-version", "--susy-rows"))
     stacks = [DEFAULT, TUTORIAL]
-    if version or kafka != "embedded":
+    if version or kafka != "embedded" or config.getoption("--kafka-secured"):
         stacks = [replace(DEFAULT, kafka=kafka, version=version or DEFAULT.version)]
     return [replace(stack, rows=rows or stack.rows) for stack in stacks]

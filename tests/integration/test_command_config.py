@@ -23,7 +23,7 @@ SCRIPTS = (
     ("04_load_susy.py", ("--susy", "synthetic", "--rows", ROWS)),
     ("05_write_to_kafka.py", ()),
     ("06_train.py", ("--epochs", 1, "--reader", "tfio")),
-    ("07_evaluate.py", ("--reader", "tfio")),
+    ("07_evaluate.py", ("--reader", "tfkafka")),
     ("08_describe_group.py", ()),
     ("09_train_online.py", ("--late-rows", 10, "--reader", "tfkafka")),
     ("10_predict.py", ("--reader", "tfkafka")),

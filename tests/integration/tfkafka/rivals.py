@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+import confluent_kafka
+from confluent_kafka import TopicPartition
 
 from tfkafka.testing import wait_for
 
@@ -36,7 +37,7 @@ class Rival:
         self.offsets: dict[int, list[int]] = {}
         self._topic = topic
         self._is_open = True
-        self._consumer = Consumer(
+        self._consumer = confluent_kafka.Consumer(
             {
                 "bootstrap.servers": servers,
                 "group.id": group,
@@ -98,7 +99,7 @@ def trickle(servers: str, topic: str, first: int, every_s: float = TRICKLE_S) ->
     """
     over = threading.Event()
     written = Trickle(first)
-    producer = Producer(
+    producer = confluent_kafka.Producer(
         {
             "bootstrap.servers": servers,
             "enable.idempotence": True,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from kafka import KafkaProducer
 
 from tests import fillers
+from tests.client_settings import for_kafka_python
 from tfkafka import (
     ArraySpec,
     CsvDecoder,
@@ -113,7 +114,7 @@ def test_a_header_whose_name_is_not_utf8_is_refused_in_one_line(kafka, topic, ma
     """Other clients write such names; confluent-kafka fails on them with a SystemError."""
     servers = kafka.bootstrap_servers
     write(servers, topic, ["1", "2"])
-    producer = KafkaProducer(bootstrap_servers=servers)
+    producer = KafkaProducer(bootstrap_servers=servers, **for_kafka_python())
     producer.send(topic, b"3", headers=[("fine", b"1"), (Raw("-"), b"2"), ("fine", b"3")])
     producer.close()
     assert len(list(KafkaDataset(topic, servers=servers))) == 3
