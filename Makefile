@@ -91,8 +91,9 @@ reproduce: $(VENV)/installed native
 PYTEST := $(RUN) -m pytest
 IN_PARALLEL := -n 4 --dist loadscope --benchmark-disable
 test: $(VENV)/installed native lint
-	@rm -f reports/tests.xml reports/tests-faults.xml
-	$(PYTEST) $(IN_PARALLEL) --junitxml=reports/tests.xml; status=$$?; \
+	@rm -f reports/tests.xml reports/tests-faults.xml reports/claims.json
+	$(PYTEST) $(IN_PARALLEL) --junitxml=reports/tests.xml \
+	  --kafka-observations=reports/claims.json; status=$$?; \
 	  echo; $(REPORT); exit $$status
 
 # Again in Python, as on a machine where nothing can be compiled.
@@ -105,7 +106,7 @@ test-latest:
 tests-without-tensorflow-io: $(VENV)/installed native
 	$(PYTEST) tests/unit tests/integration/tutorial tests/integration/tfkafka $(IN_PARALLEL) \
 	  --reader tfkafka --kafka-version 4.4.0 --susy-rows 10000 \
-	  --junitxml=reports/tests-latest.xml
+	  --junitxml=reports/tests-latest.xml --kafka-observations=reports/claims-latest.json
 
 # What a version could change: how clients and brokers agree on versions of requests, members of
 # groups, transactions, elections of a leader. One broker at a time, killed too.

@@ -28,11 +28,12 @@ arguments = _common.parse(
     reports={"type": Path, "default": _common.ROOT / "reports", "help": "folder of the report"},
 )
 
-from reproduction.claims import FAILS, format_verdicts, judge
+from reproduction.claims import format_verdicts, judge
 from reproduction.observe import note, observations_path, read_observations
 from reproduction.report import machine
 from reproduction.report.write import write_report
 from tfkafka.config import COMMAND_CONFIG_VARIABLE
+from tfkafka.testing.claims import FAILS
 
 LATE_ROWS = 100
 

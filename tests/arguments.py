@@ -41,6 +41,7 @@ from tfkafka.online import Stream, learn
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import compose, embedded, registry
 from tfkafka.testing.brokers.external import ExternalBroker
+from tfkafka.testing.claims import read_claims
 from tfkafka.tfio import kafka
 from tfkafka.tfio.experimental import serialization, streaming
 
@@ -217,6 +218,7 @@ CALLS: dict[str, Call] = {
     "Stream": Call(Stream, {"topic": "t", "decode": DECODER, "servers": NOWHERE}),
     "learn": Call(learn, {**LEARN, "build": len, "train": len}),
     "wait_for": Call(wait_for, {"condition": lambda: False, "what": "it", "deadline_s": 0.0}),
+    "read_claims": Call(read_claims, {"path": "/dev/null/claims.toml"}),
     # TensorFlow checks the names of its scopes.
     "tfio.IODataset.from_kafka": Call(tfio.IODataset.from_kafka, READER, ignored=("name",)),
     "tfio.StreamIODataset.from_kafka": Call(

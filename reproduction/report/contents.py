@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reproduction import readers
-from reproduction.claims import FAILS, HOLDS, KNOWN_FALSE, NOT_RUN, SHOWN
 from reproduction.report import evidence, facts
 from reproduction.report.evidence import Evidence
 from reproduction.report.history import Result
 from reproduction.report.sources import Sources
+from tfkafka.testing.claims import FAILS, HOLDS, KNOWN_FALSE, NOT_RUN, SHOWN
 
 # Such as "6 are false" in the plural, with the verb of one.
 VERBS = {

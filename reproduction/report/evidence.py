@@ -8,22 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reproduction import readers
-from reproduction.claims import (
+from reproduction.claims import judge_claim, of_its_time, read_claims
+from reproduction.report.sources import TEST_NAME, TestRun
+from tfkafka.testing.claims import (
     FAILS,
     HOLDS,
     KNOWN_FALSE,
     NOT_RUN,
     SHOWN,
+    WORST_FIRST,
     Claim,
     Verdict,
-    judge_claim,
-    of_its_time,
-    read_claims,
+    worst,
 )
-from reproduction.report.sources import TEST_NAME, TestRun
 
 FIRST_STEP_OF_A_READER = 8
-WORST_FIRST = (FAILS, KNOWN_FALSE, HOLDS, SHOWN, NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Evidence:
     @property
     def status(self) -> str:
         """The worst of the sightings' verdicts."""
-        return min((s.verdict.status for s in self.sightings), key=WORST_FIRST.index)
+        return worst(sighting.verdict.status for sighting in self.sightings)
 
     @property
     def judged(self) -> list[Sighting]:
@@ -129,7 +128,7 @@ def _evidence(
 ) -> Evidence:
     """Return what was seen of a claim, in order of the readers; what none needs comes first."""
     sightings = [_sighting(claim, who, facts) for who, facts in seen if claim.id in facts]
-    if claim.step < FIRST_STEP_OF_A_READER:
+    if claim.page < FIRST_STEP_OF_A_READER:
         sightings = [replace(sighting, reader="") for sighting in sightings]
         columns = []
     found = _best([s for s in sightings if not s.reader])

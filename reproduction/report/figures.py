@@ -25,7 +25,7 @@ Runs = dict[str, dict[str, Any]]
 
 def training(runs: Runs) -> Figure | None:
     """Return accuracy and loss by epoch."""
-    tutorial = {claim.id: claim.tutorial for claim in read_claims()}
+    tutorial = {claim.id: claim.expected for claim in read_claims()}
     panels = []
     for measure in ("accuracy", "loss"):
         name = f"train.{measure}"

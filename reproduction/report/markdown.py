@@ -13,11 +13,11 @@ from functools import cache
 from jinja2 import Environment
 
 from reproduction import readers
-from reproduction.claims import show, show_tolerance
 from reproduction.pages import environment, printable
 from reproduction.report import facts
 from reproduction.report.contents import Contents
 from reproduction.report.evidence import Sighting
+from tfkafka.testing.claims import show, show_tolerance
 
 # What makes a line one of code.
 CODE = " " * 4
@@ -68,9 +68,9 @@ def _claims(contents: Contents) -> Markdown:
     heads = ("step", "claim", "the tutorial", *contents.reader_heads, "tolerance")
     rows = [
         (
-            found.claim.step,
+            found.claim.page,
             found.claim.text,
-            show(found.claim.tutorial),
+            show(found.claim.expected),
             *(_sightings(found.of(reader).sightings) for reader in columns),
             show_tolerance(found.claim),
         )

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reproduction import pages, readers
-from reproduction.claims import (
+from reproduction.report import benchmarks as bench
+from reproduction.report import facts, figures
+from reproduction.report.contents import Contents
+from reproduction.report.history import BENCHMARKS, TUTORIAL
+from reproduction.report.links import Links
+from tfkafka.testing.claims import (
     FAILS,
     HOLDS,
     KNOWN_FALSE,
@@ -17,11 +22,6 @@ from reproduction.claims import (
     show,
     show_tolerance,
 )
-from reproduction.report import benchmarks as bench
-from reproduction.report import facts, figures
-from reproduction.report.contents import Contents
-from reproduction.report.history import BENCHMARKS, TUTORIAL
-from reproduction.report.links import Links
 
 TITLE = "Kafka and TensorFlow: the tutorial, checked"
 MARKS = {

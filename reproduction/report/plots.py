@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from reproduction import readers
-from reproduction.claims import show
 from reproduction.drawing import GRID, MAIN, SECOND, THIRD, plain, tip
 from reproduction.report.benchmarks import Scaling
 from reproduction.report.history import Result, machines
+from tfkafka.testing.claims import show
 
 WIDTH, HEIGHT = 4.0, 2.8
 STYLES: tuple[dict[str, Any], ...] = (

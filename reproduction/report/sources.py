@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from reproduction.claims import RUN
 from reproduction.files import MANIFEST
 from reproduction.observe import observations_path
 from reproduction.readers import NAMES
 from reproduction.report.benchmarks import Benchmarks, parse_benchmarks
 from reproduction.report.errors import ReportError
 from tfkafka.reading.manifest import Manifest
+from tfkafka.testing.claims import parse_observations
 
-CLAIM_PROPERTY = "claim"
-"""Name of the property under which a test's JUnit entry says what it saw of a claim."""
 TEST_NAME = "run.test"
 """Says of what a test saw of a claim which test it was, such as tests/test_x.py::test_y."""
 FAULT_PROPERTY = "fault"
@@ -41,12 +41,15 @@ class Fault:
 
 @dataclass(frozen=True)
 class TestRun:
-    """One run of pytest: when, what it saw of claims as `judge_claim` takes it, and its faults."""
+    """One file of a run of pytest.
+
+    Either what it saw of claims, each as `judge_claim` takes it, or the faults that it injected.
+    """
 
     __test__ = False  # not a class of tests
     name: str
     started: str
-    observations: list[dict[str, Any]]
+    observations: list[dict[str, Any]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -71,8 +74,9 @@ class Sources:
 def read_sources(artifacts: Path, reports: Path) -> Sources:
     """What is there of it. Raises ReportError, naming the file, for one that is damaged."""
     tests = [
-        _read(path, lambda text, name=path.stem: _test_run(name, text), "make test")
-        for path in sorted(reports.glob("tests*.xml"))
+        _read(path, lambda text, parse=parse, name=path.stem: parse(name, text), "make test")
+        for pattern, parse in (("claims*.json", _claims), ("tests*.xml", _test_run))
+        for path in sorted(reports.glob(pattern))
     ]
     return Sources(
         _runs(artifacts),
@@ -114,24 +118,23 @@ def _test_run(name: str, text: str) -> TestRun:
     tree = ElementTree.fromstring(text)
     suite = tree.find(".//testsuite")
     started = suite.get("timestamp", "")[:19].replace("T", " ") if suite is not None else ""
-    faults = [Fault(**row) for row in _properties(tree, FAULT_PROPERTY)]
-    observations = [
-        {**seen, **_test_name(case)}
-        for case in tree.iter("testcase")
-        for seen in _properties(case, CLAIM_PROPERTY)
+    found = [entry for entry in tree.iter("property") if entry.get("name") == FAULT_PROPERTY]
+    faults = [Fault(**json.loads(entry.attrib["value"])) for entry in found]
+    return TestRun(name, started, faults=faults)
+
+
+def _claims(name: str, text: str) -> TestRun:
+    started, observations = parse_observations(text)
+    seen = [
+        {
+            **{RUN + condition: value for condition, value in each.conditions.items()},
+            each.claim: each.observed,
+            # Without its parameters.
+            TEST_NAME: each.test.partition("[")[0],
+        }
+        for each in observations
     ]
-    return TestRun(name, started, observations, faults)
-
-
-def _test_name(case: ElementTree.Element) -> dict[str, str]:
-    """Which test it was, without its parameters."""
-    name = case.get("name", "").partition("[")[0]
-    return {TEST_NAME: f"{case.get('file')}::{name}"} if case.get("file") else {}
-
-
-def _properties(tree: ElementTree.Element, name: str) -> list[dict[str, Any]]:
-    found = [entry for entry in tree.iter("property") if entry.get("name") == name]
-    return [json.loads(entry.attrib["value"]) for entry in found]
+    return TestRun(name, started, seen)
 
 
 def _observations(text: str) -> dict[str, Any]:

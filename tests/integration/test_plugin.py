@@ -58,6 +58,7 @@ def test_all_names_begin_with_kafka(project):
     assert set(re.findall(r"^  (--\S+?)[= \n]", options, re.MULTILINE)) == {
         "--kafka-version",
         "--kafka-per-worker",
+        "--kafka-observations",
     }
 
 

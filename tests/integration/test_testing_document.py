@@ -18,9 +18,20 @@ TESTS = {
 }
 
 
+def blocks(language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    )
+
+
 def test_its_tests_pass_without_a_conftest(project: Project):
     project.pytester.makepyfile(**TESTS)
-    assert counts(project.run()) == {"passed": 5}
+    for text in blocks("toml"):
+        (project.path / re.match(r"# (\S+)\n", text)[1]).write_text(text)
+    printed = project.run()
+    assert counts(printed) == {"passed": 7}
+    (summary,) = [text for text in blocks("text") if text.startswith("2 claims: ")]
+    assert summary in printed
 
 
 def test_its_changes_of_fixtures(project: Project):

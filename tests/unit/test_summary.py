@@ -1,9 +1,10 @@
-"""What a test observes of a claim is judged, kept in JUnit XML and summed up at the end."""
+"""What a test of the tutorial observes is judged on its stack, and kept for the report."""
 
 from __future__ import annotations
 
 import pytest
 
+from reproduction.claims import CLAIMS_FILE
 from reproduction.report.sources import read_sources
 
 pytest_plugins = ["pytester"]
@@ -12,7 +13,7 @@ CONFTEST = """
 import pytest
 from tests.stacks import Stack
 
-pytest_plugins = ["tests.summary"]
+pytest_plugins = ["tfkafka.testing.plugin", "tests.summary"]
 
 @pytest.fixture
 def stack():
@@ -30,34 +31,24 @@ def test_fails(observe):
 
 def test_too_few_rows(observe):
     observe("train.steps", 1)
-
-def test_without():
-    pass
 """
 
 
-def test_summary(pytester: pytest.Pytester):
+def test_what_tests_observe_of_the_tutorial(pytester: pytest.Pytester):
     pytester.makeconftest(CONFTEST)
+    pytester.makeini(f"[pytest]\nkafka_claims = {CLAIMS_FILE}")
     pytester.makepyfile(test_claimed=CASES)
-    reports = pytester.mkdir("reports")
-    done = pytester.runpytest_inprocess("-p", "no:randomly", f"--junitxml={reports / 'tests.xml'}")
-    done.assert_outcomes(passed=4, failed=1)
+    done = pytester.runpytest_inprocess("-p", "no:randomly", "--kafka-observations=claims.json")
+    done.assert_outcomes(passed=3, failed=1)
     done.stdout.fnmatch_lines(
         [
-            "*group.lost_after_kill: 99, the tutorial: 0*",
-            "*the tutorial's claims*",
-            "2 of the tutorial's * claims checked: 1 hold, 0 are known to be false, 1 do not*",
-            "DOES NOT HOLD: group.lost_after_kill",
-            "not run: *train.steps*",
-            "the report: *",
+            "kafka_observe: group.lost_after_kill: observed 99, claimed 0: *",
+            "39 claims: 1 met, 1 missed, 37 not checked",
+            "missed: group.lost_after_kill: observed 99, claimed 0: *",
+            "not checked, needs rows = 100,000 and epochs = 10: train.steps",
         ]
     )
-    (run,) = read_sources(pytester.path, reports).tests
-    assert [seen["run.reader"] for seen in run.observations] == ["", "tfio", "tfkafka", ""]
+    (run,) = read_sources(pytester.path, pytester.path).tests
+    assert [seen.get("run.reader") for seen in run.observations] == [None, "tfio", "tfkafka", None]
     assert run.observations[0]["topics.partitions"] == [1, 2]
-
-
-def test_no_claims_no_summary(pytester: pytest.Pytester):
-    pytester.makeconftest(CONFTEST)
-    pytester.makepyfile(test_claimless="def test_without(): pass")
-    pytester.runpytest_inprocess("-p", "no:randomly").stdout.no_fnmatch_line("*tutorial's claims*")
+    assert run.observations[0]["run.test"] == "test_claimed.py::test_holds"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tfkafka.testing.deliveries import Deliveries
     from tfkafka.testing.workers import SharedBrokers
 
+pytest_plugins = ["tfkafka.testing.plugin_claims"]
+
 LOG_LINES = 40
 # As Kafka writes it, in local time.
 STAMP = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]")

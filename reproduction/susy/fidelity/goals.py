@@ -36,7 +36,7 @@ class Goal:
 def published(claim: str) -> list[float]:
     """What the tutorial printed for a claim of claims.toml that is a list of numbers."""
     claims = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]
-    return next(entry["tutorial"] for entry in claims if entry["id"] == claim)
+    return next(entry["expected"] for entry in claims if entry["id"] == claim)
 
 
 def goals(result: dict) -> list[Goal]:

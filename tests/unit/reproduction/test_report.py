@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from reproduction.claims import FAILS, HOLDS, KNOWN_FALSE, NOT_RUN
 from reproduction.report import machine
 from reproduction.report.benchmarks import Host
 from reproduction.report.errors import ReportError
@@ -26,6 +25,7 @@ from tests.unit.reproduction.report_samples import (
     junit,
     seen_by_a_test,
 )
+from tfkafka.testing.claims import FAILS, HOLDS, KNOWN_FALSE, NOT_RUN
 
 ROOT = Path(__file__).parents[3]
 
@@ -145,9 +145,9 @@ def test_files_are_written_whole(full):
     names = {"index.html", "report.md", "report.json"}
     assert {path.name for path in full.iterdir()} == names | {
         "benchmarks.json",
+        "claims.json",
         "history.jsonl",
         "tests-faults.xml",
-        "tests.xml",
     }
 
 
@@ -189,8 +189,10 @@ def test_counts_are_of_claims():
         ("artifacts/susy.manifest.json", '{"format": "tfkafka manifest 1"}'),
         ("reports/benchmarks.json", "[]"),
         ("reports/benchmarks.json", '{"benchmarks": [{"extra_info": {"sides": {}}}]}'),
-        ("reports/tests-faults.xml", junit({"what": "x"}, name="fault")),
+        ("reports/tests-faults.xml", junit({"what": "x"})),
         ("reports/tests.xml", "<testsuites>"),
+        ("reports/claims.json", "{}"),
+        ("reports/claims.json", '{"started": "", "observations": [{}]}'),
     ],
 )
 def test_damaged_source_is_named_and_nothing_is_written(tmp_path, name, text):

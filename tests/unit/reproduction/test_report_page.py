@@ -18,8 +18,8 @@ from tests.unit.reproduction.report_samples import (
     OBSERVATIONS,
     OTHERS,
     Page,
+    claims_json,
     fill,
-    junit,
     seen_by_a_test,
 )
 
@@ -73,7 +73,7 @@ def test_the_first_sentences_say_what_was_compared_and_what_came_out():
         "was seen was compared with what the tutorial says.",
         "With tensorflow-io 1 claim holds and 1 is false; with tfkafka 2 claims hold.",
         f"Not checked: {CLAIMS - 5} \u00d7 seen by no script and no test yet (make reproduce, make "
-        f"test); 3 \u00d7 needs 100,000 rows and 10 epochs.",
+        f"test); 3 \u00d7 needs rows = 100,000 and epochs = 10.",
     ]
 
 
@@ -126,7 +126,7 @@ def test_a_test_without_a_reader_is_said_of_both():
 @pytest.mark.parametrize(
     "there",
     ["artifacts/observations-tfio.json", "artifacts/susy.manifest.json"]
-    + [f"reports/{name}" for name in ("benchmarks.json", "tests.xml", "tests-faults.xml")],
+    + [f"reports/{name}" for name in ("benchmarks.json", "claims.json", "tests-faults.xml")],
 )
 def test_no_heading_is_empty_whatever_there_is(tmp_path, there):
     artifacts, reports = fill(tmp_path)
@@ -170,11 +170,14 @@ def test_links_lead_to_files_of_the_checkout(shown):
 
 def test_claims_link_to_the_tests_that_saw_them(tmp_path):
     artifacts, reports = fill(tmp_path)
-    seen = seen_by_a_test("topics.partitions", [1, 2])
-    file = "tests/integration/tutorial/test_topics.py"
-    (reports / "tests.xml").write_text(junit(seen, file=file))
+    file = "tests/integration/tutorial/test_write.py"
+    name = f"{file}::test_an_error_callback_that_raises_is_not_heard"
+    seen = claims_json({"topics.partitions": [1, 2]}, f"{name}[3.9.2]")
+    (reports / "claims.json").write_text(seen)
     contents = contents_of(Sources(tests=read_sources(artifacts, reports).tests), "now")
-    assert f"../{file}" in read(contents).links
+    shown = read(contents)
+    (row,) = [row for row in shown.rows if row and row[1].startswith("susy-train has 1 partition")]
+    assert "test_an_error_callback_that_raises_is_not_heard" in row[1]
 
 
 def test_links_lead_to_the_project_on_the_web_where_it_has_the_commit():
