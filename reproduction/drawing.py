@@ -47,11 +47,12 @@ def tip(artist: Artist, text: str) -> None:
 def svg(draw: Callable[[Figure], None], size: tuple[float, float], name: str) -> str:
     """Return what `draw` draws on a figure of `size` inches, in the colours of the page.
 
-    Ids begin with `name`, so that several drawings can share a page; no address is left in it.
+    Ids begin with `name`, so that several drawings can share a page; no address is left in it. The
+    tab key finds the first of the artists with a `tip`; templates/tips.js goes on from there.
     """
-    text = re.sub(
-        f'<g id="{_TIP}([^"]*)">', r'<g class="tip"><title>\1</title>', _drawn(draw, size)
-    )
+    mark = r'<g class="tip" role="img" tabindex="-1"><title>\1</title>'
+    text = re.sub(f'<g id="{_TIP}([^"]*)">', mark, _drawn(draw, size))
+    text = text.replace('tabindex="-1"', 'tabindex="0"', 1)
     for colour, variable in THEME.items():
         text = text.replace(colour, f"var(--{variable})")
     return _alone(text, name)

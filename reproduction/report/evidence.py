@@ -164,7 +164,7 @@ def _merged(sightings: Iterable[Sighting]) -> list[Sighting]:
     for sighting in sightings:
         key = repr((sighting.verdict.status, sighting.verdict.why, sighting.verdict.observed))
         first = merged.setdefault(key, sighting)
-        where = dict.fromkeys([*first.where.split("; "), sighting.where])
+        where = dict.fromkeys([*first.where.split("; "), *sighting.where.split("; ")])
         tests = dict.fromkeys([*first.tests, *sighting.tests])
         merged[key] = replace(first, where="; ".join(where), tests=tuple(tests))
     return list(merged.values())

@@ -215,6 +215,27 @@ def test_numbers_are_shown_where_somebody_points(shown):
     assert any("peak MiB: 400" in tip for tip in tips), "of a bar"
 
 
+def test_the_tab_key_stops_once_at_each_drawing_with_numbers(html, shown):
+    drawings = [part.partition("</svg>")[0] for part in html.split("<svg")[1:]]
+    with_tips = [drawing for drawing in drawings if '<g class="tip"' in drawing]
+    assert len(with_tips) > 5
+    for drawing in with_tips:
+        assert drawing.count('tabindex="0"') == 1
+        assert drawing.count("tabindex=") == drawing.count('<g class="tip" role="img"')
+    assert html.count('role="group"') == len(with_tips), "marks of an img cannot be reached"
+    bars = re.findall(r'<h4>|class="bar" role="img" tabindex="(.*?)"', html)
+    assert bars[bars.index("0") :][:3] == ["0", "-1", "-1"]
+    assert "go there with the tab key" in "".join(shown.text)
+
+
+def test_who_saw_it_is_said_once_of_a_reader_too():
+    seen = seen_by_a_test("model.total_parameters", 68_481)
+    contents = contents_of(Sources({"tfkafka": OTHERS}, [TestRun("tests", "", [seen])]), "now")
+    (found,) = (e for e in contents.claims if e.claim.id == "model.total_parameters")
+    (sighting,) = found.of("tfkafka").sightings
+    assert sighting.where == "tutorial, Kafka 3.9.2; tests, Kafka 2.7.2"
+
+
 def test_one_reader_alone_has_one_column():
     found = read(contents_of(Sources(runs={"tfkafka": {"run.reader": "tfkafka"}}), "now"))
     assert found.row("step", "tfkafka", "tolerance") == [
