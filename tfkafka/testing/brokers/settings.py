@@ -1,8 +1,8 @@
 """Configuration files of an embedded broker.
 
 The values are those of the configuration that Apache Kafka ships (`config/server.properties`,
-`config/zookeeper.properties`) and the tutorial uses. Only addresses, folders, a time-out, the
-number of partitions of Kafka's own topics, and what groups may set for themselves differ.
+`config/zookeeper.properties`) and the tutorial uses. Only addresses, folders, a time-out, a buffer,
+the number of partitions of Kafka's own topics, and what groups may set for themselves differ.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ SHORTEST = {
     "group.consumer.min.session.timeout.ms": 1000,
     "group.consumer.min.heartbeat.interval.ms": 100,
 }
+
+# Apache's 128 MB are for compacting large topics. A broker fills them with zeros when it starts,
+# which takes 0.25 s of CPU, and 230 of its 400 MB of memory (3.9.2, 4.4.0).
+CLEANER = {"log.cleaner.dedupe.buffer.size": 4 << 20}
 
 LOG4J1 = """\
 log4j.rootLogger=INFO, stdout
@@ -124,7 +128,13 @@ def logging_flag(config: Path, lock: Lock) -> str:
 
 def _server_properties(data: Path, lock: Lock, ports: Ports) -> dict[str, object]:
     listener = f"PLAINTEXT://{HOST}:{ports.broker}"
-    properties = {**SHIPPED, **OWN_TOPICS, "log.dirs": data, "advertised.listeners": listener}
+    properties = {
+        **SHIPPED,
+        **OWN_TOPICS,
+        **CLEANER,
+        "log.dirs": data,
+        "advertised.listeners": listener,
+    }
     if lock.uses_zookeeper:
         return properties | {
             "broker.id": 0,
