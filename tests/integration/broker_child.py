@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers import embedded, jars
 
 ROOT = Path(__file__).parents[2]
 STARTED = "started"
@@ -37,6 +37,19 @@ def end_java_of(folder: Path) -> None:
     """What a failed test would leave running."""
     for process in java_of(folder):
         process.kill()
+
+
+def fresh_cache(root: Path, lock: jars.Lock) -> Path:
+    """Make a cache whose jars are links to those that are there already, as after a download.
+
+    Returns the jars' folder.
+    """
+    filled = jars.fetch(lock, progress=False)
+    folder = root / "kafka" / lock.version
+    folder.mkdir(parents=True)
+    for jar in lock.jars:
+        (folder / jar.file_name).symlink_to(filled / jar.file_name)
+    return folder
 
 
 def spawn(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.broker_child import STARTED, java_of, spawn
+from tests.integration.broker_child import STARTED, fresh_cache, java_of, spawn
 from tfkafka.testing import wait_for
-from tfkafka.testing.brokers import embedded, launch
+from tfkafka.testing.brokers import embedded, jars, launch
 from tfkafka.testing.brokers.base import answers_metadata
 
 ZOOKEEPER_VERSION = "2.7.2"
@@ -51,8 +51,15 @@ def test_broker_outlives_its_parent_where_that_is_wanted(tmp_path: Path):
     ],
 )
 def test_ctrl_c_in_the_middle_of_a_start(
-    tmp_path: Path, version: str, used_before: bool, moment: str
+    tmp_path: Path,
+    version: str,
+    used_before: bool,
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    if moment == launch.STORAGE_MAIN:  # which only the first start runs
+        fresh_cache(tmp_path / "cache", jars.read_lock(version))
+        monkeypatch.setenv(jars.CACHE_VARIABLE, str(tmp_path / "cache"))
     if used_before:
         embedded.start(tmp_path, version, progress=False).stop()
     # A broker that would outlive its parent: here only the cleaning up can end it.

@@ -8,27 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.broker_child import fresh_cache
+from tfkafka import Admin, write
 from tfkafka.testing.brokers import class_archive, embedded, jars, launch
+from tfkafka.testing.brokers.base import admin_client
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 from tfkafka.testing.brokers.processes import run_java
 
 LOCK = jars.read_lock("3.9.2")
 
 
-def cache_without_archive(root: Path) -> Path:
-    """A cache whose jars are links to those that are there already; gives the jars' folder."""
-    filled = jars.fetch(LOCK, progress=False)
-    folder = root / "kafka" / LOCK.version
-    folder.mkdir(parents=True)
-    for jar in LOCK.jars:
-        (folder / jar.file_name).symlink_to(filled / jar.file_name)
-    return folder
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the jars, without an archive, for this test alone."""
-    folder = cache_without_archive(tmp_path)
+    folder = fresh_cache(tmp_path, LOCK)
     monkeypatch.setenv(jars.CACHE_VARIABLE, str(tmp_path))
     return folder
 
@@ -37,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedBroker, Path]]:
     """A broker whose start found no archive, and the folder of its jars."""
     root = tmp_path_factory.mktemp("cache")
-    folder = cache_without_archive(root)
+    folder = fresh_cache(root, LOCK)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(jars.CACHE_VARIABLE, str(root))
         broker = embedded.start(tmp_path_factory.mktemp("kafka"), LOCK.version, progress=False)
@@ -66,10 +59,33 @@ def test_the_first_start_makes_it_and_the_next_uses_it(started):
     assert uses(broker, archive)
     assert {path.name for path in folder.iterdir() if path.suffix != ".jar"} == {
         ".classes.lock",
+        "formatted",
         archive.name,
     }
     with class_archive.recording(LOCK) as recording:
         assert recording is None
+
+
+def test_the_next_start_formats_its_folder_without_kafkas_tool(started, tmp_path, monkeypatch):
+    broker, folder = started
+    # The one that is kept is as it was before a broker used it.
+    assert {path.name for path in (folder / "formatted").iterdir()} == {
+        "bootstrap.checkpoint",
+        "meta.properties",
+    }
+    monkeypatch.setattr(launch, "run_java", None)
+    monkeypatch.setenv(jars.CACHE_VARIABLE, str(folder.parents[1]))
+    second = embedded.start(tmp_path / "second", LOCK.version, progress=False)
+    try:
+        Admin(second.bootstrap_servers).create_topic("numbers")
+        assert write(second.bootstrap_servers, "numbers", ["1"]) == 1
+        clusters = [
+            admin_client(each.bootstrap_servers).list_topics().cluster_id
+            for each in (broker, second)
+        ]
+    finally:
+        second.stop()
+    assert len(set(clusters)) == 2
 
 
 def test_a_damaged_one_is_not_used_and_nothing_is_printed(started):

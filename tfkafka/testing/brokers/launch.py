@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +9,7 @@ from pathlib import Path
 
 from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError, TfkafkaError
-from tfkafka.testing.brokers import class_archive, jars
+from tfkafka.testing.brokers import class_archive, formatting, jars
 from tfkafka.testing.brokers.base import live_brokers
 from tfkafka.testing.brokers.folder import BrokerFolder, State
 from tfkafka.testing.brokers.processes import (
@@ -61,6 +58,10 @@ class Node:
     def secured_address(self) -> str:
         """Of its listener with security, if it has one."""
         return f"{HOST}:{self.ports.secured}"
+
+    @property
+    def kafka_data(self) -> Path:
+        return self.home.data / "kafka"
 
     @property
     def java_flags(self) -> list[str]:
@@ -177,12 +178,18 @@ class _Launch:
     def _format_storage(self) -> None:
         """Format the data folders with the cluster's id, which KRaft requires once."""
         nodes = [node for node in self._nodes if not node.lock.uses_zookeeper]
-        found = [_cluster_id(node.home) for node in nodes]
-        cluster_id = next(filter(None, found), None) or _new_cluster_id()
+        found = [formatting.cluster_id(node.kafka_data) for node in nodes]
+        cluster_id = next(filter(None, found), None) or formatting.new_id()
         for node, its_id in zip(nodes, found, strict=True):
             if its_id is None:
-                self._deliver_ctrl_c()
-                _format(node, self._flags(node, STORAGE_MAIN), cluster_id)
+                self._format(node, cluster_id)
+
+    def _format(self, node: Node, cluster_id: str) -> None:
+        if formatting.copy(node.lock, node.kafka_data, cluster_id, node.number):
+            return
+        self._deliver_ctrl_c()
+        _format(node, self._flags(node, STORAGE_MAIN), cluster_id)
+        formatting.keep(node.lock, node.kafka_data)
 
 
 def _knows(node: Node, numbers: set[int]) -> bool:
@@ -209,22 +216,3 @@ def _format(node: Node, flags: list[str], cluster_id: str) -> None:
         with node.home.log.open("a") as log:
             log.write(done.stdout + done.stderr)
         raise BrokerError(f"Kafka could not format {node.home.data}:\n{node.home.log_tail()}")
-
-
-def _cluster_id(home: BrokerFolder) -> str | None:
-    """Return the id with which the data folder was formatted, or None where it was not."""
-    path: Path = home.data / "kafka" / "meta.properties"
-    if not path.exists():
-        return None
-    found = re.search(r"^cluster\.id=(.*)$", path.read_text(), re.MULTILINE)
-    if found is None:
-        raise BrokerError(f"{path} names no cluster: delete the folder {home.path}")
-    return found[1]
-
-
-def _new_cluster_id() -> str:
-    """Return a new id that does not begin with "-", which Kafka's tool would parse as a flag."""
-    while True:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not cluster_id.startswith("-"):
-            return cluster_id
