@@ -22,7 +22,8 @@ from packaging.requirements import Requirement
 
 import tfkafka
 
-pytestmark = pytest.mark.package
+# An installation has 2 GB: on a busy machine that alone took the 15 minutes of other tests.
+pytestmark = [pytest.mark.package, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parents[2]
 TESTING = ROOT / "docs" / "testing.md"
