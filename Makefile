@@ -138,7 +138,8 @@ SECURED := tests/integration/tutorial $(patsubst %,tests/integration/tfkafka/tes
 test-secured: $(VENV)/installed native
 	$(PYTEST) $(SECURED) $(IN_PARALLEL) --kafka-secured --susy-rows 10000 \
 	  --junitxml=reports/tests-secured.xml
-	$(PYTEST) tests/integration/tfkafka/test_security_matrix.py -m "secured or not secured"
+	$(PYTEST) tests/integration/tfkafka/test_security_matrix.py \
+	  tests/integration/test_command_config.py -m "secured or not secured"
 
 # Without faults and benchmarks, whose limits are times: measuring makes Python slower.
 coverage: $(VENV)/installed native
