@@ -61,14 +61,14 @@ class ProtobufDecoder(WithNestedFields):
         ConfigurationError: protobuf is not installed.
 
     Example:
-        from event_pb2 import Event  # message Event { float x = 1; int32 label = 2; }
+        from event_pb2 import Jet  # message Jet { float x = 1; bool tagged = 2; }
 
-        tfkafka.write("localhost:9092", "events", [Event(x=0.5, label=1).SerializeToString()])
-        decode = tfkafka.ProtobufDecoder(["x"], label=tfkafka.Field("label"), message=Event)
+        tfkafka.write("localhost:9092", "jets", [Jet(x=0.5, tagged=True).SerializeToString()])
+        decode = tfkafka.ProtobufDecoder(["x"], label=tfkafka.Field("tagged"), message=Jet)
         for features, label in tfkafka.KafkaDataset(
-            "events", servers="localhost:9092", decode=decode
+            "jets", servers="localhost:9092", decode=decode
         ):
-            print(features, label)  # float32 [1], float32 []
+            print(features, label)  # float32 [1], bool []
     """
 
     fields: Sequence[str | Field]

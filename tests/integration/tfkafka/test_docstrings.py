@@ -11,6 +11,7 @@ import pytest
 
 from tests.isolated import run
 from tests.public import MODULES, examples, public_methods, public_objects
+from tests.unit.decoding.protobuf_samples import provide_event_pb2
 from tfkafka import write
 
 # The others of their module use what these make.
@@ -42,6 +43,7 @@ def run_examples(module: str, replaced: dict[str, str], folder: str) -> list[str
     import tfkafka
 
     os.chdir(folder)
+    provide_event_pb2()
     model = keras.Sequential([keras.layers.Input([18]), keras.layers.Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy")
     scope = {
@@ -60,7 +62,7 @@ def run_examples(module: str, replaced: dict[str, str], folder: str) -> list[str
 def test_each_example_runs(module, kafka, admin, make_topic, tmp_path):
     servers = kafka.bootstrap_servers
     names = ["susy-train", "susy-test", "clicks", "predictions", "new-topic"]
-    names += ["arrays", "events", "examples", "images"]
+    names += ["arrays", "events", "examples", "images", "jets"]
     topics = {name: make_topic() for name in names}
     admin.delete_topic(topics["new-topic"])
     rows = [",".join([str(number / RECORDS)] * 18) for number in range(RECORDS)]
