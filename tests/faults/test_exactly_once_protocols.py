@@ -13,6 +13,7 @@ from tests import groups
 from tests.faults import test_exactly_once_workers as workers
 from tests.faults.conftest import FULL
 from tests.faults.harness import Stage, Worker
+from tfkafka import Admin
 from tfkafka.testing.brokers.embedded import EmbeddedBroker
 
 PROTOCOLS = {"cooperative-sticky": groups.COOPERATIVE, "consumer": groups.CONSUMER}
@@ -20,9 +21,20 @@ PROTOCOLS = {"cooperative-sticky": groups.COOPERATIVE, "consumer": groups.CONSUM
 SESSION_S = 2.0
 
 
-@pytest.fixture(scope="session")
-def kafka_broker(embedded_kafka) -> EmbeddedBroker:
+# Each of them: those of the other faults may have been made before, of another broker.
+@pytest.fixture(scope="module")
+def kafka(embedded_kafka) -> EmbeddedBroker:
     return embedded_kafka("4.4.0")
+
+
+@pytest.fixture(scope="module")
+def kafka_admin(kafka) -> Admin:
+    return Admin(kafka.bootstrap_servers)
+
+
+@pytest.fixture(scope="module")
+def admin(kafka_admin) -> Admin:
+    return kafka_admin
 
 
 @pytest.fixture(params=PROTOCOLS, autouse=True)
