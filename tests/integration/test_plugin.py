@@ -52,7 +52,7 @@ def test_all_names_begin_with_kafka(project):
     fixtures = re.findall(
         r"^(\w+)(?: \[.*\])? -- \S*tfkafka/testing/plugin", project.run("--fixtures"), re.MULTILINE
     )
-    assert len(fixtures) == 13
+    assert len(fixtures) == 14
     assert all(name.startswith("kafka_") for name in fixtures)
     [options] = re.findall(r"^Kafka, by tfkafka:\n((?:  .*\n)+)", project.run("--help"), re.M)
     assert set(re.findall(r"^  (--\S+?)[= \n]", options, re.MULTILINE)) == {
