@@ -28,7 +28,15 @@ from tfkafka.client.transactions import (
 )
 from tfkafka.config import Limits
 from tfkafka.decoding.base import Fault, needs_headers
-from tfkafka.errors import AbortedError, FencedError, OffsetError, ReadError, UnusableError
+from tfkafka.errors import (
+    AbortedError,
+    BadRecordError,
+    FencedError,
+    OffsetError,
+    PredictionsError,
+    ReadError,
+    UnusableError,
+)
 from tfkafka.exactly_once.batches import BatchLimits, BatchReader
 from tfkafka.exactly_once.job import InferenceJob, Predicted, predict
 from tfkafka.metrics.meter import Meter
@@ -137,7 +145,11 @@ class Pipeline:
 
     def close(self) -> None:
         """Leave the group once no transaction is open; or drop clients that cannot be used."""
-        # It may need the others until then.
+        if self._begun_s is not None:
+            # The transaction may never end.
+            self._predictor.close()
+            self._checker.close()
+        # The writer may need the others until then.
         self._writer.submit(self._predictor.close)
         self._writer.submit(self._checker.close)
         self._writer.close()
@@ -193,13 +205,16 @@ class Pipeline:
         else:
             self._meter.count("batches")
             predicted = self._predictor.submit(self._predict, chunk)
-            self._work.append(self._writer.submit(self._write, predicted, self._epoch))
+            self._work.append(self._writer.submit(self._write, chunk, predicted, self._epoch))
 
     def _wait_for_work(self) -> None:
         if self._work:
             wait([self._work[0]], _PATIENCE_S)
             if not self._work[0].done():
+                assigned = self._reader.rebalances
                 self._reader.idle()
+                # A cooperative group adds partitions without revoking others.
+                self._ended = self._ended and self._reader.rebalances == assigned
 
     def _reap(self) -> None:
         """Report what was committed. Raises what went wrong, or UnusableError on a hang."""
@@ -217,10 +232,28 @@ class Pipeline:
         topics = {source.topic for source in chunk.next_offsets}
         return _Checked(predicted, self._checker.submit(self._reader.confirm, topics))
 
-    def _write(self, predicted: Future[_Checked], epoch: int) -> Predicted | None:
+    def _predicted(self, chunk: Chunk, predicted: Future[_Checked]) -> _Checked | None:
+        """Return a batch with its predictions; None where all of its partitions were lost.
+
+        What is wrong with a record of a lost partition is for its new owner to say.
+        """
+        while True:
+            try:
+                return predicted.result()
+            except (BadRecordError, PredictionsError):
+                kept = self._reader.current(chunk)
+                if len(kept) == len(chunk):
+                    raise
+                if not len(kept):
+                    return None
+            chunk, predicted = kept, self._predictor.submit(self._predict, kept)
+
+    def _write(self, chunk: Chunk, predicted: Future[_Checked], epoch: int) -> Predicted | None:
         """Commit a batch, less the records of partitions that were lost; None: without any."""
         try:
-            checked = predicted.result()
+            checked = self._predicted(chunk, predicted)
+            if checked is None:
+                return None
             deadline_s = time.monotonic() + PROGRESS_S
             while True:
                 batch = checked.predicted
