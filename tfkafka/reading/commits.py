@@ -228,7 +228,7 @@ class Committer:
         if self._is_over:
             return
         sent = self._under_way.popleft() if self._under_way else _Sent({}, [])
-        self._accept(accepted)
+        self._accept({key: o for key, o in accepted.items() if key in sent.positions})
         if self._may_ask_again(failure):
             self._ask_again(self._latest(sent.positions), sent.answers)
             return
@@ -247,11 +247,14 @@ class Committer:
         return any(sent.answers for sent in self._unanswered())
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget what was committed for lost partitions: another member may commit now."""
+        """Forget lost partitions: another member may commit now, so nothing is sent again.
+
+        Who waits for a commit still gets its answer.
+        """
         for partition in partitions:
             self._accepted.pop(partition, None)
-            for held in self._held:
-                held.positions.pop(partition, None)
+            for sent in self._unanswered():
+                sent.positions.pop(partition, None)
 
     def give_up(self, answers: list[Future[None]], reason: Exception | None = None) -> None:
         """Stop waiting: fail these futures and those of the commits under way.

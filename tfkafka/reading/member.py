@@ -88,7 +88,7 @@ class GroupMember:
             stream_timeout,
             Reset.of(settings, on_missing),
             before_revoke=self._revoke,
-            after_loss=self._committer.forget,
+            after_loss=self._forget,
             metadata=metadata,
             on_commit=self._committer.on_commit,
             meter=meter,
@@ -305,6 +305,13 @@ class GroupMember:
         with self._buffer.changed:
             self._to_commit = {**positions, **self._to_commit}
             self._answers += answers
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        """Commit nothing more of lost partitions, also where they are assigned again."""
+        with self._buffer.changed:
+            for partition in partitions:
+                self._to_commit.pop(partition, None)
+        self._committer.forget(partitions)
 
     def _note_commit(self, accepted: Positions) -> None:
         if accepted:

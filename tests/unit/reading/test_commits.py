@@ -384,3 +384,36 @@ def test_another_refusal_is_not_asked_for_again():
     again.committer.send(consumer, {A: 3}, [answer])
     again.committer.on_commit(CommitError("refused"), {})
     assert isinstance(answer.exception(0), CommitError) and not again.wanted
+
+
+@pytest.mark.parametrize("way", ["failed", "held", "taken over", "failed again"])
+def test_a_commit_of_a_lost_partition_is_not_sent_again(way):
+    """Another member may have committed more, or the partition was truncated below it."""
+    again, consumer, answer = Again(), FakeConsumer(), Future()
+    if way == "held":
+        again.committer.hold({A: 10, B: 3}, [answer], Future())
+    else:
+        again.committer.send(consumer, {A: 10, B: 3}, [answer])
+    again.committer.forget([A])
+    if way == "failed":
+        again.committer.on_commit(without_coordinator(), {})
+        assert again.wanted == [({B: 3}, [answer])]
+    elif way == "taken over":
+        again.committer.send_and_wait(consumer, {}, [])
+        assert consumer.waited == [{B: 3}] and answer.done()
+    else:
+        consumer.refuses = without_coordinator()
+        again.committer.send_and_wait(consumer, {}, [])
+        assert again.wanted == [({B: 3}, [answer])]
+
+
+def test_a_late_answer_says_nothing_of_what_was_lost_meanwhile():
+    """A partition that was truncated has lower offsets to commit after that."""
+    again, consumer, answer = Again(), FakeConsumer(), Future()
+    again.committer.send(consumer, {A: 100}, [answer])
+    again.committer.forget([A])
+    again.committer.on_commit(None, {A: 100})
+    assert answer.result(0) is None
+    again.committer.send(consumer, {A: 60}, [])
+    again.committer.on_commit(without_coordinator(), {})
+    assert again.wanted == [({A: 60}, [])]
