@@ -220,6 +220,7 @@ class Committer:
             else:
                 _settle(answers, failure)
         else:
+            self._without_coordinator_s = None
             self._accept(news)
             _settle(answers, None)
 

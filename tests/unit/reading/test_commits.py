@@ -14,6 +14,7 @@ from tests.unit.messages import fill, message
 from tests.unit.properties import few
 from tfkafka.chunk import Chunk, TopicPartition, concat
 from tfkafka.errors import CommitError, TopicError
+from tfkafka.reading import commits
 from tfkafka.reading.commits import Committer, OffsetTracker
 
 
@@ -377,6 +378,25 @@ def test_a_group_without_a_coordinator_for_too_long_is_an_error():
     consumer.refuses = without_coordinator()
     again.committer.send_and_wait(consumer, {A: 4}, [answer])
     assert answer.exception(0) is consumer.refuses and not again.wanted
+
+
+@pytest.mark.parametrize("way", ["soon", "waited for"])
+def test_a_coordinator_that_has_answered_may_be_away_again(way, monkeypatch):
+    now_s = 1.0
+    monkeypatch.setattr(commits.time, "monotonic", lambda: now_s)
+    again, consumer, answer = Again(patience_s=60), FakeConsumer(), Future()
+    again.committer.send(consumer, {A: 3}, [])
+    again.committer.on_commit(without_coordinator(), {})
+    now_s += 50
+    if way == "soon":
+        again.committer.send(consumer, {A: 3}, [])
+        again.committer.on_commit(None, {A: 3})
+    else:
+        again.committer.send_and_wait(consumer, {A: 3}, [])
+    now_s += 50
+    again.committer.send(consumer, {A: 4}, [answer])
+    again.committer.on_commit(without_coordinator(), {})
+    assert again.wanted == [({A: 3}, []), ({A: 4}, [answer])]
 
 
 def test_another_refusal_is_not_asked_for_again():
