@@ -247,6 +247,10 @@ class Committer:
         """Return whether a caller waits for an answer."""
         return any(sent.answers for sent in self._unanswered())
 
+    def lacks_coordinator(self) -> bool:
+        """Return whether the last commit that was answered has found no coordinator."""
+        return self._without_coordinator_s is not None
+
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget lost partitions: another member may commit now, so nothing is sent again.
 

@@ -277,8 +277,10 @@ class GroupMember:
                 # A caller that waits for the answer makes no room, and the buffer takes no more.
                 self._group.guard.confirm()
                 self._committer.send_and_wait(self._group.consumer, *self._wanted_commits())
-            return
-        # Pausing throws away what librdkafka has fetched: do so only where the model is slow.
+            if not self._committer.lacks_coordinator():
+                return
+        # Pausing throws away what librdkafka has fetched: do so only where the model is slow, or
+        # where a commit may have to be sent again for longer than a member may not poll.
         while not (buffer.has_room() or buffer.is_closing):
             self._group.pause()
             self._poll(buffer)

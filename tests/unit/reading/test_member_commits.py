@@ -140,3 +140,14 @@ def test_what_was_to_be_committed_of_a_lost_partition_is_not(joined):
     joined.commit({B: 6}, wait=True)
     assert {A} & {key for sent in joined._group.consumer.sent for key in sent} == set()
     assert joined._group.consumer.sent[-1] == {B: 6}
+
+
+def test_a_member_polls_while_a_commit_finds_no_coordinator_and_the_buffer_is_full(joined):
+    """Without polling it would lose its membership, where the coordinator is away for long."""
+    group, buffer = joined._group, joined._buffer
+    group.has_records = group.consumer.is_lacking = True
+    with buffer.changed:
+        assert buffer.changed.wait_for(lambda: not buffer.has_room(), WAIT_S)
+    joined.commit({A: 1}, wait=True)
+    assert group.consumer.sent == [{A: 1}] and len(group.consumer.waited) <= 1
+    assert group.is_paused
