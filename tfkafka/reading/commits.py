@@ -221,7 +221,7 @@ class Committer:
                 _settle(answers, failure)
         else:
             self._without_coordinator_s = None
-            self._accept(news)
+            self.accept(news)
             _settle(answers, None)
 
     def on_commit(self, failure: CommitError | None, accepted: Positions) -> None:
@@ -229,7 +229,7 @@ class Committer:
         if self._is_over:
             return
         sent = self._under_way.popleft() if self._under_way else _Sent({}, [])
-        self._accept({key: o for key, o in accepted.items() if key in sent.positions})
+        self.accept({key: o for key, o in accepted.items() if key in sent.positions})
         if self._may_ask_again(failure):
             self._ask_again(self._latest(sent.positions), sent.answers)
             return
@@ -246,6 +246,11 @@ class Committer:
     def is_awaited(self) -> bool:
         """Return whether a caller waits for an answer."""
         return any(sent.answers for sent in self._unanswered())
+
+    def accept(self, positions: Positions) -> None:
+        """Note what the broker has accepted: nothing earlier is sent again."""
+        self._accepted |= positions
+        self._note(positions)
 
     def lacks_coordinator(self) -> bool:
         """Return whether the last commit that was answered has found no coordinator."""
@@ -293,10 +298,6 @@ class Committer:
 
     def _unanswered(self) -> list[_Sent]:
         return [*self._under_way, *self._held]
-
-    def _accept(self, positions: Positions) -> None:
-        self._accepted |= positions
-        self._note(positions)
 
     def _news(self, positions: Positions) -> dict[TopicPartition, int]:
         return {key: o for key, o in positions.items() if self._accepted.get(key) != o}

@@ -12,7 +12,7 @@ from typing import TypeVar
 from tfkafka import config
 from tfkafka.chunk import Chunk, Positions, TopicPartition
 from tfkafka.client.cluster import Cluster
-from tfkafka.client.consumer import Consumer, Polled
+from tfkafka.client.consumer import Consumer, Polled, may_be_sent_again
 from tfkafka.client.identity import Identities, TopicGuard, topics_before_offsets
 from tfkafka.client.lineage import Committed, Lineage
 from tfkafka.client.members import members
@@ -25,6 +25,7 @@ from tfkafka.reading.starts import Ends, Reset, Start, continued, existing, star
 
 # How long the first request for a group's offsets may take; each further one takes twice as long.
 ASK_S = 2.0
+_AGAIN_S = 0.1
 Answer = TypeVar("Answer")
 
 
@@ -71,7 +72,8 @@ class GroupConsumer:
         reset: where to begin a partition without an offset that exists.
         known: the identities of topics that are known so far; new ones are added.
         patience_s: how long the group's offsets may be unavailable because of an open transaction
-            of a dead member; at least as long as a broker may be away.
+            of a dead member, or because the group has no coordinator; at least as long as a broker
+            may be away.
         was_reached: whether the cluster has answered this program before, so that a broker that
             does not answer is taken for one that restarts.
         meter: counts assignments.
@@ -199,6 +201,21 @@ class GroupConsumer:
         """Return the next offset of each assigned partition."""
         return {source: progress.reached for source, progress in self._progress.items()}
 
+    def commit(self, positions: Positions) -> None:
+        """Commit and wait without polling, also while the group has no coordinator.
+
+        Raises CommitError where the broker refuses the offsets, or nobody has taken them for
+        `patience_s`.
+        """
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return self.consumer.commit(positions)
+            except CommitError as failure:
+                if not may_be_sent_again(failure) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_AGAIN_S)
+
     def note_committed(self, positions: Positions) -> None:
         """Note that these offsets have been committed."""
         with self.lock:
@@ -324,7 +341,7 @@ class GroupConsumer:
         ends = self._ends(chosen, committed)
         starts = starting_offsets(chosen, committed, ends, self._reset)
         self._begin_at(starts, known_offsets, ends)
-        self.consumer.commit({s: each.offset for s, each in starts.items() if s not in committed})
+        self.commit({s: each.offset for s, each in starts.items() if s not in committed})
         return {source: starts[source].offset for source in partitions}, ends
 
     def _begin_at(

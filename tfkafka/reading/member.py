@@ -193,8 +193,8 @@ class GroupMember:
         if self._buffer.is_own_thread():
             mine = self._group.mine(positions)
             self._group.guard.confirm(_topics(mine))
-            self._group.consumer.commit(mine)
-            self._note_commit(mine)
+            self._group.commit(mine)
+            self._committer.accept(mine)
             return
         answer: Future[None] = Future()
         with self._buffer.changed:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.messages import fill, message
+from tests.unit.reading.test_commits import without_coordinator
 from tfkafka.chunk import Chunk, TopicPartition, concat
 from tfkafka.client.cluster import End, TopicDescription
 from tfkafka.client.consumer import Polled
 from tfkafka.client.lineage import Committed
 from tfkafka.config import Limits
-from tfkafka.errors import OffsetError, ReadError, TopicError
+from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 from tfkafka.reading import group
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.starts import Reset
@@ -36,6 +37,7 @@ class FakeConsumer:
         self.started_again: list[dict] = []
         self.started_more: list[dict] = []
         self.committed_now: list[dict] = []
+        self.refusals: list[CommitError] = []
         self.paused: set[TopicPartition] = set()
         self.alive = True
 
@@ -68,6 +70,8 @@ class FakeConsumer:
         self.started_more.append(dict(positions))
 
     def commit(self, positions):
+        if positions and self.refusals:
+            raise self.refusals.pop()
         if positions:
             self.committed_now.append(dict(positions))
 
@@ -286,6 +290,26 @@ def test_a_new_group_begins_where_the_setting_says_and_commits_that(make):
         assign(member, A, B)
         assert member.consumer.started == [starts] and member.reached() == starts
         assert member.consumer.committed_now == [starts]
+
+
+def test_a_new_group_that_has_no_coordinator_yet_commits_as_soon_as_it_has(make, monkeypatch):
+    monkeypatch.setattr(group, "_AGAIN_S", 0.001)
+    member = make()
+    member.consumer.refusals = [without_coordinator() for _ in range(3)]
+    assign(member, A)
+    assert member.consumer.committed_now == [{A: 2}]
+
+
+def test_a_commit_that_is_refused_or_waits_for_too_long_is_an_error(make, monkeypatch):
+    monkeypatch.setattr(group, "_AGAIN_S", 0.001)
+    member = make(limits=Limits(broker_timeout=20), patience_s=0)
+    member.consumer.refusals = [without_coordinator() for _ in range(10_000)]
+    with pytest.raises(CommitError, match="coordinator"):
+        assign(member, A)
+    member.consumer.refusals = [CommitError("refused")]
+    with pytest.raises(CommitError, match="refused"):
+        assign(member, A)
+    assert not member.consumer.committed_now
 
 
 def test_with_latest_a_new_member_commits_the_partitions_of_others_too(make):

@@ -91,6 +91,9 @@ class FakeGroup:
     def resume(self):
         self.is_paused = False
 
+    def commit(self, positions):
+        self.consumer.waited.append(dict(positions))
+
     def mine(self, positions):
         return dict(positions)
 
@@ -151,3 +154,25 @@ def test_a_member_polls_while_a_commit_finds_no_coordinator_and_the_buffer_is_fu
     joined.commit({A: 1}, wait=True)
     assert group.consumer.sent == [{A: 1}] and len(group.consumer.waited) <= 1
     assert group.is_paused
+
+
+def test_offsets_do_not_go_back_where_a_callback_has_committed_more(joined):
+    """B's partition is kept, and its earlier commit has found no coordinator."""
+    group = joined._group
+
+    def rebalance() -> None:
+        joined.commit({A: 10, B: 20}, wait=True)
+        group.after_loss([A])
+
+    def answer() -> None:
+        group.on_commit(without_coordinator(), {})
+        group.consumer.unanswered.clear()
+
+    def ask() -> None:
+        joined._want_again({B: 10}, [])
+
+    # It is held in the second poll, and sent in the third.
+    in_poll(joined, ask, lambda: None, rebalance, answer)
+    joined.commit({B: 21}, wait=True)
+    assert group.consumer.waited == [{A: 10, B: 20}]
+    assert group.consumer.sent == [{B: 10}, {B: 21}]
