@@ -31,6 +31,7 @@ from tfkafka.decoding.base import Fault, needs_headers
 from tfkafka.errors import (
     AbortedError,
     BadRecordError,
+    CommitError,
     FencedError,
     OffsetError,
     PredictionsError,
@@ -139,7 +140,7 @@ class Pipeline:
         """Work until the stream ends. Raises the error that ends the work before."""
         try:
             self._run()
-        except (FencedError, UnusableError, ReadError) as error:
+        except (FencedError, UnusableError, ReadError, CommitError) as error:
             self._is_usable = isinstance(error, OffsetError)
             raise
 

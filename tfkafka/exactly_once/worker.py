@@ -23,6 +23,7 @@ from tfkafka.config import Limits
 from tfkafka.decoding.bad_records import Counts
 from tfkafka.decoding.base import Fault
 from tfkafka.errors import (
+    CommitError,
     FencedError,
     OffsetError,
     ReadError,
@@ -239,7 +240,7 @@ class ExactlyOnceInference:
             return error
         except OffsetError:
             raise
-        except (UnusableError, ReadError) as error:
+        except (UnusableError, ReadError, CommitError) as error:
             if is_final(error):
                 raise TransactionError(f"group {self.job.group_id}: {error}") from error
             return error

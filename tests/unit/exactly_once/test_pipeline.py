@@ -11,6 +11,7 @@ import pytest
 from tfkafka import CsvDecoder
 from tfkafka.chunk import Chunk, Column, TopicPartition
 from tfkafka.client.identity import Identities
+from tfkafka.errors import CommitError
 from tfkafka.exactly_once import InferenceJob, pipeline
 from tfkafka.exactly_once.batches import BatchLimits
 from tfkafka.metrics.meter import UNMETERED
@@ -32,7 +33,10 @@ def batch(*values: tuple[TopicPartition, bytes]) -> Chunk:
 
 
 class Reader:
-    """Gives these batches, None for an end; `while_idle` happens once, as `idle` polls."""
+    """Gives these batches, None for an end, or raises them.
+
+    `while_idle` happens once, as `idle` polls.
+    """
 
     def __init__(self, batches, while_idle):
         self._batches, self._while_idle = list(batches), while_idle
@@ -41,7 +45,10 @@ class Reader:
         self.lost: list[TopicPartition] = []
 
     def next_batch(self) -> Chunk | None:
-        return self._batches.pop(0) if self._batches else None
+        found = self._batches.pop(0) if self._batches else None
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def idle(self) -> None:
         happens, self._while_idle = self._while_idle, lambda _reader: None
@@ -64,6 +71,8 @@ class Reader:
 
     def leave(self) -> None:
         pass
+
+    discard = leave
 
 
 class Producer:
@@ -88,7 +97,7 @@ def run(monkeypatch):
     """run(predict, batches, while_idle): what was committed, each transaction's."""
     monkeypatch.setattr(pipeline, "_PATIENCE_S", 0.01)
 
-    def work(predict, batches, while_idle):
+    def work(predict, batches, while_idle=lambda _reader: None):
         reader, producer = Reader(batches, while_idle), Producer()
         monkeypatch.setattr(pipeline, "BatchReader", lambda *_, **__: reader)
         monkeypatch.setattr(pipeline, "AlternatingProducers", lambda *_: producer)
@@ -143,3 +152,13 @@ def test_a_bad_record_of_a_lost_partition_is_for_its_new_owner(run):
 
     committed = run(predict, [batch((LOST, b"-1"), (KEPT, b"2")), None], lose)
     assert committed == [{KEPT: 2}]
+
+
+def test_a_group_without_a_coordinator_is_not_left_by_request(run, monkeypatch):
+    """Nobody takes the request: what a new client does then is up to the worker."""
+    left: list[bool] = []
+    monkeypatch.setattr(Reader, "leave", lambda _self: left.append(True))
+    monkeypatch.setattr(Reader, "discard", lambda _self: left.append(False))
+    with pytest.raises(CommitError, match="no coordinator"):
+        run(lambda features: features[:, 0], [CommitError("no coordinator")])
+    assert left == [False]

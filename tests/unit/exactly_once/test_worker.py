@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.client.listeners import server, silent
 from tfkafka import CsvDecoder
-from tfkafka.errors import ReadError
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
+from tfkafka.errors import CommitError, ReadError, TransactionError
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, worker
 
 
 def job(topics="in", predictions_topic="out", **options):
@@ -90,3 +90,25 @@ def test_stopping_does_not_wait_for_a_silent_broker():
         worker = ExactlyOnceInference(job(), servers, broker_timeout=3_600_000)
         assert worker.run().used == 0
     assert connected.is_set()
+
+
+def test_a_group_without_a_coordinator_is_joined_again_for_a_while(monkeypatch):
+    class FakePipeline:
+        rebalances = missing = attempts = 0
+
+        def __init__(self, *_arguments, **_options):
+            pass
+
+        def run(self):
+            FakePipeline.attempts += 1
+            raise CommitError("no coordinator")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(worker, "Pipeline", FakePipeline)
+    monkeypatch.setattr(worker, "refuse_missing_topics", lambda *_: None)
+    working = ExactlyOnceInference(job(), "localhost:1", broker_timeout=50)
+    with pytest.raises(TransactionError, match=r"nothing could be committed.*no coordinator"):
+        working.run()
+    assert FakePipeline.attempts == working.restarts == 2
