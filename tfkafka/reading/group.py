@@ -328,13 +328,14 @@ class GroupConsumer:
             for topic in {source.topic for source in partitions}
             for partition in self.guard.learn(topic).partitions
         ]
-        is_latest = self._reset.new_group == "latest"
-        # Not of more than needed: one may be in an open transaction of this member's, and then the
-        # answer waits for it.
-        known_offsets = self._committed(all_partitions if is_latest else partitions)
+        # Whether the group has an offset of another partition says which ones are new, except where
+        # all begin at the earliest record. Those of no more than needed: one may be in an open
+        # transaction of this member's, and then the answer waits for it.
+        is_earliest = self._reset.new_group == "earliest"
+        known_offsets = self._committed(partitions if is_earliest else all_partitions)
         committed = _offsets(known_offsets)
         chosen = set(partitions)
-        if is_latest:
+        if self._reset.new_group == "latest":
             # Other new members would take their partitions for new ones, and read all records.
             known = {source.topic for source in committed}
             chosen |= {source for source in all_partitions if source.topic not in known}

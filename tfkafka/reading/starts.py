@@ -74,7 +74,8 @@ def starting_offsets(
     the topic, and is read from its first record. Otherwise the group is new.
 
     Args:
-        committed: the group's committed offsets, for all partitions of the topics.
+        committed: the group's committed offsets, for all partitions of the topics. Those of these
+            partitions are enough where `reset` lets a new group begin at the earliest record.
         ends: the ends of these partitions.
 
     Raises OffsetError where a committed offset no longer exists, or where a new group may not

@@ -331,6 +331,10 @@ def test_a_partition_without_a_commit_among_others_is_new(make):
         assign(member, A, B)
         assert member.consumer.started == [{A: 2, B: 0}]
         assert member.consumer.committed_now == [{A: 2}]
+        member = make(settings)
+        member.consumer.committed_offsets = {B: 0}
+        assign(member, A)
+        assert member.consumer.started == [{A: 2}]
 
 
 def test_a_group_that_may_not_choose_is_an_error(make):
