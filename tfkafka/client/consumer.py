@@ -327,10 +327,17 @@ class Consumer:
         if not self._is_static:
             self._consumer.unsubscribe()
         deadline = time.monotonic() + GIVE_BACK_S
-        # Records that are still there are delivered again, to whoever gets the partitions.
-        while self._consumer.consume(_MOST_RECORDS, _SERVE_S) or not self._is_given_back():
+        while self._serve() or not self._is_given_back():
             if time.monotonic() > deadline:
                 break
+
+    def _serve(self) -> bool:
+        """Call the callbacks that are due; return whether there may be more of them."""
+        if self._is_static:
+            # Its partitions stay assigned, or are assigned again: else records would always come.
+            self._consumer.pause(self._consumer.assignment())
+        # Records that are still there are delivered again, to whoever gets the partitions.
+        return bool(self._consumer.consume(_MOST_RECORDS, _SERVE_S))
 
     def _is_given_back(self) -> bool:
         return self._is_static or not self._consumer.assignment()

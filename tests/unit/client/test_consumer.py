@@ -87,12 +87,13 @@ def clock(monkeypatch) -> Clock:
 def make(monkeypatch, clock):
     """make(**options) -> (Consumer, its client, its filler)."""
 
-    def made(limits: Limits | None = None, **options):
+    def made(limits: Limits | None = None, settings=None, **options):
         filler = FakeFiller()
         monkeypatch.setattr(create, "make_client", lambda _kind, s: FakeClient(s))
         monkeypatch.setattr(consumer, "PythonFiller", lambda *_: filler)
         limits = limits or Limits(broker_timeout=5000)
-        found = Consumer({"bootstrap.servers": "h:1", "group.id": "g"}, limits, ["t"], **options)
+        settings = {"bootstrap.servers": "h:1", "group.id": "g", **(settings or {})}
+        found = Consumer(settings, limits, ["t"], **options)
         return found, found._consumer, filler
 
     return made
@@ -530,3 +531,22 @@ def test_partitions_that_are_assigned_while_it_closes_are_not_begun(make):
     reading.close()
     assigned(client, [place])
     assert begun == [[MINE]]
+
+
+def test_a_static_member_of_a_busy_topic_leaves_at_once(make, clock, monkeypatch):
+    """Its partitions stay assigned while it serves callbacks: more records would come."""
+    reading, client, _ = make(settings={"group.instance.id": "member"})
+    reading.subscribe(None, None, None)
+    paused = []
+
+    def consume(_records, wait_s) -> list[str]:
+        clock.now += wait_s
+        return [] if paused else ["record"]
+
+    places = [Place("t", 3)]
+    monkeypatch.setattr(client, "assignment", lambda: places, raising=False)
+    monkeypatch.setattr(client, "pause", paused.extend, raising=False)
+    monkeypatch.setattr(client, "consume", consume, raising=False)
+    began = clock.now
+    reading.close()
+    assert paused == places and clock.now - began < 0.1 and client.calls[-1] == ("close",)
