@@ -338,6 +338,22 @@ def begins_at_end(settings: Mapping[str, object]) -> bool:
     return reset not in ("earliest", "smallest", "beginning")
 
 
+def is_read(topic: str, read: Iterable[str]) -> bool | None:
+    """Return whether a topic is one of those that are read.
+
+    None where that is unknown: what begins with "^" is a pattern, as for Kafka's client, which has
+    a syntax of its own.
+    """
+    is_known = True
+    for each in read:
+        try:
+            if topic == each or (each.startswith("^") and re.search(each, topic)):
+                return True
+        except re.error:
+            is_known = False
+    return False if is_known else None
+
+
 def _text(argument: str, entry: object) -> str:
     """Return a name of a setting, or an entry of a list; bytes are accepted as text."""
     if not isinstance(entry, str | bytes):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import Fault
@@ -192,19 +192,12 @@ def refuse_loop(name: str, topic: str, read: Sequence[str]) -> None:
             client.
     """
     for each in read:
-        if topic == each or (each.startswith("^") and _matches(each, topic)):
+        # Where the syntax of a pattern is unknown, Kafka's client says what is wrong with it.
+        if config.is_read(topic, [each]):
             raise ValueError(
                 f"{name} is {topic!r}, which is read ({each!r}): what is written would be read "
                 f"again: give another topic"
             )
-
-
-def _matches(pattern: str, topic: str) -> bool:
-    try:
-        return re.search(pattern, topic) is not None
-    except re.error:
-        # Kafka's client has a syntax of its own; it also says what is wrong with a pattern.
-        return False
 
 
 def refuse(policy: Policy, chunk: Chunk, faults: Sequence[Fault]) -> None:

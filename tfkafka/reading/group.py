@@ -297,7 +297,8 @@ class GroupConsumer:
         found = members(self._cluster, self._name)
         theirs = set().union(*found.values())
         topics = {topic for topic in self._topics if not topic.startswith("^")}
-        topics |= {source.topic for source in theirs}
+        # They may have other topics too, which were deleted, or which this one may not see.
+        topics |= {s.topic for s in theirs if config.is_read(s.topic, self._topics) is not False}
         wanted = {TopicPartition(t, p) for t in topics for p in self._cluster.partitions(t)}
         return found.get(self._member_id) == set() and wanted <= theirs
 

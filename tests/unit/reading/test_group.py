@@ -17,6 +17,7 @@ from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 from tfkafka.reading import group
 from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.starts import Reset
+from tfkafka.testing import wait_for
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 EAGER = {"group.id": "g", "auto.offset.reset": "earliest"}
@@ -40,6 +41,9 @@ class FakeConsumer:
         self.refusals: list[CommitError] = []
         self.paused: set[TopicPartition] = set()
         self.alive = True
+
+    def member_id(self) -> str:
+        return "me"
 
     def subscribe(self, on_assign, on_revoke, on_lost):
         self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
@@ -91,6 +95,11 @@ class FakeCluster:
     def __init__(self, *_arguments, **_options):
         pass
 
+    def partitions(self, topic):
+        if topic == "hidden":
+            raise TopicError("no such topic", topic=topic)
+        return [A.partition, B.partition]
+
     def first_offsets(self, _topic, partitions):
         return {number: 0 if number == B.partition else 2 for number in partitions}
 
@@ -135,10 +144,15 @@ def make(monkeypatch):
     monkeypatch.setattr(group, "TopicGuard", FakeGuard)
 
     def made(
-        settings=EAGER, stream_timeout=0, on_missing="error", limits=LIMITS, **options
+        settings=EAGER,
+        stream_timeout=0,
+        on_missing="error",
+        limits=LIMITS,
+        topics=("t",),
+        **options,
     ) -> GroupConsumer:
         reset = Reset.of(settings, on_missing)
-        member = GroupConsumer(["t"], settings, limits, stream_timeout, reset, **options)
+        member = GroupConsumer(topics, settings, limits, stream_timeout, reset, **options)
         member.join()
         return member
 
@@ -546,6 +560,31 @@ def test_without_a_timeout_it_never_ends(make):
     member = make(stream_timeout=-1)
     assign(member)
     assert member.is_at_end() and not member.is_over(1e9)
+
+
+@pytest.fixture
+def others(monkeypatch) -> dict[str, set[TopicPartition]]:
+    """What the coordinator says of the group: this member has none, and another one has all."""
+    found = {"me": set(), "other": {A, B}}
+    monkeypatch.setattr(group, "members", lambda *_: found)
+    return found
+
+
+@pytest.mark.parametrize("topic", ["t", "^t", "^(?&"], ids=["name", "pattern", "unknown syntax"])
+def test_others_have_all_only_with_each_partition(make, others, topic):
+    member = make(COOPERATIVE, topics=[topic])
+    poll(member)
+    assert member._others_have_all()
+    others["other"] = {A}
+    assert not member._others_have_all()
+
+
+@pytest.mark.parametrize("topic", ["t", "^t"])
+def test_others_may_read_topics_that_this_member_may_not_see(make, others, topic):
+    others["other"].add(TopicPartition("hidden", 0))
+    member = make(COOPERATIVE, topics=[topic])
+    poll(member)
+    wait_for(lambda: member.is_over(0.0), "the end")
 
 
 def test_a_pause_is_undone_on_loss(make):
