@@ -252,18 +252,22 @@ class GroupConsumer:
         return self._is_assigned
 
     def is_at_end(self) -> bool:
-        """Return whether every assigned partition has been read to its end."""
+        """Return whether every assigned partition has been read to its end.
+
+        Also where a cooperative member has none, since others have all.
+        """
+        # It may be told so by no callback, and has an id before it has joined.
+        if self._spare_s() is not None:
+            return self.consumer.is_alive()
         return self._is_assigned and all(p.at_end for p in self._progress.values())
 
     def is_over(self, silence_s: float) -> bool:
         """Return whether the stream has ended, after `silence_s` without a record."""
         if self._stream_timeout == FOREVER:
             return False
-        if self._is_cooperative:
-            if not self._progress:
-                idle_s = self._others.for_s()
-                return idle_s is not None and idle_s * 1000 >= self._stream_timeout
-            self._others.forget()
+        spare_s = self._spare_s()
+        if self._is_cooperative and not self._progress:
+            return spare_s is not None and spare_s * 1000 >= self._stream_timeout
         if not self._is_assigned:
             return False
         if self._stream_timeout == 0:
@@ -271,6 +275,15 @@ class GroupConsumer:
         # The silence of a broker that is away does not end the stream.
         is_silent = silence_s * 1000 >= self._stream_timeout
         return is_silent and self.consumer.is_alive() and self.is_at_end()
+
+    def _spare_s(self) -> float | None:
+        """Return for how many seconds a cooperative member has had none, since others have all."""
+        if not self._is_cooperative:
+            return None
+        if self._progress:
+            self._others.forget()
+            return None
+        return self._others.for_s()
 
     def pause(self) -> None:
         """Stop fetching; polling keeps the membership. Records already fetched are thrown away."""

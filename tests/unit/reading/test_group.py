@@ -587,6 +587,22 @@ def test_others_may_read_topics_that_this_member_may_not_see(make, others, topic
     wait_for(lambda: member.is_over(0.0), "the end")
 
 
+def test_a_member_without_partitions_is_at_end_while_others_have_all(make, others):
+    """With KIP-848 no callback says that it gets none; its id does not say that it is in."""
+    member = make(COOPERATIVE, stream_timeout=-1)
+    poll(member)
+    assert not member.is_at_end(), "nobody has answered yet"
+    wait_for(member.is_at_end, "the answer")
+    member.consumer.alive = False
+    assert not member.is_at_end()
+    member.consumer.alive = True
+    assign(member, A)
+    assert not member.is_at_end()
+    others["other"] = {A}
+    lose(member, A)
+    assert not member.is_at_end(), "what was said before does not count"
+
+
 def test_a_pause_is_undone_on_loss(make):
     """Kafka's client would remember it when the partition comes back."""
     member = make(COOPERATIVE)
