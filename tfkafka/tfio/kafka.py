@@ -279,7 +279,7 @@ def _write_one(
     return message
 
 
-# Not all for ever: a function among the settings can be another one for each record.
+# Only some are kept: a function among the settings can be another one for each record.
 @functools.lru_cache(maxsize=16)
 def _producer(servers: str, *settings: tuple[str, object]) -> Producer:
     address = {"bootstrap.servers": ",".join(_with_ports(servers))}

@@ -13,7 +13,7 @@ def unsigned_token(user: str, lifetime_s: float = LIFETIME_S) -> tuple[str, floa
     """Return a JSON Web Token of a user, and when it ends, in seconds since 1970."""
     now = time.time()
     claims = {"sub": user, "iat": now, "exp": now + lifetime_s}
-    # A signature of nobody is empty, behind the last dot.
+    # The signature, after the last dot, is empty.
     return ".".join([_encoded({"alg": "none"}), _encoded(claims), ""]), now + lifetime_s
 
 
