@@ -253,10 +253,8 @@ class Pipeline:
         """Commit a batch, less the records of partitions that were lost; None: without any."""
         try:
             checked = self._predicted(chunk, predicted)
-            if checked is None:
-                return None
             deadline_s = time.monotonic() + PROGRESS_S
-            while True:
+            while checked is not None:
                 batch = checked.predicted
                 with self._transaction:
                     if self._broken or epoch != self._epoch:
@@ -267,11 +265,12 @@ class Pipeline:
                     is_whole = len(chunk) == len(batch.chunk)
                     aborted = self._commit(checked) if is_whole else None
                 if not is_whole:
-                    checked = self._predictor.submit(self._predict, chunk).result()
+                    checked = self._predicted(chunk, self._predictor.submit(self._predict, chunk))
                 elif aborted is None:
                     return batch
                 elif not self._reader.membership_changes(self._proved, chunk, deadline_s):
                     raise aborted
+            return None
         except BaseException:
             with self._transaction:
                 if epoch != self._epoch:
