@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,7 +17,6 @@ from confluent_kafka.admin import (
     ConfigEntry,
     ConfigResource,
     ConfigSource,
-    ConsumerGroupDescription,
     NewTopic,
 )
 
@@ -29,6 +28,7 @@ from tfkafka.client import codes, create
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.coordinator import Coordinator
 from tfkafka.client.diagnosis import is_unauthorized, with_right
+from tfkafka.client.members import description
 from tfkafka.client.names import check_topic_name
 from tfkafka.errors import BrokerError, TopicError
 
@@ -265,7 +265,7 @@ class Admin:
         if not self._groups_are_kept():
             return False
         with self._cluster.coordinators.one() as coordinator:
-            state = self._description(coordinator, group).state
+            state = description(self._cluster, coordinator, group).state
         return state not in (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
     def member_ids(self, group: str, name: str) -> set[str]:
@@ -276,7 +276,7 @@ class Admin:
         arguments.text("group", group)
         arguments.text("name", name)
         with self._cluster.coordinators.one() as coordinator:
-            members = self._description(coordinator, group).members
+            members = description(self._cluster, coordinator, group).members
         return {m.member_id for m in members if (m.group_instance_id or m.client_id) == name}
 
     def _leaders(self, name: str) -> int:
@@ -327,15 +327,9 @@ class Admin:
     ) -> dict[TopicPartition, tuple[str, str, str]]:
         return {
             TopicPartition(p.topic, p.partition): (member.member_id, member.host, member.client_id)
-            for member in self._description(coordinator, group).members
+            for member in description(self._cluster, coordinator, group).members
             for p in (member.assignment.topic_partitions if member.assignment else [])
         }
-
-    def _description(self, coordinator: Coordinator, group: str) -> ConsumerGroupDescription:
-        """Return a group's description, once its coordinator has loaded it."""
-        return self._answer(
-            lambda: coordinator.describe(group), "DESCRIBE", f"group {group}", coordinator.poll
-        )
 
     def _answer(
         self,
@@ -364,24 +358,21 @@ class Admin:
         # Most are not dropped where the client knows the brokers before.
         self._cluster.metadata()
 
-        def question(timeout_s: float) -> KafkaError | None:
-            deadline = time.monotonic() + timeout_s
-            was_dropped = False
-            while True:
-                try:
-                    self._cluster.result(request(), timeout_s)
-                    return None
-                except KafkaException as error:
-                    reason: KafkaError = error.args[0]
-                is_dropped = reason.code() == KafkaError._DESTROY_BROKER
-                if not is_dropped or time.monotonic() > deadline:
-                    break
-                was_dropped = True
-            if reason.code() in codes.TRANSIENT:
-                raise KafkaException(reason)
-            return None if was_dropped and reason.code() == done else reason
+        requests = itertools.count(1)
 
-        refusal = self._cluster.ask(f"topic {name}", question, repeats=False)
+        def question(timeout_s: float) -> KafkaError | None:
+            is_first = next(requests) == 1
+            try:
+                self._cluster.result(request(), timeout_s)
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.code() in codes.TRANSIENT:
+                    raise
+                return reason if is_first or reason.code() != done else None
+            return None
+
+        dropped = frozenset({KafkaError._DESTROY_BROKER})
+        refusal = self._cluster.ask(f"topic {name}", question, repeated=dropped)
         if refusal is not None:
             raise KafkaException(refusal)
 

@@ -181,7 +181,7 @@ class Cluster:
         topic: str | None = None,
         passing: frozenset[int] = codes.TRANSIENT,
         right: tuple[str, str] = ("DESCRIBE", ""),
-        repeats: bool = True,
+        repeated: frozenset[int] | None = None,
     ) -> Answer:
         """Repeat a query until it is answered, and return the answer.
 
@@ -192,7 +192,8 @@ class Cluster:
             passing: codes of the errors after which the query is repeated.
             right: the operation and the resource that the user needs a right for; the topic where
                 there is no resource.
-            repeats: whether the query may be sent again.
+            repeated: codes of those of these errors after which the query may be sent again; None:
+                after all of them, and where no answer comes.
         """
         begun_s = time.monotonic()
         deadline = begun_s + self._timeout_s
@@ -205,6 +206,7 @@ class Cluster:
                 except (KafkaException, TimeoutError) as failure:
                     reason = failure.args[0] if isinstance(failure, KafkaException) else None
                     self._refuse(reason, what, topic, passing, right)
+                    repeats = repeated is None or (reason and reason.code() in repeated)
                     if not repeats or time.monotonic() + _AGAIN_S > deadline:
                         waited_s = self._timeout_s if repeats else time.monotonic() - begun_s
                         raise self._no_answer(what, reason, waited_s) from failure

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import ConsumerGroupDescription
 
 from tfkafka.chunk import TopicPartition
 from tfkafka.client.cluster import Cluster
+from tfkafka.client.coordinator import Coordinator
+
+
+def description(cluster: Cluster, coordinator: Coordinator, group: str) -> ConsumerGroupDescription:
+    """Return a group's description, once its coordinator has loaded it."""
+    resource = f"group {group}"
+    return cluster.ask(
+        resource,
+        lambda timeout_s: cluster.result(coordinator.describe(group), timeout_s, coordinator.poll),
+        right=("DESCRIBE", resource),
+    )
 
 
 def members(cluster: Cluster, group: str) -> dict[str, set[TopicPartition]]:
@@ -15,13 +27,7 @@ def members(cluster: Cluster, group: str) -> dict[str, set[TopicPartition]]:
     those that it still has to give away.
     """
     with cluster.coordinators.one() as coordinator:
-        found = cluster.ask(
-            f"group {group}",
-            lambda timeout_s: cluster.result(
-                coordinator.describe(group), timeout_s, coordinator.poll
-            ),
-            right=("DESCRIBE", f"group {group}"),
-        )
+        found = description(cluster, coordinator, group)
     if found.state != ConsumerGroupState.STABLE:
         return {}
     return {

@@ -155,7 +155,7 @@ def test_without_a_connection_waiting_ends(make, monkeypatch):
 
 def test_what_must_not_be_sent_twice_is_not(make):
     with pytest.raises(ReadError, match="what: no answer from Kafka at h:1"):
-        make().ask("what", failing(KafkaError._TRANSPORT), repeats=False)
+        make().ask("what", failing(KafkaError._TRANSPORT), repeated=frozenset())
 
 
 def test_a_topic_that_may_be_hidden(make, monkeypatch):
