@@ -106,7 +106,7 @@ def test_settings_are_those_that_tfkafka_chooses():
         ("`Admin`", False): config.ADMIN_DEFAULTS,
         ("`write`", True): config.WRITER_DEFAULTS,
         ("`write`", False): config.WRITER_FIXED,
-        ("exactly-once reading", True): config.EXACTLY_ONCE_DEFAULTS | config.CLASSIC_DEFAULTS,
+        ("exactly-once reading", True): config.RECOVERY | config.CLASSIC_DEFAULTS,
         ("exactly-once reading", False): config.EXACTLY_ONCE_FIXED,
         ("exactly-once writing", False): config.TRANSACTIONS_DEFAULTS,
     }

@@ -61,8 +61,8 @@ RECOVERY: dict[str, object] = {
     "reconnect.backoff.max.ms": 1000,
     "logger": _silent,
 }
-EXACTLY_ONCE_DEFAULTS: dict[str, object] = RECOVERY
-# With group.protocol=consumer the broker decides on these: librdkafka refuses them.
+# Of exactly-once inference. With group.protocol=consumer the broker decides on these, and
+# librdkafka refuses them.
 CLASSIC_DEFAULTS: dict[str, object] = {
     "session.timeout.ms": 10_000,
     "partition.assignment.strategy": "range",
@@ -316,9 +316,7 @@ def worker_name(settings: Mapping[str, object], worker: str) -> dict[str, object
 
 def exactly_once_settings(settings: Mapping[str, object]) -> Settings:
     """Return the settings of a consumer whose offsets are committed in transactions."""
-    defaults = EXACTLY_ONCE_DEFAULTS
-    if not has_new_protocol(settings):
-        defaults = defaults | CLASSIC_DEFAULTS
+    defaults = RECOVERY if has_new_protocol(settings) else RECOVERY | CLASSIC_DEFAULTS
     return Settings({**defaults, **settings, **EXACTLY_ONCE_FIXED})
 
 
