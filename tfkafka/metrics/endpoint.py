@@ -45,22 +45,28 @@ class Endpoint:
             self._server = self._listening()
             # As a free port was chosen the first time, so it stays.
             self._port = self._server.server_address[1]
-            serve = self._server.serve_forever
-            self._thread = threading.Thread(
-                target=serve, args=[_LOOK_S], name="tfkafka-metrics", daemon=True
-            )
+            serve = self._server.serve
+            self._thread = threading.Thread(target=serve, name="tfkafka-metrics", daemon=True)
             self._thread.start()
         return self._port
 
     def close(self) -> None:
         """Stop listening, and end the thread. Safe to call twice."""
-        server, thread = self._server, self._thread
-        self._server = self._thread = None
+        thread = self._thread
+        self.end()
         # A forked child has no thread that would end.
-        if server is not None and thread is not None and self._owner.is_here():
-            server.shutdown()
-            server.server_close()
+        if thread is not None and self._owner.is_here():
             thread.join()
+
+    def end(self) -> None:
+        """Have the thread stop listening within 0.1 s, without waiting for it.
+
+        Any thread may call it, at any moment: that of the server, too, where it frees memory.
+        """
+        server = self._server
+        self._server = self._thread = None
+        if server is not None:
+            server.is_ending = True
 
     def _listening(self) -> _Server:
         try:
@@ -79,6 +85,8 @@ class _Server(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    timeout = _LOOK_S
+    is_ending = False
 
     def __init__(
         self, family: int, address: object, handler: type[http.server.BaseHTTPRequestHandler]
@@ -86,6 +94,12 @@ class _Server(socketserver.ThreadingTCPServer):
         self.address_family = family
         super().__init__(address, handler)  # type: ignore[arg-type]  # that of its family
         _servers.add(self)
+
+    def serve(self) -> None:
+        """Answer until `is_ending` is set; `shutdown` would wait until this has ended."""
+        with self:
+            while not self.is_ending:
+                self.handle_request()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of a client that went away."""

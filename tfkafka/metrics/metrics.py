@@ -39,8 +39,9 @@ class Metrics:
         from tfkafka.metrics.endpoint import Endpoint
 
         self._endpoint = Endpoint(host, port, meter)
-        # Where nobody calls `close`. Python calls it at exit, too.
-        weakref.finalize(self, self._endpoint.close)
+        # Where nobody calls `close`. It may not wait: while a finalizer does, no thread can collect
+        # garbage, and this may run in the thread that it would wait for.
+        weakref.finalize(self, self._endpoint.end)
 
     def open(self) -> None:
         """Listen, again after `close`; does nothing while it listens.

@@ -17,6 +17,7 @@ from tests.scraping import get, health, scrape
 from tfkafka.chunk import TopicPartition
 from tfkafka.decoding.base import Fault
 from tfkafka.errors import MetricsError
+from tfkafka.metrics import endpoint
 from tfkafka.metrics.meter import RunningMeter
 from tfkafka.metrics.metrics import Metrics
 from tfkafka.testing import wait_for
@@ -181,8 +182,25 @@ def test_nothing_is_left_of_what_is_deleted():
     assert threads()
     del metrics
     gc.collect()
-    assert not threads()
+    wait_for(lambda: not threads(), "the server's thread to end")
     assert is_free(port)
+
+
+def test_the_server_itself_may_collect_what_is_deleted(monkeypatch):
+    """Its thread allocates too: a finalizer that waited for it would stop the collector forever."""
+    monkeypatch.setattr(endpoint._Server, "verify_request", lambda *_: gc.collect() >= 0)
+    gc.disable()
+    try:
+        metrics = Metrics(0)
+        metrics.open()
+        metrics.itself = metrics
+        port = metrics.port
+        del metrics
+        assert get(port, "/healthz")[0] == 503
+        wait_for(lambda: not threads(), "the server's thread to end")
+        assert is_free(port)
+    finally:
+        gc.enable()
 
 
 def test_it_opens_again_at_the_same_port(metrics):
