@@ -39,6 +39,7 @@ pytest_plugins = [
     "pytester",
     # Where tfkafka is installed its entry point has loaded it already, under this name.
     "tfkafka.testing.plugin",
+    "tests.collector",
     "tests.order",
     "tests.progress",
     "tests.summary",

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 import tensorflow as tf
 
+from tests.collector import places
 from tests.integration.tfkafka.records import numbers, values
 from tfkafka import KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset
-from tfkafka.errors import ReadError
+from tfkafka.errors import ReadError, TfkafkaError
 from tfkafka.testing import wait_for
 
 DATASETS = 10
@@ -68,13 +69,19 @@ def test_failed_datasets_leave_memory(servers, group, kind):
 def leaves_memory(use: Callable[[int], list[weakref.ref]]) -> None:
     """Check that what `use` made, with its threads, is gone after it."""
 
+    left: list[str] = []
+
     def is_all_gone() -> bool:
         gc.collect()
-        alive = [each for each in there if each() is not None]
         threads = {each.name for each in threading.enumerate() if each not in before}
-        return not alive and not {name for name in threads if name.startswith("tfkafka-")}
+        left[:] = [repr(each()) for each in there if each() is not None]
+        left.extend(name for name in threads if name.startswith("tfkafka-"))
+        return not left
 
     use(0)  # the first one starts the thread that notices signals
     before = {*threading.enumerate()}
     there = [reference for number in range(DATASETS) for reference in use(1 + number)]
-    wait_for(is_all_gone, "datasets and threads to be gone", 60)
+    try:
+        wait_for(is_all_gone, "datasets and threads to be gone", 60)
+    except TfkafkaError as error:
+        pytest.fail(f"{error}: {', '.join(left)}; the threads are at:\n{places()}")
