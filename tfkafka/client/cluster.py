@@ -20,7 +20,12 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    ClusterMetadata,
+    DescribeClusterResult,
+    OffsetSpec,
+)
 
 from tfkafka import config
 from tfkafka._util.background import in_background
@@ -32,6 +37,8 @@ from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
 Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
+# For how long another broker may not have heard of a topic that was just created.
+_NEW_S = 1.0
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
 # How long a broker may take before another one is looked for; later this part of the time so far,
@@ -118,7 +125,14 @@ class Cluster:
             identity = str(found.topic_id) if bits else None
             return TopicDescription(identity, sorted(p.id for p in found.partitions))
 
-        return self._ask_any(f"topic {topic}", question, topic)
+        begun_s = time.monotonic()
+        while True:
+            try:
+                return self._ask_any(f"topic {topic}", question, topic)
+            except TopicError:
+                if time.monotonic() - begun_s > _NEW_S or len(self._description().nodes) == 1:
+                    raise
+            time.sleep(_AGAIN_S)
 
     def partitions(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions, ascending."""
@@ -126,12 +140,7 @@ class Cluster:
 
     def cluster_id(self) -> str:
         """Return the cluster's id."""
-
-        def question(timeout_s: float) -> str:
-            answer = self.client.describe_cluster(request_timeout=timeout_s)
-            return str(self.result(answer, timeout_s).cluster_id)
-
-        return self._ask_any("the cluster", question)
+        return str(self._description().cluster_id)
 
     def metadata(self) -> ClusterMetadata:
         """Return all topics that this user may see, with their partitions."""
@@ -228,6 +237,15 @@ class Cluster:
             poll: that client's `poll`; None: that of `client`.
         """
         return self._connection.wait(future, timeout_s + _GRACE_S, poll or self.client.poll)
+
+    def _description(self) -> DescribeClusterResult:
+        def question(timeout_s: float) -> DescribeClusterResult:
+            answer: Future[DescribeClusterResult] = self.client.describe_cluster(
+                request_timeout=timeout_s
+            )
+            return self.result(answer, timeout_s)
+
+        return self._ask_any("the cluster", question)
 
     def _offsets(
         self,

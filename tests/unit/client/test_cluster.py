@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Uuid
 
 from tfkafka.client import cluster, codes
 from tfkafka.client.cluster import Cluster
@@ -107,6 +107,35 @@ def test_a_missing_topic_is_named_at_once(make, code):
         make().ask("what", failing(code), "t")
     with pytest.raises(ReadError, match="what: reason"):
         make().ask("what", failing(code))
+
+
+@pytest.mark.parametrize(("brokers", "waited_s"), [(1, 0), (3, 1)])
+def test_another_broker_may_not_know_a_new_topic_yet(make, monkeypatch, brokers, waited_s):
+    client = SimpleNamespace(
+        poll=lambda _timeout_s: 0,
+        describe_cluster=lambda **_: done(SimpleNamespace(nodes=range(brokers))),
+        describe_topics=lambda *_, **__: {"t": gone},
+    )
+    gone: Future = Future()
+    gone.set_exception(KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)))
+    monkeypatch.setattr(cluster.create, "make_client", lambda *_: client)
+    asking = make()
+    begun_s = cluster.time.monotonic()
+    with pytest.raises(TopicError, match="there is no topic t on h:1"):
+        asking.describe("t")
+    assert cluster.time.monotonic() - begun_s == pytest.approx(waited_s, abs=0.1)
+
+    known = SimpleNamespace(topic_id=Uuid(1, 2), partitions=[SimpleNamespace(id=0)])
+    answers = iter([gone, gone, done(known)])
+    client.describe_topics = lambda *_, **__: {"t": next(answers)}
+    if brokers > 1:
+        assert asking.partitions("t") == [0]
+
+
+def done(value: object) -> Future:
+    future: Future = Future()
+    future.set_result(value)
+    return future
 
 
 @pytest.mark.parametrize("code", sorted(codes.REFUSED))
