@@ -364,6 +364,23 @@ def is_created(client: AdminClient, topic: NewTopic) -> bool:
     return False
 
 
+def write_one(topic: str, servers: str) -> None:
+    assert write(servers, topic, [b"0"]) == 1
+
+
+def read_by_a_group(topic: str, servers: str) -> None:
+    assert list(KafkaGroupDataset(topic, topic, servers)) == []
+
+
+@pytest.mark.parametrize("use", [write_one, read_by_a_group])
+def test_a_new_topic_may_be_used_at_any_broker(kafka_cluster, group, use):
+    """Each learns of it a moment later than the one that created it."""
+    for number in range(8):
+        topic = f"{group}-{number}"
+        Admin(kafka_cluster.address(number % 3)).create_topic(topic, 1)
+        use(topic, kafka_cluster.address((number + 1) % 3))
+
+
 def test_each_broker_has_a_log_and_little_memory(kafka_cluster):
     for broker in range(3):
         assert f"Kafka version: {VERSION} " in kafka_cluster.logs(broker)

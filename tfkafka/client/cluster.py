@@ -38,7 +38,7 @@ from tfkafka.errors import ReadError, TfkafkaError, TopicError
 Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # For how long another broker may not have heard of a topic that was just created.
-_NEW_S = 1.0
+NEW_TOPIC_S = 1.0
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
 # How long a broker may take before another one is looked for; later this part of the time so far,
@@ -130,7 +130,7 @@ class Cluster:
             try:
                 return self._ask_any(f"topic {topic}", question, topic)
             except TopicError:
-                if time.monotonic() - begun_s > _NEW_S or len(self._description().nodes) == 1:
+                if time.monotonic() - begun_s > NEW_TOPIC_S or len(self._description().nodes) == 1:
                     raise
             time.sleep(_AGAIN_S)
 

@@ -19,7 +19,7 @@ from confluent_kafka import (
 from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, plugin
-from tfkafka.client.cluster import deleted_topic, is_deleted, missing_topic
+from tfkafka.client.cluster import NEW_TOPIC_S, deleted_topic, is_deleted, missing_topic
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.fill import Event, Filler, PythonFiller
 from tfkafka.client.lineage import Committed, Lineage, Places
@@ -45,6 +45,7 @@ GROWTH = 4
 # How long a member that leaves waits for its partitions to be revoked.
 GIVE_BACK_S = 5.0
 _SERVE_S = 0.01
+_AGAIN_S = 0.05
 _MOST_RECORDS = 10_000
 
 # How librdkafka says that a member subscribes to a missing topic; the partition means nothing.
@@ -134,6 +135,7 @@ class Consumer:
         self.servers: str = str(settings["bootstrap.servers"])
         self._said = "no answer"
         self._existing: set[str] = set()
+        self._brokers = 0
         self._heard = self._probed = time.monotonic()
         self._size = FIRST_RECORDS
 
@@ -384,6 +386,7 @@ class Consumer:
             self._said = error.args[0].str()
             return
         self._heard = time.monotonic()
+        self._brokers = len(found.brokers)
         self._connection.answered(is_first=True)
         if not is_deleted(found, topic):
             self._existing.add(topic)
@@ -392,6 +395,17 @@ class Consumer:
         else:
             line = str(missing_topic(topic, self.servers, self._has_users))
             raise ReadError(line, topic=topic)
+
+    def _refuse_missing(self, topic: str) -> None:
+        """Raise ReadError unless the topic is new, so that only some brokers know it yet."""
+        deadline = time.monotonic() + NEW_TOPIC_S
+        while True:
+            try:
+                return self._probe(topic)
+            except ReadError:
+                if self._brokers == 1 or time.monotonic() > deadline:
+                    raise
+            time.sleep(_AGAIN_S)
 
     def _is_early(self, event: Event) -> bool:
         """Return whether an event says nothing, since its partition's start is not validated yet.
@@ -441,9 +455,8 @@ class Consumer:
             # librdkafka looks for the coordinator of every group.id; nothing here needs it.
             return
         if reason.startswith(_NOT_THERE) and event.source is not None:
-            name = event.source.topic
-            line = str(missing_topic(name, self.servers, self._has_users))
-            raise ReadError(line, topic=name) from KafkaException(event.error)
+            self._refuse_missing(event.source.topic)
+            return
         if code in codes.MISSING:
             reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.

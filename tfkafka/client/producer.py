@@ -163,13 +163,12 @@ class Producer:
         return error
 
     def _refuse_missing(self, topic: str) -> None:
-        """Raise WriteError: the topic is missing, or hidden from this user."""
+        """Raise WriteError unless the topic is new, so that only some brokers know it yet."""
         cluster = Cluster(self._settings, int(self._timeout_s * 1000), WriteError)
         try:
             cluster.describe(topic)
         except TopicError as error:
             raise WriteError(str(error), topic=topic) from error
-        raise WriteError(str(cluster.missing(topic)), topic=topic)
 
     def _check(
         self,

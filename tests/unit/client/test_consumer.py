@@ -29,6 +29,9 @@ OTHER = {KafkaError._FAIL, KafkaError.INVALID_MSG, KafkaError.UNKNOWN}
 class Clock:
     now = 100.0
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
     def monotonic(self) -> float:
         return self.now
 
@@ -103,9 +106,9 @@ def event(code: int, offset: int = 5) -> Filled:
     return Filled(empty(), [Event(KafkaError(code, "reason"), MINE, offset)])
 
 
-def metadata(code: int | None = None) -> SimpleNamespace:
+def metadata(code: int | None = None, brokers: int = 1) -> SimpleNamespace:
     error = None if code is None else KafkaError(code)
-    return SimpleNamespace(topics={"t": SimpleNamespace(error=error)})
+    return SimpleNamespace(topics={"t": SimpleNamespace(error=error)}, brokers=range(brokers))
 
 
 @pytest.mark.parametrize("code", sorted(codes.TRANSIENT))
@@ -305,13 +308,26 @@ def test_a_reader_without_a_group_needs_no_right_on_it(make):
         member.poll(0.1)
 
 
-def test_a_subscription_to_a_missing_topic_is_one_line(make):
-    reading, _, filler = make()
-    code = KafkaError.UNKNOWN_TOPIC_OR_PART
-    missing = KafkaError(code, "Subscribed topic not available: t: Broker: Unknown topic")
-    filler.filled = [Filled(empty(), [Event(missing, TopicPartition("t", 0), None)])]
+UNKNOWN = KafkaError.UNKNOWN_TOPIC_OR_PART
+NOT_THERE = KafkaError(UNKNOWN, "Subscribed topic not available: t: Broker: Unknown topic")
+
+
+@pytest.mark.parametrize(("brokers", "waited_s"), [(1, 0), (3, 1)])
+def test_a_subscription_to_a_missing_topic_is_one_line(make, clock, brokers, waited_s):
+    reading, client, filler = make()
+    client.answers["list_topics"] = metadata(UNKNOWN, brokers)
+    filler.filled = [Filled(empty(), [Event(NOT_THERE, TopicPartition("t", 0), None)])]
+    begun_s = clock.monotonic()
     with pytest.raises(ReadError, match=r"^there is no topic t on h:1: create it first$"):
         reading.poll(0.1)
+    assert clock.monotonic() - begun_s == pytest.approx(waited_s, abs=0.1)
+
+
+def test_a_new_topic_that_another_broker_has_already(make):
+    reading, client, filler = make()
+    client.answers["list_topics"] = metadata()
+    filler.filled = [Filled(empty(), [Event(NOT_THERE, TopicPartition("t", 0), None)])]
+    assert reading.poll(0.1).ends == {}
 
 
 def test_a_name_that_no_topic_can_have(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -103,3 +104,15 @@ def test_a_fatal_error_while_acknowledgements_are_awaited(monkeypatch):
     words = "topic t: not all records were acknowledged: .*grant this user WRITE on topic t"
     with pytest.raises(WriteError, match=words):
         producer.Producer({"bootstrap.servers": "h:1"}).send("t", [[("v", None, None)]])
+
+
+def test_a_topic_that_another_broker_has_is_no_missing_one(monkeypatch):
+    """That of the client may hear of a new topic a moment later."""
+
+    class Old(Fatal):
+        def list_topics(self, timeout: float) -> object:
+            return SimpleNamespace(topics={})
+
+    monkeypatch.setattr(record_writer.confluent_kafka, "Producer", Old)
+    monkeypatch.setattr(producer.Cluster, "describe", lambda _cluster, topic: topic)
+    producer.Producer({"bootstrap.servers": "h:1"}).connect("t")
