@@ -119,7 +119,7 @@ class Consumer:
         self._group = str(settings.get("group.id", ""))
         self._is_member = False
         self._is_static = "group.instance.id" in settings
-        self._is_closing = False
+        self._is_closing = self._stays = False
         self._has_users = config.has_users(settings)
         self._connection = Connection(settings, was_reached)
         if config.has_new_protocol(settings):
@@ -236,11 +236,6 @@ class Consumer:
                 on_lost=gone(on_lost),
             )
 
-    def unsubscribe(self) -> None:
-        """Leave the group; partitions are revoked while polling."""
-        with self._explained():
-            self._consumer.unsubscribe()
-
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop fetching these. Records already fetched are thrown away, and fetched again later."""
         with self._explained():
@@ -305,12 +300,13 @@ class Consumer:
         """Return this member's id, or "" until the broker has sent it."""
         return self._consumer.memberid() or ""
 
-    def close(self) -> None:
+    def close(self, leave: bool = False) -> None:
         """Leave the group, if there is one, and close the connections.
 
-        A member with a group.instance.id leaves only by `unsubscribe`.
+        A member with a group.instance.id stays in the group unless `leave`.
         """
         self._is_closing = True
+        self._stays = self._is_static and not leave
         with self._explained():
             try:
                 if self._is_member:
@@ -326,7 +322,7 @@ class Consumer:
         and can lose what confluent-kafka then asks for. That waits forever, with Python's lock, so
         that the whole process hangs (librdkafka#4884).
         """
-        if not self._is_static:
+        if not self._stays:
             self._consumer.unsubscribe()
         deadline = time.monotonic() + GIVE_BACK_S
         while self._serve() or not self._is_given_back():
@@ -335,14 +331,14 @@ class Consumer:
 
     def _serve(self) -> bool:
         """Call the callbacks that are due; return whether there may be more of them."""
-        if self._is_static:
+        if self._stays:
             # Its partitions stay assigned, or are assigned again: else records would always come.
             self._consumer.pause(self._consumer.assignment())
         # Records that are still there are delivered again, to whoever gets the partitions.
         return bool(self._consumer.consume(_MOST_RECORDS, _SERVE_S))
 
     def _is_given_back(self) -> bool:
-        return self._is_static or not self._consumer.assignment()
+        return self._stays or not self._consumer.assignment()
 
     def go_on(self) -> None:
         """Restart the broker's time-out: nobody has polled, so its silence means nothing."""

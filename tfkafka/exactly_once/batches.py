@@ -13,7 +13,7 @@ from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.background import in_background
 from tfkafka.chunk import Chunk, Positions, TopicPartition, concat, empty
-from tfkafka.client.consumer import is_fenced
+from tfkafka.client.consumer import GIVE_BACK_S, is_fenced
 from tfkafka.client.identity import Identities
 from tfkafka.client.lineage import Places
 from tfkafka.client.transactions import PROGRESS_S
@@ -24,7 +24,6 @@ from tfkafka.reading.group import GroupConsumer
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 _POLL_S = 0.1
-_LEAVE_S = 5.0
 _LOOK_S = 0.01
 
 
@@ -220,17 +219,12 @@ class BatchReader:
         self._meter.forget(self._group)
 
         def leave() -> None:
-            # A member with a group.instance.id leaves the group only if it unsubscribes.
             try:
-                consumer.unsubscribe()
-                deadline = time.monotonic() + _LEAVE_S
-                while self._group.reached() and time.monotonic() < deadline:
-                    consumer.poll(_POLL_S)
+                consumer.close(leave=True)
             finally:
-                consumer.close()
                 self._group.guard.close()
 
-        wait([in_background(leave)], 2 * _LEAVE_S)
+        wait([in_background(leave)], 2 * GIVE_BACK_S)
 
     def discard(self) -> None:
         """Drop the consumer without waiting for the broker."""

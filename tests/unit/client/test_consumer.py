@@ -566,3 +566,12 @@ def test_a_static_member_of_a_busy_topic_leaves_at_once(make, clock, monkeypatch
     began = clock.now
     reading.close()
     assert paused == places and clock.now - began < 0.1 and client.calls[-1] == ("close",)
+
+
+@pytest.mark.parametrize(("leave", "calls"), [(False, 0), (True, 1)])
+def test_a_static_member_leaves_only_where_it_is_asked_to(make, leave, calls):
+    member, client, _ = make(settings={"group.instance.id": "i"})
+    member.subscribe(None, None, None)
+    member.close(leave)
+    assert client.calls.count(("unsubscribe",)) == calls
+    assert client.calls[-1] == ("close",)
