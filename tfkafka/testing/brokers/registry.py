@@ -163,9 +163,12 @@ def _unpacked(progress: bool) -> Path:
                 with tarfile.open(archive) as packed:
                     packed.extractall(scratch / "unpacked", filter="data")
                 os.rename(scratch / "unpacked", target)
-            except OSError:
+            except OSError as error:
                 # Another process was sooner; it removes the archive only after its rename.
                 if not target.exists():
-                    raise
+                    raise BrokerError(
+                        f"cannot unpack the schema registry to {target}: {error.strerror}; "
+                        f"set {jars.CACHE_VARIABLE} to a folder with 200 MB of room"
+                    ) from error
         archive.unlink(missing_ok=True)
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 import urllib.request
@@ -61,6 +62,17 @@ def test_another_process_unpacks_it_meanwhile(downloads, monkeypatch):
     folder = registry._unpacked(progress=False)
     assert (folder / "quarkus-run.jar").exists()
     assert [each.name for each in folder.parent.iterdir()] == ["unpacked"]
+
+
+def test_a_full_disk_is_one_line_and_nothing_half_unpacked(downloads, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", full)
+    words = f"cannot unpack the schema registry to {tmp_path}.*: No space left on device; set "
+    with pytest.raises(BrokerError, match=words):
+        registry._unpacked(progress=False)
+    assert not any(path.is_dir() for path in jars.folder_of(downloads[0]).iterdir())
 
 
 def test_it_is_asked_without_a_proxy(monkeypatch):
