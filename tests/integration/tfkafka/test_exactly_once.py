@@ -153,7 +153,9 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
         found.append((message.partition(), message.offset(), name))
     assert len(found) == 100
     names = {name for _, _, name in found}
-    assert {"model-1", f"model-{number - 2}"} <= names
+    used = sorted(int(name.removeprefix("model-")) for name in names)
+    # Two transactions are under way at a time; a model may be passed over.
+    assert used[0] == 1 and used[-1] >= number - 2
     assert exchanges[-1] == len(names) - 1
     # Within a partition, offsets without a gap are those of one transaction.
     for (partition, offset, name), (other, next_offset, next_name) in pairwise(sorted(found)):
