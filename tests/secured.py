@@ -32,7 +32,7 @@ def start(folder: Path, version: str) -> EmbeddedBroker:
     broker = embedded.start(folder / "kafka", version, security=security, progress=False)
     settings = broker.client_configuration(USER, MECHANISM)
     file = folder / "client.properties"
-    private.write(file, "".join(f"{k}={v}\n" for k, v in settings.items()).encode())
+    private.write_client_settings(file, settings)
     broker.bootstrap_servers = broker.secured_servers
     # Child processes inherit both.
     os.environ |= {

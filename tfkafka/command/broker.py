@@ -156,8 +156,7 @@ def _write_client_settings(folder: Path, started: EmbeddedBroker | EmbeddedClust
 
     try:
         settings = started.client_configuration(USER, MECHANISM)
-        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
-        private.write(_client_settings(folder), lines.encode())
+        private.write_client_settings(_client_settings(folder), settings)
     except BaseException:
         started.stop()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -16,3 +17,8 @@ def write(path: Path, content: bytes) -> None:
     path.unlink(missing_ok=True)
     path.touch(mode=0o600, exist_ok=False)
     path.write_bytes(content)
+
+
+def write_client_settings(path: Path, settings: Mapping[str, object]) -> None:
+    """Write librdkafka's settings, one `name=value` a line, as `tfkafka.config.load` reads them."""
+    write(path, "".join(f"{name}={value}\n" for name, value in settings.items()).encode())
