@@ -32,6 +32,7 @@ KEPT_TOGETHER = (
     "tests/integration/test_class_archive.py",
     "tests/integration/test_command_config.py",
     "tests/integration/test_compose.py",
+    "tests/integration/test_compose_profiles.py",
     "tests/integration/test_scripts.py",
     "tests/integration/test_scripts_bad_input.py",
     "tests/integration/test_secured_brokers.py",

@@ -35,11 +35,17 @@ class SecuredListener:
         controller = f"CONTROLLER://{HOST}:{ports.metadata}"
         secured = f"{NAME}://{HOST}:{ports.secured}"
         protocols = f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,{NAME}:{self.security.protocol}"
-        of_listener = {**self._tls_properties(), **self._sasl_properties()}
         return {
             "listeners": f"{plain},{secured},{controller}",
             "advertised.listeners": f"{plain},{secured}",
             "listener.security.protocol.map": protocols,
+            **self.protection(),
+        }
+
+    def protection(self) -> dict[str, object]:
+        """Return the broker's settings that protect its listener called `NAME`; issue its key."""
+        of_listener = {**self._tls_properties(), **self._sasl_properties()}
+        return {
             **{f"listener.name.{NAME.lower()}.{name}": of_listener[name] for name in of_listener},
             # The user of a certificate is its common name.
             "ssl.principal.mapping.rules": "RULE:^CN=([^,]*).*$/$1/",

@@ -90,10 +90,10 @@ def write_settings(
     """
     private.make_folder(config)
     server = {**_server_properties(data / "kafka", lock, ports), **own}
-    _write_properties(config / "server.properties", server)
+    write_properties(config / "server.properties", server)
     if lock.uses_zookeeper:
         zookeeper = _zookeeper_properties(data / "zookeeper", ports)
-        _write_properties(config / "zookeeper.properties", zookeeper)
+        write_properties(config / "zookeeper.properties", zookeeper)
     logging = LOG4J2 if lock.uses_log4j2 else LOG4J1
     private.write(config / "logging.properties", logging.encode("ascii"))
 
@@ -165,7 +165,8 @@ def _zookeeper_properties(data: Path, ports: Ports) -> dict[str, object]:
     }
 
 
-def _write_properties(path: Path, properties: Mapping[str, object]) -> None:
+def write_properties(path: Path, properties: Mapping[str, object]) -> None:
+    """Write a file of Java's properties."""
     lines = (f"{name}={_escaped(str(value))}\n" for name, value in properties.items())
     private.write(path, "".join(lines).encode("ascii"))
 
