@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from tfkafka._util import interrupts
+from tfkafka._util.disposal import destroy_with
 from tfkafka._util.processes import Owner, keep_in_children
 
 # How often the main thread looks whether a signal has to end a stream that Keras reads.
@@ -79,6 +80,7 @@ class Audible(tf.data.Dataset[Any]):  # type: ignore[misc]  # TensorFlow has no 
         # training loop needs that. Elements that a graph takes do not come by here.
         iterator.__class__ = _audible_iterator(kind)
         weakref.finalize(iterator, iterator._waiting.end_of_calls()).atexit = False
+        destroy_with(iterator, iterator._iterator_resource)
         return iterator  # type: ignore[no-any-return]
 
 
