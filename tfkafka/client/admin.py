@@ -209,7 +209,12 @@ class Admin:
         found = self._cluster.metadata().topics.get(name)
         if found is None:
             self._cluster.describe(name)  # says whether it is missing, or hidden from this user
-            raise self._cluster.missing(name)
+            found = wait_for(
+                lambda: self._cluster.metadata().topics.get(name),
+                f"all brokers to know topic {name}",
+                error=TopicError,
+            )
+            assert found is not None
         partitions = tuple(
             Partition(number, info.leader, tuple(info.replicas), tuple(info.isrs))
             for number, info in sorted(found.partitions.items())

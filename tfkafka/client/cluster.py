@@ -20,12 +20,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import (
-    AdminClient,
-    ClusterMetadata,
-    DescribeClusterResult,
-    OffsetSpec,
-)
+from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from tfkafka import config
 from tfkafka._util.background import in_background
@@ -130,7 +125,7 @@ class Cluster:
             try:
                 return self._ask_any(f"topic {topic}", question, topic)
             except TopicError:
-                if time.monotonic() - begun_s > NEW_TOPIC_S or len(self._description().nodes) == 1:
+                if time.monotonic() - begun_s > NEW_TOPIC_S or not self._has_several_brokers():
                     raise
             time.sleep(_AGAIN_S)
 
@@ -140,7 +135,12 @@ class Cluster:
 
     def cluster_id(self) -> str:
         """Return the cluster's id."""
-        return str(self._description().cluster_id)
+
+        def question(timeout_s: float) -> str:
+            answer = self.client.describe_cluster(request_timeout=timeout_s)
+            return str(self.result(answer, timeout_s).cluster_id)
+
+        return self._ask_any("the cluster", question)
 
     def metadata(self) -> ClusterMetadata:
         """Return all topics that this user may see, with their partitions."""
@@ -238,14 +238,13 @@ class Cluster:
         """
         return self._connection.wait(future, timeout_s + _GRACE_S, poll or self.client.poll)
 
-    def _description(self) -> DescribeClusterResult:
-        def question(timeout_s: float) -> DescribeClusterResult:
-            answer: Future[DescribeClusterResult] = self.client.describe_cluster(
-                request_timeout=timeout_s
-            )
-            return self.result(answer, timeout_s)
-
-        return self._ask_any("the cluster", question)
+    def _has_several_brokers(self) -> bool:
+        """Return whether there are several; False where none says so soon."""
+        try:
+            answer = self.client.describe_cluster(request_timeout=_BROKER_S)
+            return len(self.result(answer, _BROKER_S).nodes) > 1
+        except (KafkaException, TimeoutError, NoConnection):
+            return False
 
     def _offsets(
         self,

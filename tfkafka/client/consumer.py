@@ -15,6 +15,7 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
 )
+from confluent_kafka.admin import ClusterMetadata
 
 from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
@@ -135,7 +136,6 @@ class Consumer:
         self.servers: str = str(settings["bootstrap.servers"])
         self._said = "no answer"
         self._existing: set[str] = set()
-        self._brokers = 0
         self._heard = self._probed = time.monotonic()
         self._size = FIRST_RECORDS
 
@@ -372,18 +372,26 @@ class Consumer:
         if self.unheard_s() * 1000 > self._limits.broker_timeout:
             raise self.failure(f"topic {self._names()}")
 
-    def _probe(self, topic: str) -> None:
+    def _ask_about(self, topic: str) -> ClusterMetadata | None:
+        """Return what the broker says of a topic; None: no answer, which may pass."""
         try:
-            found = self._consumer.list_topics(topic, timeout=self._probe_timeout_s)
+            found: ClusterMetadata = self._consumer.list_topics(
+                topic, timeout=self._probe_timeout_s
+            )
         except KafkaException as error:
             if error.args[0].code() not in codes.TRANSIENT:
                 reason = f"topic {topic}: {self._with_right(error.args[0], topic)}"
                 raise ReadError(reason, topic=topic) from error
             self._said = error.args[0].str()
-            return
+            return None
         self._heard = time.monotonic()
-        self._brokers = len(found.brokers)
         self._connection.answered(is_first=True)
+        return found
+
+    def _probe(self, topic: str) -> None:
+        found = self._ask_about(topic)
+        if found is None:
+            return
         if not is_deleted(found, topic):
             self._existing.add(topic)
         elif topic in self._existing:
@@ -392,15 +400,15 @@ class Consumer:
             line = str(missing_topic(topic, self.servers, self._has_users))
             raise ReadError(line, topic=topic)
 
-    def _refuse_missing(self, topic: str) -> None:
-        """Raise ReadError unless the topic is new, so that only some brokers know it yet."""
+    def _appears(self, topic: str) -> bool:
+        """Return whether a topic is new, so that only some of several brokers know it yet."""
         deadline = time.monotonic() + NEW_TOPIC_S
         while True:
-            try:
-                return self._probe(topic)
-            except ReadError:
-                if self._brokers == 1 or time.monotonic() > deadline:
-                    raise
+            found = self._ask_about(topic)
+            if found is not None and found.topics[topic].error is None:
+                return True
+            if (found is not None and len(found.brokers) == 1) or time.monotonic() > deadline:
+                return False
             time.sleep(_AGAIN_S)
 
     def _is_early(self, event: Event) -> bool:
@@ -451,8 +459,11 @@ class Consumer:
             # librdkafka looks for the coordinator of every group.id; nothing here needs it.
             return
         if reason.startswith(_NOT_THERE) and event.source is not None:
-            self._refuse_missing(event.source.topic)
-            return
+            name = event.source.topic
+            if code in codes.MISSING and not name.startswith("^") and self._appears(name):
+                return
+            line = str(missing_topic(name, self.servers, self._has_users))
+            raise ReadError(line, topic=name) from KafkaException(event.error)
         if code in codes.MISSING:
             reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.

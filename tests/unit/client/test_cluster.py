@@ -125,6 +125,11 @@ def test_another_broker_may_not_know_a_new_topic_yet(make, monkeypatch, brokers,
         asking.describe("t")
     assert cluster.time.monotonic() - begun_s == pytest.approx(waited_s, abs=0.1)
 
+    client.describe_cluster = lambda **_: gone  # nobody says how many there are
+    with pytest.raises(TopicError, match="there is no topic t on h:1"):
+        asking.describe("t")
+    client.describe_cluster = lambda **_: done(SimpleNamespace(nodes=range(brokers)))
+
     known = SimpleNamespace(topic_id=Uuid(1, 2), partitions=[SimpleNamespace(id=0)])
     answers = iter([gone, gone, done(known)])
     client.describe_topics = lambda *_, **__: {"t": next(answers)}

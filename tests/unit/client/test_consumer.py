@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import Future
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -321,6 +322,34 @@ def test_a_subscription_to_a_missing_topic_is_one_line(make, clock, brokers, wai
     with pytest.raises(ReadError, match=r"^there is no topic t on h:1: create it first$"):
         reading.poll(0.1)
     assert clock.monotonic() - begun_s == pytest.approx(waited_s, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("topic", "code"),
+    [
+        ("t", KafkaError.TOPIC_AUTHORIZATION_FAILED),
+        ("^t.*", UNKNOWN),
+        ("^t.*", KafkaError.TOPIC_EXCEPTION),
+    ],
+)
+def test_a_hidden_topic_and_a_pattern_without_any_are_refused_at_once(make, clock, topic, code):
+    """librdkafka says so once, and in these words whatever is wrong with the topic."""
+    reading, client, filler = make()
+    client.answers["list_topics"] = metadata(brokers=3)
+    error = KafkaError(code, f"Subscribed topic not available: {topic}: Broker: no")
+    filler.filled = [Filled(empty(), [Event(error, TopicPartition(topic, 0), None)])]
+    begun_s = clock.monotonic()
+    with pytest.raises(ReadError, match=rf"^there is no topic {re.escape(topic)} on h:1"):
+        reading.poll(0.1)
+    assert clock.monotonic() == begun_s
+
+
+def test_a_broker_without_an_answer_leaves_a_topic_missing(make):
+    reading, client, filler = make()
+    client.answers["list_topics"] = KafkaException(KafkaError(KafkaError._TRANSPORT, "away"))
+    filler.filled = [Filled(empty(), [Event(NOT_THERE, TopicPartition("t", 0), None)])]
+    with pytest.raises(ReadError, match=r"^there is no topic t on h:1: create it first$"):
+        reading.poll(0.1)
 
 
 def test_a_new_topic_that_another_broker_has_already(make):
