@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import logging
 import os
@@ -59,7 +60,7 @@ class Endpoint:
             thread.join()
 
     def end(self) -> None:
-        """Have the thread stop listening within 0.1 s, without waiting for it.
+        """Stop listening, and have the thread end without waiting for it.
 
         Any thread may call it, at any moment: that of the server, too, where it frees memory.
         """
@@ -67,6 +68,10 @@ class Endpoint:
         self._server = self._thread = None
         if server is not None:
             server.is_ending = True
+            # Not in a forked child, whose parent has the same socket.
+            if self._owner.is_here():
+                with contextlib.suppress(OSError):
+                    server.socket.shutdown(socket.SHUT_RDWR)
 
     def _listening(self) -> _Server:
         try:

@@ -182,8 +182,8 @@ def test_nothing_is_left_of_what_is_deleted():
     assert threads()
     del metrics
     gc.collect()
-    wait_for(lambda: not threads(), "the server's thread to end")
     assert is_free(port)
+    wait_for(lambda: not threads(), "the server's thread to end")
 
 
 def test_the_server_itself_may_collect_what_is_deleted(monkeypatch):
