@@ -1,4 +1,4 @@
-"""Things that wait for threads when they are destroyed, and are freed in any thread.
+"""Things that wait for threads when they are destroyed, and so not in one of these threads.
 
 Python's garbage collector runs in whatever thread allocates. Where that is a thread in which
 TensorFlow prefetches for an iterator, and the collector frees this iterator, the thread waits for
@@ -7,71 +7,88 @@ itself: forever, and no thread of the process can collect any more (seen with Te
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import queue
 import sys
 import threading
 import time
 import weakref
+from typing import Any
 
-_AGAIN_S = 0.05
-# What refers to a thing that nobody else has: the box that it is in, and the question itself.
-_OWN_REFERENCES = 2
+from tfkafka._util.waiting import wait_for
+from tfkafka.errors import TfkafkaError
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+# What refers to a thing that nobody else has: its box, the question itself, and the owner if any.
+_REFERENCES, _OWNERS_REFERENCES = 2, 3
 
 _here = threading.local()
 _destroyer: _Destroyer | None = None
 
 
 def destroy_with(owner: object, thing: object) -> None:
-    """Have `thing`, which `owner` uses, destroyed after it: never in a thread of others.
+    """Have `thing`, which `owner` refers to, destroyed when nobody refers to it any more.
 
-    Where this thread frees `owner`, it destroys `thing`, too, and may wait. Else another thread of
-    this module does, once nobody else refers to `thing`.
+    Another thread does that where the garbage collector frees `owner`, or others still refer to
+    `thing`. Else `thing` is destroyed at once, where the last reference to `owner` ends.
     """
     global _destroyer
     if _destroyer is None:
+        # Before it is needed: a finalizer may start no thread.
         _destroyer = _Destroyer()
-    finalizer = weakref.finalize(owner, _freed, [thing], _this_thread(), _destroyer)
-    finalizer.atexit = False
+    weakref.finalize(owner, _destroyer.take_over, [thing]).atexit = False
+
+
+def wait_until_destroyed(deadline_s: float) -> None:
+    """Wait until what was freed has been destroyed, or until `deadline_s` has passed."""
+    destroyer = _destroyer
+    if destroyer is not None:
+        with contextlib.suppress(TfkafkaError):
+            wait_for(destroyer.is_idle, "what was freed to be destroyed", deadline_s)
 
 
 class _Destroyer:
-    """A thread that destroys; it runs before it is needed, since a finalizer may start none."""
+    """A thread that destroys what is in boxes. No method may wait: finalizers call them."""
 
     def __init__(self) -> None:
-        self._boxes: queue.SimpleQueue[list[object]] = queue.SimpleQueue()
+        self._boxes: dict[int, list[object]] = {}
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="tfkafka-destroy", daemon=True).start()
 
-    def take(self, box: list[object]) -> None:
-        """Destroy what is in the box. Does not wait."""
-        self._boxes.put(box)
+    def take_over(self, box: list[object]) -> None:
+        """Destroy what is in the box, unless it will be destroyed at once, and may be."""
+        is_last = sys.getrefcount(box[0]) <= _OWNERS_REFERENCES
+        if getattr(_here, "is_collecting", False) or not is_last:
+            self._boxes[id(box)] = box
+            self._news.put(None)
+
+    def is_idle(self) -> bool:
+        """Return whether all has been destroyed."""
+        return not self._boxes
 
     def _run(self) -> None:
-        boxes: list[list[object]] = []
         while True:
-            if not boxes:
-                boxes.append(self._boxes.get())
-            while not self._boxes.empty():
-                boxes.append(self._boxes.get())
-            # The garbage that it was freed with may refer to it still: the last one destroys it.
-            for box in boxes:
-                if sys.getrefcount(box[0]) == _OWN_REFERENCES:
-                    box.clear()
-            boxes = [box for box in boxes if box]
-            if boxes:
-                time.sleep(_AGAIN_S)
+            self._news.get()
+            pause_s = _FIRST_PAUSE_S
+            while self._boxes:
+                self._destroy()
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _destroy(self) -> None:
+        """Destroy what nobody else refers to: other garbage, which is not cleared yet, may."""
+        for key in list(self._boxes):
+            box = self._boxes[key]
+            if sys.getrefcount(box[0]) <= _REFERENCES:
+                box.clear()
+                del self._boxes[key]
 
 
-def _freed(box: list[object], maker: object, destroyer: _Destroyer) -> None:
-    if _this_thread() is not maker:
-        destroyer.take(box)
-
-
-def _this_thread() -> object:
-    """Return what no other thread has; numbers of threads are used again."""
-    if not hasattr(_here, "mark"):
-        _here.mark = object()
-    return _here.mark
+# The default values are still there when the interpreter ends.
+def _note_collection(phase: str, _counts: dict[str, int], here: Any = _here) -> None:
+    here.is_collecting = phase == "start"
 
 
 def _after_fork_in_child() -> None:
@@ -79,4 +96,5 @@ def _after_fork_in_child() -> None:
     _destroyer = None
 
 
+gc.callbacks.append(_note_collection)
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from tfkafka import config
+from tfkafka._util.disposal import wait_until_destroyed
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
 from tfkafka.client.outsiders import commit_as_outsider, committed_as_outsider
 from tfkafka.config import Limits
@@ -380,5 +381,6 @@ def _leave_all_groups() -> None:
     # waits for it. So release what an uncaught exception holds before that.
     sys.last_traceback = sys.last_value = None
     gc.collect()
+    wait_until_destroyed(EXIT_S)
     for member in members:
         member.unused.wait(EXIT_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 
 import pytest
 import tensorflow as tf
@@ -25,12 +26,13 @@ def test_its_own_prefetching_thread_may_collect_an_iterator():
     """TensorFlow would wait there for that thread: forever, and nobody could collect any more."""
     is_dropped, is_closed = threading.Event(), threading.Event()
     collected: list[str] = []
+    references: list[weakref.ref] = []
 
     def elements():
         try:
             yield 0
             assert is_dropped.wait(30)
-            gc.collect()
+            wait_for(lambda: gc.collect() >= 0 and references[0]() is None, "it to be freed", 20)
             collected.append(threading.current_thread().name)
             while True:
                 yield 1
@@ -45,6 +47,7 @@ def test_its_own_prefetching_thread_may_collect_an_iterator():
         iterator = iter(audible(dataset.prefetch(1), [Source()]))
         assert int(next(iterator)) == 0
         iterator.itself = iterator
+        references.append(weakref.ref(iterator))
         del iterator
         is_dropped.set()
         wait_for(is_closed.is_set, "the generator to be closed", 20)
