@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from tests.integration import command_runner
 from tests.integration.broker_child import java_of
@@ -174,7 +175,14 @@ def test_check_makes_nothing(run, kafka_factory):
     assert not list(topics.glob("__consumer_offsets-*")) + list(topics.glob("__transaction_*"))
 
     consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "first"})
-    assert consumer.committed([TopicPartition("topic", 0)], timeout=30)
+
+    def is_answered() -> bool:
+        # The broker that makes the topic is no coordinator for a moment.
+        with suppress(KafkaException):
+            return bool(consumer.committed([TopicPartition("topic", 0)], timeout=30))
+        return False
+
+    wait_for(is_answered, "the committed offset of a group")
     consumer.close()
     shown = run("check", broker.bootstrap_servers).stdout
     assert "ok       groups          can be used; __consumer_offsets has all its leaders" in shown
