@@ -137,12 +137,12 @@ def test_request_whose_connection_was_dropped_is_sent_again(
     admin, absent, monkeypatch, carried_out
 ):
     client = admin._cluster.client
-    monkeypatch.setattr(admin._cluster, "client", DropsFirst(client, carried_out))
+    monkeypatch.setattr(admin._cluster._held, "client", DropsFirst(client, carried_out))
     admin.create_topic(absent, partitions=2)
     assert len(admin.describe_topic(absent).partitions) == 2
     with pytest.raises(TopicError, match="exists already"):
         admin.create_topic(absent, partitions=2)
-    monkeypatch.setattr(admin._cluster, "client", DropsFirst(client, carried_out))
+    monkeypatch.setattr(admin._cluster._held, "client", DropsFirst(client, carried_out))
     admin.delete_topic(absent)
     assert absent not in admin.topics()
     with pytest.raises(TopicError, match="there is no topic"):

@@ -3,6 +3,8 @@
 Python's garbage collector runs in whatever thread allocates. Where that is a thread in which
 TensorFlow prefetches for an iterator, and the collector frees this iterator, the thread waits for
 itself: forever, and no thread of the process can collect any more (seen with TensorFlow 2.16).
+Where it is a thread in which a Kafka client calls back, and the collector frees this client,
+librdkafka 2.16 aborts the process.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def destroy_with(owner: object, thing: object) -> None:
     """Have `thing`, which `owner` refers to, destroyed when nobody refers to it any more.
 
     Another thread does that where the garbage collector frees `owner`, or others still refer to
-    `thing`. Else `thing` is destroyed at once, where the last reference to `owner` ends.
+    `thing`. Else `thing` is destroyed at once, where the last reference to `owner` ends. What leads
+    from `thing` to `owner` would keep both forever.
     """
     global _destroyer
     if _destroyer is None:

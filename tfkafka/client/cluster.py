@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from tfkafka import config
 from tfkafka._util.background import in_background
+from tfkafka._util.disposal import destroy_with
 from tfkafka.client import codes, create
 from tfkafka.client.coordinator import Coordinators
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
@@ -98,7 +99,7 @@ class Cluster:
         self._connection = Connection(chosen, was_reached)
         chosen["error_cb"] = self._connection.note
         self._make: Callable[[], AdminClient] = lambda: create.make_client(AdminClient, chosen)
-        self.client: AdminClient = self._make()
+        self._held = _Held(self._make())
         self.coordinators: Coordinators = Coordinators(self._make)
         self.has_users = config.has_users(chosen)
         committed = config.isolation_level(settings) == "read_committed"
@@ -106,6 +107,11 @@ class Cluster:
             IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         )
         self._timeout_s = timeout_ms / 1000
+
+    @property
+    def client(self) -> AdminClient:
+        """The client that is asked; it may be another one after each question."""
+        return self._held.client
 
     def describe(self, topic: str) -> TopicDescription:
         """Return a topic's identity and partitions."""
@@ -319,7 +325,7 @@ class Cluster:
             self.result(looking, timeout_s)
         except (KafkaException, TimeoutError):
             # librdkafka asks the broker that it asked last. A new client begins with any of them.
-            self.client = self._make()
+            self._held = _Held(self._make())
 
     def _refuse(
         self,
@@ -351,6 +357,17 @@ class Cluster:
             f"{waited_s * 1000:.0f} ms "
             f"({self._connection.reason(said) if is_vague else said})"
         )
+
+
+class _Held:
+    """A client that is destroyed in none of its own threads.
+
+    They call back with answers, also with late ones; librdkafka 2.16 aborts the process there.
+    """
+
+    def __init__(self, client: AdminClient):
+        self.client = client
+        destroy_with(self, client)
 
 
 def _only_offsets(ends: Mapping[int, End]) -> dict[int, int]:
