@@ -15,7 +15,7 @@
 # make bench-full  the benchmarks with scaling, 40 min
 # make coverage    which lines of tfkafka the unit and integration tests run, 30 min; the page is
 #                  reports/coverage/index.html
-# make faults-full each fault 100 times, 20 min
+# make faults-full each fault 100 times, 10 min
 # make chaos-full  random faults on a cluster, an hour; CHAOS_MINUTES=... for another time
 # make replication-full  each 20, 5 and 3 times, and a rolling upgrade from 3.9.2 to 4.4.0, 20 min
 # make soak        memory, threads and descriptors of a process that reads and reads, 30 min
