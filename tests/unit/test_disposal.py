@@ -15,21 +15,24 @@ class Thing:
     """May be an owner, and what it owns."""
 
 
-def test_what_nobody_else_has_is_destroyed_at_once():
+def owned() -> tuple[Thing, Thing, list[str]]:
+    """Return a thing, its owner, and a list for the thread that destroys the thing."""
     thing, owner, destroyed = Thing(), Thing(), []
     destroy_with(owner, thing)
     weakref.finalize(thing, lambda: destroyed.append(threading.current_thread().name))
     owner.thing = thing
+    return thing, owner, destroyed
+
+
+def test_what_nobody_else_has_is_destroyed_at_once():
+    thing, owner, destroyed = owned()
     del thing
     del owner
     assert destroyed == ["MainThread"]
 
 
 def test_what_others_have_is_destroyed_in_another_thread_when_they_are_gone():
-    thing, owner, destroyed = Thing(), Thing(), []
-    destroy_with(owner, thing)
-    weakref.finalize(thing, lambda: destroyed.append(threading.current_thread().name))
-    owner.thing = thing
+    thing, owner, destroyed = owned()
     del owner
     wait_until_destroyed(0.2)
     assert not destroyed
