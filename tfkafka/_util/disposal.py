@@ -1,4 +1,4 @@
-"""Things that wait for threads when they are destroyed, and so not in one of these threads.
+"""Destroy what waits for threads, in a thread that it does not wait for.
 
 Python's garbage collector runs in whatever thread allocates. Where that is a thread in which
 TensorFlow prefetches for an iterator, and the collector frees this iterator, the thread waits for
@@ -34,8 +34,8 @@ def destroy_with(owner: object, thing: object) -> None:
     """Have `thing`, which `owner` refers to, destroyed when nobody refers to it any more.
 
     Another thread does that where the garbage collector frees `owner`, or others still refer to
-    `thing`. Else `thing` is destroyed at once, where the last reference to `owner` ends. What leads
-    from `thing` to `owner` would keep both forever.
+    `thing`. Else `thing` is destroyed at once, where the last reference to `owner` ends.
+    Where `thing` leads back to `owner`, both stay forever.
     """
     global _destroyer
     if _destroyer is None:
