@@ -31,14 +31,21 @@ def test_killed_at_a_marked_point(make_stage, spawn, point):
     assert second.records == stage.records - done * 500
 
 
-def test_a_call_that_never_returns(make_stage, spawn):
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({}, "send_offsets_to_transaction does not return"),
+        ({"transaction_s": 2.0}, "a transaction does not end within 2 s"),
+    ],
+)
+def test_a_call_that_never_returns(make_stage, spawn, limits, reason):
     """As librdkafka's own did, whatever their time-out: the same process goes on, and can end."""
     stage = make_stage(4_000)
-    worker = spawn(stage, hang=3, transaction_s=2.0)
+    worker = spawn(stage, hang=3, **limits)
     worker.finish()
     stage.judge()
     assert worker.restarts == 1 and stage.rejected() == 500
-    assert "a transaction does not end within 2 s" in worker.errors()
+    assert reason in worker.errors()
 
 
 @pytest.mark.timeout(1800)

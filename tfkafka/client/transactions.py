@@ -32,8 +32,10 @@ from tfkafka.errors import (
 # back: some call never returned, while a new producer continued at once.
 PROGRESS_S = 8.0
 _CALL_S = 2.0
-# The time-out of a whole transaction. send_offsets_to_transaction was seen to wait forever,
-# whatever its own time-out, when the broker had gone away.
+# An attempt that ignores its time-out for so long will never return: send_offsets_to_transaction,
+# where the group's coordinator has died and Kafka names another one (librdkafka issues 5456, 5511).
+_OVERDUE_S = 1.0
+# The time-out of a whole transaction.
 TRANSACTION_S = 10.0
 
 Outgoing = Mapping[str, Batch]
@@ -61,6 +63,7 @@ class TransactionalProducer:
         self._writer = RecordWriter({**chosen, "error_cb": self._connection.note})
         self._producer = self._writer.producer
         self._transactional_id = transactional_id
+        self._attempt: tuple[str, float] | None = None
 
     def connect(self) -> None:
         """Abort the open transaction of a previous producer with this id, and fence it."""
@@ -116,9 +119,16 @@ class TransactionalProducer:
         del self._producer, self._writer
         in_background(producer.purge)
 
+    def refuse_hang(self) -> None:
+        """Raise UnusableError where a call of another thread will never return."""
+        attempt = self._attempt
+        if attempt is not None and time.monotonic() - attempt[1] > _CALL_S + _OVERDUE_S:
+            raise UnusableError(f"{attempt[0]} does not return")
+
     def _call(self, what: str, function: Callable[[float], None]) -> None:
         deadline = time.monotonic() + PROGRESS_S
         while True:
+            self._attempt = what, time.monotonic()
             try:
                 return function(_CALL_S)
             except KafkaException as exception:
@@ -133,6 +143,8 @@ class TransactionalProducer:
                     raise UnusableError(
                         f"{what} did nothing for {PROGRESS_S:.0f} s ({self._connection.reason()})"
                     ) from exception
+            finally:
+                self._attempt = None
 
     def _refuse_no_connection(self, what: str) -> None:
         try:
@@ -199,6 +211,11 @@ class AlternatingProducers:
         producer = self._producers[self._next]
         self._next = 1 - self._next
         producer.transact(records, places, prove)
+
+    def refuse_hang(self) -> None:
+        """See `TransactionalProducer.refuse_hang`."""
+        for producer in self._producers:
+            producer.refuse_hang()
 
     def discard(self) -> None:
         for producer in self._producers:

@@ -46,6 +46,7 @@ from tfkafka.reading.starts import OnMissingOffsets
 # One being predicted, one being committed.
 _IN_WORK = 2
 _PATIENCE_S = 0.5
+_LOOK_S = 0.1
 _STOP_S = 10.0
 # The broker looks for transactions that have timed out only every 10 s.
 _BROKER_LOOKS_S = 10.0
@@ -219,13 +220,17 @@ class Pipeline:
 
     def _reap(self) -> None:
         """Report what was committed. Raises what went wrong, or UnusableError on a hang."""
-        begun_s = self._begun_s
-        if begun_s is not None and time.monotonic() - begun_s > TRANSACTION_S:
-            raise UnusableError(f"a transaction does not end within {TRANSACTION_S:.0f} s")
+        self._refuse_hang()
         while self._work and self._work[0].done():
             done = self._work.popleft().result()
             if done is not None:
                 self._events.committed(len(done.chunk), done.faults, done.absent)
+
+    def _refuse_hang(self) -> None:
+        self._producer.refuse_hang()
+        begun_s = self._begun_s
+        if begun_s is not None and time.monotonic() - begun_s > TRANSACTION_S:
+            raise UnusableError(f"a transaction does not end within {TRANSACTION_S:.0f} s")
 
     def _predict(self, chunk: Chunk) -> _Checked:
         """Predict a batch, and ask whether its topics are the same while others are committed."""
@@ -318,8 +323,8 @@ class Pipeline:
 
     @contextlib.contextmanager
     def _between_transactions(self) -> Iterator[None]:
-        if not self._transaction.acquire(timeout=TRANSACTION_S):
-            raise UnusableError("partitions are revoked, and the open transaction does not end")
+        while not self._transaction.acquire(timeout=_LOOK_S):
+            self._refuse_hang()
         try:
             yield
         finally:

@@ -38,6 +38,9 @@ class PlainProducer(TransactionalProducer):
     def connect(self) -> None:
         pass
 
+    def refuse_hang(self) -> None:
+        pass
+
     def transact(self, records, places, prove) -> None:
         for topic, each in records.items():
             self._writer.put(topic, each)

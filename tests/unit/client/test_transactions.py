@@ -132,6 +132,16 @@ def test_a_call_that_hangs_is_given_up(producer, monkeypatch):
     assert "abort_transaction" not in fake.calls
 
 
+def test_a_call_that_ignores_its_time_out_is_noticed(producer, monkeypatch):
+    client, fake = producer({})
+    fake.commit_transaction = lambda *_: client.refuse_hang()
+    transact(client)
+    monkeypatch.setattr(transactions, "_CALL_S", -transactions._OVERDUE_S)
+    client.refuse_hang()
+    with pytest.raises(UnusableError, match="commit_transaction does not return"):
+        transact(client)
+
+
 def test_a_failed_produce_is_never_repeated(producer):
     """A second attempt would write the records before it twice."""
     client, fake = producer({"produce": [RETRIABLE]})

@@ -84,6 +84,9 @@ class Producer:
     def connect(self) -> None:
         pass
 
+    def refuse_hang(self) -> None:
+        pass
+
     def discard(self) -> None:
         pass
 
