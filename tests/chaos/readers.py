@@ -26,7 +26,8 @@ from tfkafka.testing.checker.operations import find_files
 
 # A learner's model counts in one of its weights how often it was trained on each number.
 MOST_RECORDS = 1 << 20
-MINI_DATASET = 500
+# Some seconds' records would be waited for while nothing is wrong.
+MINI_DATASET = 100
 SEED = 7
 # Membership and metadata as in a system that must notice within seconds.
 QUICK = {
@@ -91,6 +92,8 @@ def read_bounded(place: Place) -> None:
     with Recorder(place.folder, place.topic) as recorder:
         while True:
             wait_for(read, "a new record", 3600.0)
+            # Each dataset has clients of its own: without a pause they would take half a core.
+            time.sleep(PAUSE_S)
 
 
 def _stream(place: Place, **more: Any) -> Any:
