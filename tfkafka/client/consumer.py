@@ -23,6 +23,7 @@ from tfkafka.client import codes, plugin
 from tfkafka.client.cluster import NEW_TOPIC_S, deleted_topic, is_deleted, missing_topic
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.fill import Event, Filler, PythonFiller
+from tfkafka.client.leaving import give_back
 from tfkafka.client.lineage import Committed, Lineage, Places
 from tfkafka.client.names import check_topic_name
 from tfkafka.client.native_fill import NativeFiller
@@ -43,11 +44,7 @@ FETCH_WAIT_MS = 500
 PROBE_MARGIN_S = 0.4
 FIRST_RECORDS = 256
 GROWTH = 4
-# How long a member that leaves waits for its partitions to be revoked.
-GIVE_BACK_S = 5.0
-_SERVE_S = 0.01
 _AGAIN_S = 0.05
-_MOST_RECORDS = 10_000
 
 # How librdkafka says that a member subscribes to a missing topic; the partition means nothing.
 _NOT_THERE = "Subscribed topic not available: "
@@ -120,7 +117,7 @@ class Consumer:
         self._group = str(settings.get("group.id", ""))
         self._is_member = False
         self._is_static = "group.instance.id" in settings
-        self._is_closing = self._stays = False
+        self._is_closing = False
         self._has_users = config.has_users(settings)
         self._connection = Connection(settings, was_reached)
         if config.has_new_protocol(settings):
@@ -306,39 +303,13 @@ class Consumer:
         A member with a group.instance.id stays in the group unless `leave`.
         """
         self._is_closing = True
-        self._stays = self._is_static and not leave
         with self._explained():
             try:
                 if self._is_member:
-                    self._give_back()
+                    give_back(self._consumer, stays=self._is_static and not leave)
             finally:
                 self._filler.close()
                 self._consumer.close()
-
-    def _give_back(self) -> None:
-        """Have the partitions revoked while librdkafka does not close yet.
-
-        If a rebalance is under way, a librdkafka that closes (2.16) does not wait for the callback,
-        and can lose what confluent-kafka then asks for. That waits forever, with Python's lock, so
-        that the whole process hangs (librdkafka#4884).
-        """
-        if not self._stays:
-            self._consumer.unsubscribe()
-        deadline = time.monotonic() + GIVE_BACK_S
-        while self._serve() or not self._is_given_back():
-            if time.monotonic() > deadline:
-                break
-
-    def _serve(self) -> bool:
-        """Call the callbacks that are due; return whether there may be more of them."""
-        if self._stays:
-            # Its partitions stay assigned, or are assigned again: else records would always come.
-            self._consumer.pause(self._consumer.assignment())
-        # Records that are still there are delivered again, to whoever gets the partitions.
-        return bool(self._consumer.consume(_MOST_RECORDS, _SERVE_S))
-
-    def _is_given_back(self) -> bool:
-        return self._stays or not self._consumer.assignment()
 
     def go_on(self) -> None:
         """Restart the broker's time-out: nobody has polled, so its silence means nothing."""

@@ -13,8 +13,9 @@ from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.background import in_background
 from tfkafka.chunk import Chunk, Positions, TopicPartition, concat, empty
-from tfkafka.client.consumer import GIVE_BACK_S, is_fenced
+from tfkafka.client.consumer import is_fenced
 from tfkafka.client.identity import Identities
+from tfkafka.client.leaving import GIVE_BACK_S
 from tfkafka.client.lineage import Places
 from tfkafka.client.transactions import PROGRESS_S
 from tfkafka.config import Limits
