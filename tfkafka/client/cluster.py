@@ -29,19 +29,17 @@ from tfkafka.client import codes, create
 from tfkafka.client.coordinator import Coordinators
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.names import check_topic_name
+from tfkafka.client.topics import ask_while_new, missing_topic
 from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
 Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
-# For how long another broker may not have heard of a topic that was just created.
-NEW_TOPIC_S = 1.0
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
 # How long a broker may take before another one is looked for; later this part of the time so far,
 # since it may be slow.
 _BROKER_S = 2.0
 _BROKER_PART = 1 / 3
-_HIDDEN = (", or this user may not see it", "create it, or grant this user DESCRIBE on it")
 
 
 @dataclass(frozen=True)
@@ -126,14 +124,9 @@ class Cluster:
             identity = str(found.topic_id) if bits else None
             return TopicDescription(identity, sorted(p.id for p in found.partitions))
 
-        begun_s = time.monotonic()
-        while True:
-            try:
-                return self._ask_any(f"topic {topic}", question, topic)
-            except TopicError:
-                if time.monotonic() - begun_s > NEW_TOPIC_S or not self._has_several_brokers():
-                    raise
-            time.sleep(_AGAIN_S)
+        return ask_while_new(
+            lambda: self._ask_any(f"topic {topic}", question, topic), self._has_several_brokers
+        )
 
     def partitions(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions, ascending."""
@@ -372,24 +365,3 @@ class _Held:
 
 def _only_offsets(ends: Mapping[int, End]) -> dict[int, int]:
     return {partition: end.offset for partition, end in ends.items()}
-
-
-def missing_topic(topic: str, servers: object, has_users: bool = False) -> TopicError:
-    """Return the error to raise where there is no such topic.
-
-    Args:
-        has_users: whether the cluster may hide topics from a user without the right to see them.
-    """
-    seen, advice = ("", "create it first") if not has_users else _HIDDEN
-    return TopicError(f"there is no topic {topic} on {servers}{seen}: {advice}", topic=topic)
-
-
-def deleted_topic(topic: str, kind: type[TfkafkaError] = ReadError) -> TfkafkaError:
-    """Return the error to raise where a topic is gone that was there before."""
-    return kind(f"topic {topic} no longer exists: it was deleted while reading", topic=topic)
-
-
-def is_deleted(metadata: ClusterMetadata, topic: str) -> bool:
-    """Return whether an existing topic has been deleted, as the answer about it says."""
-    error = metadata.topics[topic].error
-    return error is not None and error.code() in codes.MISSING

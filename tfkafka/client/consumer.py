@@ -20,13 +20,13 @@ from confluent_kafka.admin import ClusterMetadata
 from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, plugin
-from tfkafka.client.cluster import NEW_TOPIC_S, deleted_topic, is_deleted, missing_topic
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.fill import Event, Filler, PythonFiller
 from tfkafka.client.leaving import give_back
 from tfkafka.client.lineage import Committed, Lineage, Places
 from tfkafka.client.names import check_topic_name
 from tfkafka.client.native_fill import NativeFiller
+from tfkafka.client.topics import ask_while_new, deleted_topic, is_deleted, missing_topic
 from tfkafka.client.validation import Validation
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
@@ -44,7 +44,6 @@ FETCH_WAIT_MS = 500
 PROBE_MARGIN_S = 0.4
 FIRST_RECORDS = 256
 GROWTH = 4
-_AGAIN_S = 0.05
 
 # How librdkafka says that a member subscribes to a missing topic; the partition means nothing.
 _NOT_THERE = "Subscribed topic not available: "
@@ -373,14 +372,19 @@ class Consumer:
 
     def _appears(self, topic: str) -> bool:
         """Return whether a topic is new, so that only some of several brokers know it yet."""
-        deadline = time.monotonic() + NEW_TOPIC_S
-        while True:
-            found = self._ask_about(topic)
-            if found is not None and found.topics[topic].error is None:
-                return True
-            if (found is not None and len(found.brokers) == 1) or time.monotonic() > deadline:
-                return False
-            time.sleep(_AGAIN_S)
+        answer: ClusterMetadata | None = None
+
+        def question() -> None:
+            nonlocal answer
+            answer = self._ask_about(topic)
+            if answer is None or answer.topics[topic].error is not None:
+                raise missing_topic(topic, self.servers, self._has_users)
+
+        try:
+            ask_while_new(question, lambda: answer is None or len(answer.brokers) != 1)
+        except TopicError:
+            return False
+        return True
 
     def _is_early(self, event: Event) -> bool:
         """Return whether an event says nothing, since its partition's start is not validated yet.

@@ -15,7 +15,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tfkafka.client.cluster import Cluster, TopicDescription, deleted_topic
+from tfkafka.client.cluster import Cluster, TopicDescription
+from tfkafka.client.topics import deleted_topic
 from tfkafka.errors import OffsetError, ReadError, TopicError
 
 # The least time between two queries. One takes 1 ms of CPU (Kafka 3.9), and is for all records that

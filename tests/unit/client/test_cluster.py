@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Uuid
 
-from tfkafka.client import cluster, codes
+from tfkafka.client import cluster, codes, topics
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.codes import UNAUTHORIZED
 from tfkafka.client.diagnosis import NoConnection, is_final
@@ -71,7 +71,9 @@ class FakeClient:
 @pytest.fixture
 def make(monkeypatch):
     """make(**options) -> a Cluster that is asked for 2 s; nothing is probed."""
-    monkeypatch.setattr(cluster, "time", Clock())
+    clock = Clock()
+    for module in (cluster, topics):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(cluster.create, "make_client", lambda _kind, s: FakeClient(s))
     monkeypatch.setattr(cluster.Connection, "check", lambda _connection: None)
     return lambda **options: Cluster({"bootstrap.servers": "h:1"}, 2000, **options)
@@ -209,17 +211,6 @@ def test_a_future_that_does_not_come_is_a_time_out(make):
         make().ask("what", hang)
     with pytest.raises(BrokerError, match=r"\(no answer\)"):
         make(error=BrokerError).ask("what", hang)
-
-
-def test_a_deleted_topic():
-    def metadata(code):
-        error = None if code is None else KafkaError(code)
-        return SimpleNamespace(topics={"t": SimpleNamespace(error=error)})
-
-    for code in codes.MISSING:
-        assert cluster.is_deleted(metadata(code), "t")
-    for code in (None, *codes.TRANSIENT, *codes.REFUSED):
-        assert not cluster.is_deleted(metadata(code), "t")
 
 
 def test_a_leader_that_is_slow_is_waited_for(make):

@@ -9,8 +9,9 @@ from contextlib import suppress
 import pytest
 
 from tfkafka.client import identity
-from tfkafka.client.cluster import TopicDescription, missing_topic
+from tfkafka.client.cluster import TopicDescription
 from tfkafka.client.identity import Identities, TopicGuard, topics_before_offsets
+from tfkafka.client.topics import missing_topic
 from tfkafka.errors import OffsetError, ReadError, TopicError
 from tfkafka.testing import wait_for
 
