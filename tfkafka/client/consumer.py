@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,18 +14,18 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
 )
-from confluent_kafka.admin import ClusterMetadata
 
 from tfkafka import config
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, plugin
-from tfkafka.client.diagnosis import Connection, NoConnection, with_right
+from tfkafka.client.diagnosis import Connection, with_right
 from tfkafka.client.fill import Event, Filler, PythonFiller
 from tfkafka.client.leaving import give_back
 from tfkafka.client.lineage import Committed, Lineage, Places
+from tfkafka.client.liveness import Liveness, probe_timeout_s
 from tfkafka.client.names import check_topic_name
 from tfkafka.client.native_fill import NativeFiller
-from tfkafka.client.topics import ask_while_new, deleted_topic, is_deleted, missing_topic
+from tfkafka.client.topics import named, only
 from tfkafka.client.validation import Validation
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
@@ -38,10 +37,6 @@ __all__ = [
     "is_fenced",
 ]
 
-PROBE_AFTER_S = 1.0
-# A broker answers in order: first a fetch, which waits up to `fetch.wait.max.ms` for records.
-FETCH_WAIT_MS = 500
-PROBE_MARGIN_S = 0.4
 FIRST_RECORDS = 256
 GROWTH = 4
 
@@ -108,16 +103,13 @@ class Consumer:
                 check_topic_name(topic)
         self._limits = limits
         settings = config.with_read_ahead(config.CONSUMER_DEFAULTS | dict(settings), limits)
-        wait_ms = config.whole_number(settings, "fetch.wait.max.ms", FETCH_WAIT_MS)
-        self._probe_timeout_s = wait_ms / 1000 + PROBE_MARGIN_S
         # A frozen broker keeps connections open: give up on it before the caller does.
-        patience_ms = max(limits.broker_timeout, 1000 * self._probe_timeout_s + 1000)
+        patience_ms = max(limits.broker_timeout, 1000 * probe_timeout_s(settings) + 1000)
         settings.setdefault("socket.timeout.ms", int(min(60_000, patience_ms)))
         self._group = str(settings.get("group.id", ""))
         self._is_member = False
         self._is_static = "group.instance.id" in settings
         self._is_closing = False
-        self._has_users = config.has_users(settings)
         self._connection = Connection(settings, was_reached)
         if config.has_new_protocol(settings):
             self._connection.require_new_groups()
@@ -129,10 +121,10 @@ class Consumer:
             settings, self._connection.note, metadata, alone, self._lineage
         )
         self._validation = Validation(self._consumer, self._lineage)
+        self._liveness = Liveness(
+            self._consumer, settings, self._topics, limits.broker_timeout, self._connection
+        )
         self.servers: str = str(settings["bootstrap.servers"])
-        self._said = "no answer"
-        self._existing: set[str] = set()
-        self._heard = self._probed = time.monotonic()
         self._size = FIRST_RECORDS
 
     def poll(self, timeout_s: float, at_most: int | None = None) -> Polled:
@@ -145,9 +137,9 @@ class Consumer:
             self._validation.ask()
             filled = self._filler.fill(timeout_s, size, self._limits.chunk_bytes)
         if not len(filled.chunk) and not filled.events:
-            self._silent()
+            self._liveness.check()
             return Polled(filled.chunk)
-        self._heard = self._probed = time.monotonic()
+        self._liveness.go_on()
         if len(filled.chunk) or any(_is_answer(event) for event in filled.events):
             self._connection.answered()
         if len(filled.chunk):
@@ -170,7 +162,7 @@ class Consumer:
 
     def start_at(self, positions: Positions) -> None:
         """Read only these partitions, from these offsets."""
-        self._existing.update(source.topic for source in positions)
+        self._liveness.note_existing(source.topic for source in positions)
         with self._explained():
             self._filler.expect(positions)
             self._consumer.assign(self._lineage.to_read(positions))
@@ -179,7 +171,7 @@ class Consumer:
 
     def start_more_at(self, positions: Positions) -> None:
         """Read these partitions too, from these offsets."""
-        self._existing.update(source.topic for source in positions)
+        self._liveness.note_existing(source.topic for source in positions)
         with self._explained():
             self._filler.expect(positions)
             self._consumer.incremental_assign(self._lineage.to_read(positions))
@@ -312,79 +304,19 @@ class Consumer:
 
     def go_on(self) -> None:
         """Restart the broker's time-out: nobody has polled, so its silence means nothing."""
-        self._heard = self._probed = time.monotonic()
+        self._liveness.go_on()
 
     def is_alive(self) -> bool:
         """Return whether a broker answered as recently as it must while no records arrive."""
-        return self.unheard_s() < 2 * (PROBE_AFTER_S + self._probe_timeout_s)
+        return self._liveness.is_alive()
 
     def failure(self, what: str) -> ReadError:
         """Return the error to raise where no broker has answered for too long."""
-        return ReadError(
-            f"{what}: no answer from Kafka at {self.servers} for "
-            f"{self._limits.broker_timeout} ms ({self._connection.reason(self._said)})",
-            topic=self._only_topic(),
-        )
+        return self._liveness.failure(what)
 
     def unheard_s(self) -> float:
         """Return for how many seconds no broker has answered."""
-        return time.monotonic() - self._heard
-
-    def _silent(self) -> None:
-        """Ask the broker whether silence means no records, no broker or no topic."""
-        self._refuse_no_connection()
-        now = time.monotonic()
-        # A question without a connection would only delay finding out why there is none.
-        if now - self._probed >= PROBE_AFTER_S and not self._connection.is_hopeless():
-            self._probed = now
-            for topic in self._topics:
-                self._probe(topic)
-        if self.unheard_s() * 1000 > self._limits.broker_timeout:
-            raise self.failure(f"topic {self._names()}")
-
-    def _ask_about(self, topic: str) -> ClusterMetadata | None:
-        """Return what the broker says of a topic; None: no answer, which may pass."""
-        try:
-            found: ClusterMetadata = self._consumer.list_topics(
-                topic, timeout=self._probe_timeout_s
-            )
-        except KafkaException as error:
-            if error.args[0].code() not in codes.TRANSIENT:
-                reason = f"topic {topic}: {self._with_right(error.args[0], topic)}"
-                raise ReadError(reason, topic=topic) from error
-            self._said = error.args[0].str()
-            return None
-        self._heard = time.monotonic()
-        self._connection.answered(is_first=True)
-        return found
-
-    def _probe(self, topic: str) -> None:
-        found = self._ask_about(topic)
-        if found is None:
-            return
-        if not is_deleted(found, topic):
-            self._existing.add(topic)
-        elif topic in self._existing:
-            raise deleted_topic(topic)
-        else:
-            line = str(missing_topic(topic, self.servers, self._has_users))
-            raise ReadError(line, topic=topic)
-
-    def _appears(self, topic: str) -> bool:
-        """Return whether a topic is new, so that only some of several brokers know it yet."""
-        answer: ClusterMetadata | None = None
-
-        def question() -> None:
-            nonlocal answer
-            answer = self._ask_about(topic)
-            if answer is None or answer.topics[topic].error is not None:
-                raise missing_topic(topic, self.servers, self._has_users)
-
-        try:
-            ask_while_new(question, lambda: answer is None or len(answer.brokers) != 1)
-        except TopicError:
-            return False
-        return True
+        return self._liveness.unheard_s()
 
     def _is_early(self, event: Event) -> bool:
         """Return whether an event says nothing, since its partition's start is not validated yet.
@@ -435,31 +367,23 @@ class Consumer:
             return
         if reason.startswith(_NOT_THERE) and event.source is not None:
             name = event.source.topic
-            if code in codes.MISSING and not name.startswith("^") and self._appears(name):
+            if code in codes.MISSING and not name.startswith("^") and self._liveness.appears(name):
                 return
-            line = str(missing_topic(name, self.servers, self._has_users))
-            raise ReadError(line, topic=name) from KafkaException(event.error)
+            raise self._liveness.missing(name) from KafkaException(event.error)
         if code in codes.MISSING:
             reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.
         topic, partition = event.source or (None, None)
-        where = str(event.source or f"topic {self._names()}")
+        where = str(event.source or named(self._topics))
         if event.offset is not None:
             where += f", offset {event.offset}"
         kind = OffsetError if code in codes.OUT_OF_RANGE else ReadError
         error = kind(f"{where}: {reason}", topic=topic, partition=partition, offset=event.offset)
         raise error from KafkaException(event.error)
 
-    def _refuse_no_connection(self) -> None:
-        try:
-            self._connection.check()
-        except NoConnection as failure:
-            reason = f"topic {self._names()}: {failure}"
-            raise ReadError(reason, topic=self._only_topic()) from failure
-
     def _with_right(self, error: KafkaError, topic: str | None) -> str:
         is_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
-        resource = f"group {self._group}" if is_group else f"topic {topic or self._names()}"
+        resource = f"group {self._group}" if is_group else named([topic] if topic else self._topics)
         return with_right(error, "READ", resource)
 
     def _adapt(self, chunk: Chunk) -> None:
@@ -477,14 +401,8 @@ class Consumer:
         try:
             yield
         except KafkaException as error:
-            reason = f"topic {self._names()}: {self._with_right(error.args[0], None)}"
-            raise ReadError(reason, topic=self._only_topic()) from error
-
-    def _names(self) -> str:
-        return ", ".join(self._topics)
-
-    def _only_topic(self) -> str | None:
-        return self._topics[0] if len(self._topics) == 1 else None
+            reason = f"{named(self._topics)}: {self._with_right(error.args[0], None)}"
+            raise ReadError(reason, topic=only(self._topics)) from error
 
 
 def _make(

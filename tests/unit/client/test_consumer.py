@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition as Place
 from tests import fillers
 from tests.unit.messages import fill, message
 from tfkafka.chunk import OffsetRange, TopicPartition, empty
-from tfkafka.client import codes, consumer, create, diagnosis, leaving, topics
+from tfkafka.client import codes, consumer, create, diagnosis, leaving, liveness, topics
 from tfkafka.client.consumer import OFFSET_BEGINNING, Consumer, is_fenced
 from tfkafka.client.diagnosis import is_final
 from tfkafka.client.fill import Event, Filled
@@ -83,7 +83,7 @@ def python_filler(monkeypatch) -> None:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    for module in (consumer, leaving, topics):
+    for module in (leaving, liveness, topics):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
