@@ -5,6 +5,7 @@ Tests know the plugin's fixtures by shorter names.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -100,6 +101,19 @@ def no_determinism_of_another_test() -> Iterator[None]:
     determinism.disable_if_imported()
     yield
     determinism.disable_if_imported()
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """pytest's, without what other libraries log.
+
+    TensorFlow counts from test to test how often a function was traced, and warns of it: a test
+    that counts lines would fail after others that train a model.
+    """
+    ours = logging.Filter("tfkafka")
+    caplog.handler.addFilter(ours)
+    yield caplog
+    caplog.handler.removeFilter(ours)
 
 
 @pytest.fixture(scope="session")
