@@ -422,6 +422,20 @@ def test_a_broker_that_is_away_for_too_long_is_an_error(make, clock):
     reading.poll(0.1)
 
 
+def test_records_are_an_answer_of_the_broker(make, clock):
+    reading, client, filler = make()
+    client.answers["list_topics"] = KafkaException(KafkaError(KafkaError._TRANSPORT, "away"))
+    clock.now += 4.9
+    filler.filled = [Filled(fill([message(partition=3, offset=5)]))]
+    reading.poll(0.1)
+    assert reading.is_alive()
+    clock.now += 4.9
+    reading.poll(0.1)
+    clock.now += 0.2
+    with pytest.raises(ReadError, match="no answer from Kafka at h:1 for 5000 ms"):
+        reading.poll(0.1)
+
+
 @pytest.mark.parametrize("is_hopeless", [False, True])
 def test_nothing_is_asked_where_no_address_is_usable(make, clock, monkeypatch, is_hopeless):
     """It would hold up the thread that notices why."""
