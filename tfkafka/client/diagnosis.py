@@ -21,12 +21,15 @@ from tfkafka import config
 from tfkafka._util.background import in_background
 from tfkafka.client import codes
 from tfkafka.client.names import Address, parse_addresses
+from tfkafka.client.oauth import fault_of_token, is_refused
 from tfkafka.client.probe import CONSUMER_GROUP_HEARTBEAT, Listener, Problem, probe
 
 Answer = TypeVar("Answer")
 
 # A service that restarts refuses connections for a moment.
 RESTART_S = 1.5
+# Kafka refuses the first token with a provider's new key, and only then reads the keys again.
+_NEW_KEY_S = 0.8
 # From then on an answer is late, even if librdkafka has reported no error: the first one, and any
 # other. A consumer without records asks its broker every second.
 _FIRST_LATE_S = 0.7
@@ -180,7 +183,10 @@ class Connection:
         problems = seen.problems()
         if problems and (len(problems) == len(seen) or refusal.code() != KafkaError._SSL):
             raise NoConnection(_line(problems))
-        is_late = time.monotonic() - self._refused_s > RESTART_S
+        refused_for_s = time.monotonic() - self._refused_s
+        is_late = refused_for_s > RESTART_S
+        if is_refused(refusal) and refused_for_s < _NEW_KEY_S:
+            return
         if refusal.code() == KafkaError._SSL and seen.is_silent() and not is_late:
             return  # a further probe may say what is wrong with the certificate
         # A client needs only one of its brokers for its first answer.
@@ -401,6 +407,8 @@ def _refused(error: KafkaError, servers: object, settings: Mapping[str, object])
     reason = _PLACE.sub("", words)
     if error.code() not in _CREDENTIALS:
         return f"no connection to Kafka at {where} ({reason}): check the settings ssl.*"
+    if fault := fault_of_token(reason):
+        return f"no connection to Kafka at {where} ({fault[0]}): {fault[1]}"
     mechanism = str(settings.get("sasl.mechanism", settings.get("sasl.mechanisms", "")))
     is_password = mechanism.startswith("SCRAM") or mechanism == "PLAIN"
     wrong = "sasl.username and sasl.password" if is_password else "the settings sasl.*"

@@ -1,19 +1,26 @@
-"""`oauth_cb`: a function that returns tokens, asked before a client is made.
+"""Tokens of OAUTHBEARER: a function that returns them, and what is wrong with one.
 
-confluent-kafka 2.16 asks it while it makes the client. Where it fails, that waits for 10 s and does
-not say why.
+confluent-kafka 2.16 asks the function, `oauth_cb`, while it makes the client. Where it fails, that
+waits for 10 s and does not say why. So it is asked before.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from confluent_kafka import KafkaError
 
 from tfkafka.errors import ConfigurationError
 
 _NAME = "oauth_cb"
 _RESULT = "a token, which is text, and when it ends, in seconds since 1970"
+
+# What a broker answers (RFC 7628), in librdkafka's words of it, and what librdkafka finds itself.
+_REFUSED = re.compile(r'SASL authentication error: \{"status":\s*"(?P<status>\w+)"')
+_ENDED = re.compile(r"Must supply an unexpired token: now=(?P<now>\d+)ms, exp=(?P<end>\d+)ms")
 
 
 def with_first_token(settings: Mapping[str, object]) -> dict[str, Any]:
@@ -35,6 +42,31 @@ def without_function(settings: Mapping[str, object]) -> dict[str, object]:
         return dict(settings)
     left = {name: value for name, value in settings.items() if name != _NAME}
     return left | {"enable.sasl.oauthbearer.unsecure.jwt": True}
+
+
+def is_refused(error: KafkaError) -> bool:
+    """Return whether a broker has refused the token of a client."""
+    return _REFUSED.search(error.str()) is not None
+
+
+def fault_of_token(words: str) -> tuple[str, str] | None:
+    """Return what is wrong with a token and what to do; None where these words do not say it.
+
+    Args:
+        words: what librdkafka says of the login.
+    """
+    if refused := _REFUSED.search(words):
+        return (
+            f"it refuses the token: {refused['status']}",
+            "check its signature, issuer, audience and end; the broker's log says which is wrong",
+        )
+    if ended := _ENDED.search(words):
+        late_s = (int(ended["now"]) - int(ended["end"])) // 1000
+        return (
+            f"the provider's token has ended {late_s} s ago",
+            "check the clocks of this machine and of the provider",
+        )
+    return None
 
 
 def _checked(ask: Callable[[str], Any], configuration: str) -> Any:

@@ -207,6 +207,46 @@ def test_credentials_without_a_password(there, wait):
         wait(first, 1)
 
 
+TOKEN = KafkaError(
+    KafkaError._AUTHENTICATION,
+    'sasl_ssl://h:1/1: SASL authentication error: {"status":"invalid_token"} (after 3ms)',
+)
+
+
+@pytest.mark.parametrize("was_reached", [False, True])
+def test_a_refused_token(there, wait, clock, was_reached):
+    """Kafka refuses the first token with a new key of the provider, whatever it is."""
+    there["h:1"] = BROKER
+    first = connection(was_reached=was_reached)
+    first.note(TOKEN)
+    wait(first, 0.7)
+    first.note(TOKEN)
+    with pytest.raises(NoConnection) as raised:
+        wait(first, 0.2)
+    assert str(raised.value) == (
+        "no connection to Kafka at h:1 (it refuses the token: invalid_token): check its signature, "
+        "issuer, audience and end; the broker's log says which is wrong"
+    )
+    second = connection(was_reached=was_reached)
+    second.note(TOKEN)
+    wait(second, 0.7)
+    second.answered()
+    wait(second, 5)
+
+
+def test_a_token_that_has_ended(there, wait):
+    there["h:1"] = BROKER
+    words = "Failed to acquire a token: Must supply an unexpired token: now=61500ms, exp=1000ms"
+    first = connection()
+    first.note(KafkaError(KafkaError._AUTHENTICATION, words))
+    with pytest.raises(NoConnection) as raised:
+        wait(first, 0.5)
+    assert str(raised.value) == (
+        "no connection to Kafka at h:1 (the provider's token has ended 60 s ago): check the clocks "
+        "of this machine and of the provider"
+    )
+
+
 def test_certificates(there, wait):
     """Of an address that only metadata named, or of one of several."""
     failed = KafkaError(KafkaError._SSL, "ssl://b:1/2: SSL handshake failed: no")
