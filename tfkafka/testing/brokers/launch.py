@@ -20,7 +20,7 @@ from tfkafka.testing.brokers.processes import (
     run_java,
     start_java,
 )
-from tfkafka.testing.brokers.settings import HOST, Ports, logging_flag
+from tfkafka.testing.brokers.settings import HOST, Ports, flag_of_flags, logging_flag
 
 READY_DEADLINE_S = 120.0
 ANSWER_TIMEOUT_S = 1.0
@@ -66,9 +66,10 @@ class Node:
     @property
     def java_flags(self) -> list[str]:
         heap = [f"-Xmx{self.heap_mb}M", f"-Xms{self.heap_mb}M"]
-        logging = logging_flag(self.home.config, self.lock)
+        config = self.home.config
+        own = [flag_of_flags(config), logging_flag(config, self.lock)]
         classes = [*class_archive.flags(self.lock), "-cp", jars.classpath(self.lock)]
-        return [*heap, *JVM, logging, *classes]
+        return [*heap, *JVM, *own, *classes]
 
 
 def launch_on_free_ports(

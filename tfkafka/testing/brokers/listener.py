@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 
 from tfkafka._util.waiting import wait_for
@@ -14,10 +14,11 @@ from tfkafka.testing.brokers import rights
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.certificates import CertificateAuthority
 from tfkafka.testing.brokers.security import Security, refuse_odd_name
-from tfkafka.testing.brokers.settings import HOST, Ports
-from tfkafka.testing.brokers.tokens import unsigned_token
+from tfkafka.testing.brokers.settings import HOST, KEYS_OF_TOKENS, Ports
+from tfkafka.testing.brokers.tokens import TokenIssuer
 
 NAME = "SECURED"
+_PREFIX = f"listener.name.{NAME.lower()}."
 LOGIN_DEADLINE_S = 30.0
 _KAFKA = "org.apache.kafka.common.security"
 
@@ -46,7 +47,7 @@ class SecuredListener:
         """Return the broker's settings that protect its listener called `NAME`; issue its key."""
         of_listener = {**self._tls_properties(), **self._sasl_properties()}
         return {
-            **{f"listener.name.{NAME.lower()}.{name}": of_listener[name] for name in of_listener},
+            **{_PREFIX + name: of_listener[name] for name in of_listener},
             # The user of a certificate is its common name.
             "ssl.principal.mapping.rules": "RULE:^CN=([^,]*).*$/$1/",
             **(_RIGHTS if self.security.acls else {}),
@@ -87,6 +88,11 @@ class SecuredListener:
         settings = Settings({**self.client_settings(user, mechanism), **trusting})
         return answers_metadata(address, 1.0, settings)
 
+    @cached_property
+    def _issuer(self) -> TokenIssuer:
+        """The issuer whose tokens the listener accepts."""
+        return self.security.issuer or TokenIssuer.in_folder(self.authority.certificate.parent)
+
     def _login(self, user: str, mechanism: str | None) -> dict[str, object]:
         offered = self.security.mechanisms
         if mechanism not in offered:
@@ -94,7 +100,7 @@ class SecuredListener:
             raise BrokerError(f"the broker offers {known}, not {mechanism!r}")
         if mechanism == "OAUTHBEARER":
             refuse_odd_name(user)
-            return {"sasl.mechanism": mechanism, "oauth_cb": lambda _: unsigned_token(user)}
+            return {"sasl.mechanism": mechanism, "oauth_cb": lambda _: self._issuer.token(user)}
         if user not in self.security.users:
             known = ", ".join(self.security.users)
             raise BrokerError(f"the broker has no user {user!r}, but {known}")
@@ -127,8 +133,21 @@ class SecuredListener:
 
     def _login_properties(self, mechanism: str) -> dict[str, str]:
         if mechanism == "OAUTHBEARER":
-            return _OAUTHBEARER
+            return self._checks_of_tokens()
         return {"sasl.jaas.config": self._jaas(mechanism)}
+
+    def _checks_of_tokens(self) -> dict[str, str]:
+        return {
+            # Kafka logs in itself as well, and needs a token of its own for that, which nobody
+            # checks.
+            "sasl.jaas.config": f"{_KAFKA}.oauthbearer.OAuthBearerLoginModule required "
+            'unsecuredLoginStringClaim_sub="broker";',
+            "sasl.server.callback.handler.class": f"{_KAFKA}.oauthbearer."
+            "OAuthBearerValidatorCallbackHandler",
+            KEYS_OF_TOKENS: self._issuer.keys_url,
+            "sasl.oauthbearer.expected.issuer": self._issuer.name,
+            "sasl.oauthbearer.expected.audience": self._issuer.audience,
+        }
 
     def _jaas(self, mechanism: str) -> str:
         if mechanism != "PLAIN":
@@ -137,14 +156,6 @@ class SecuredListener:
         options = (f" user_{user}={_quoted(password)}" for user, password in users)
         return f"{_KAFKA}.plain.PlainLoginModule required{''.join(options)};"
 
-
-# Kafka logs in itself as well, and needs a token of its own for that.
-_OAUTHBEARER = {
-    "sasl.jaas.config": f"{_KAFKA}.oauthbearer.OAuthBearerLoginModule required "
-    'unsecuredLoginStringClaim_sub="broker";',
-    "sasl.server.callback.handler.class": f"{_KAFKA}.oauthbearer.internals.unsecured."
-    "OAuthBearerUnsecuredValidatorCallbackHandler",
-}
 
 _RIGHTS: dict[str, object] = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

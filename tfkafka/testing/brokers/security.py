@@ -9,6 +9,7 @@ from typing import Literal
 
 from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.certificates import FLAWS, Flaw
+from tfkafka.testing.brokers.tokens import TokenIssuer
 
 MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN", "OAUTHBEARER")
 TLS = ("server", "mutual", None)
@@ -23,12 +24,14 @@ class Security:
 
     Args:
         mechanisms: of SASL, as Kafka names them: SCRAM-SHA-256, SCRAM-SHA-512, PLAIN, OAUTHBEARER
-            (whose tokens name the user, and need no signature); empty: no passwords, TLS alone.
+            (whose tokens are signed, and name the user); empty: no passwords, TLS alone.
         tls: "server": the broker has a certificate; "mutual": clients need one, too, and without
             SASL its common name is the user; None: no TLS.
         users: passwords by the names of users.
         acls: True: users may do what they were granted, and nothing else; False: everything.
         certificate: the flaw of the broker's certificate: "expired", "wrong-host" or None.
+        issuer: whose tokens OAUTHBEARER accepts, for example those of a provider that a test
+            runs; None: those of `client_configuration` alone.
 
     Raises:
         BrokerError: an argument is none of these, or they do not go together.
@@ -50,6 +53,7 @@ class Security:
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     acls: bool = False
     certificate: Flaw | None = None
+    issuer: TokenIssuer | None = None
 
     def __post_init__(self) -> None:
         if self.tls not in TLS:
@@ -63,6 +67,8 @@ class Security:
                 f"certificate must be None, {' or '.join(map(repr, FLAWS))}, "
                 f"not {self.certificate!r}"
             )
+        if not isinstance(self.issuer, TokenIssuer | None):
+            raise BrokerError(f"issuer must be a TokenIssuer or None, not {self.issuer!r}")
         self._refuse_what_does_not_fit()
         for user, password in self.users.items():
             refuse_odd_name(user)
@@ -80,6 +86,8 @@ class Security:
             raise BrokerError("neither mechanisms nor tls: that is a broker without security")
         if self.certificate and not self.tls:
             raise BrokerError(f"certificate={self.certificate!r} needs tls")
+        if self.issuer and "OAUTHBEARER" not in self.mechanisms:
+            raise BrokerError("an issuer of tokens needs OAUTHBEARER among the mechanisms")
         if self.acls and not self.mechanisms and self.tls != "mutual":
             raise BrokerError("acls need to know the user: name mechanisms, or set tls='mutual'")
 

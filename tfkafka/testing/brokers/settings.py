@@ -17,6 +17,8 @@ from tfkafka.testing.brokers import private
 from tfkafka.testing.brokers.jars import Lock
 
 HOST = "127.0.0.1"
+# Where a broker finds the keys with which tokens of OAUTHBEARER are signed.
+KEYS_OF_TOKENS = "sasl.oauthbearer.jwks.endpoint.url"
 
 SHIPPED = {
     "num.network.threads": 3,
@@ -96,6 +98,7 @@ def write_settings(
         write_properties(config / "zookeeper.properties", zookeeper)
     logging = LOG4J2 if lock.uses_log4j2 else LOG4J1
     private.write(config / "logging.properties", logging.encode("ascii"))
+    private.write(config / "java.flags", _flags(server).encode("ascii"))
 
 
 def cluster_properties(number: int, ports: Sequence[Ports]) -> dict[str, object]:
@@ -122,11 +125,23 @@ def cluster_properties(number: int, ports: Sequence[Ports]) -> dict[str, object]
     }
 
 
+def flag_of_flags(config: Path) -> str:
+    """Return Java's flag for those in the file that `write_settings` writes."""
+    return f"@{config / 'java.flags'}"
+
+
 def logging_flag(config: Path, lock: Lock) -> str:
     """Return Java's flag for the logging configuration."""
     path = (config / "logging.properties").as_uri()
     name = "log4j2.configurationFile" if lock.uses_log4j2 else "log4j.configuration"
     return f"-D{name}={path}"
+
+
+def _flags(server: Mapping[str, object]) -> str:
+    """Return the flags that Java needs with these settings of a broker."""
+    urls = [str(server[name]) for name in server if name.endswith(KEYS_OF_TOKENS)]
+    # Kafka 4 reads keys from no other address.
+    return "".join(f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}\n" for url in urls)
 
 
 def _server_properties(data: Path, lock: Lock, ports: Ports) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tfkafka.errors import BrokerError
 from tfkafka.testing.brokers.certificates import CertificateAuthority
 from tfkafka.testing.brokers.rights import Right, right
 from tfkafka.testing.brokers.security import Security
+from tfkafka.testing.brokers.tokens import TokenIssuer
 
 USERS = {"alice": "secret"}
 
@@ -46,6 +48,8 @@ def test_protocol_of_the_listener(security, protocol):
             "certificate='expired' needs tls",
         ),
         ({"mechanisms": (), "acls": True}, "acls need to know the user"),
+        ({"users": USERS, "issuer": TokenIssuer("file:///keys")}, "an issuer .* needs OAUTHBEARER"),
+        ({"mechanisms": ("OAUTHBEARER",), "issuer": "me"}, "issuer must be a TokenIssuer or None"),
         ({"users": {"a b": "secret"}}, "'a b' is no name for a user"),
         ({"users": {"alice": ""}}, "the password of user alice is empty"),
         ({"users": {"alice": "a\nb"}}, "the password of user alice .* control characters"),
@@ -72,6 +76,17 @@ def test_certificate_has_the_flaw_that_was_ordered(tmp_path, flaw, reason):
 def test_authorities_do_not_trust_each_other(tmp_path):
     one, other = CertificateAuthority(tmp_path / "one"), CertificateAuthority(tmp_path / "other")
     assert "certificate" in handshake(other, one.issue_for_broker())
+
+
+def test_keys_of_tokens_are_no_private_ones_and_in_a_file_that_kafka_finds(tmp_path):
+    issuer = TokenIssuer.in_folder(tmp_path)
+    issuer.rotate()
+    keys = json.loads(issuer.public_keys())["keys"]
+    assert [key.keys() for key in keys] == [{"kty", "use", "alg", "kid", "n", "e"}] * 2
+    assert json.loads((tmp_path / "keys.json").read_text())["keys"] == keys[:1]
+    (tmp_path / "a b").mkdir()
+    with pytest.raises(BrokerError, match=r"Kafka does not find keys of tokens in .*/a b, because"):
+        TokenIssuer.in_folder(tmp_path / "a b")
 
 
 def test_certificates_are_files_for_their_owner_in_a_format_of_kafka(tmp_path):
