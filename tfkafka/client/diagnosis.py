@@ -140,6 +140,11 @@ class Connection:
             serve(0)
             self.check()
 
+    def is_refused(self) -> bool:
+        """Return whether a broker has refused the client, and none has answered since."""
+        with self._lock:
+            return self._refusal is not None
+
     def is_hopeless(self) -> bool:
         """Return whether no address could be used when they were probed last."""
         with self._lock:

@@ -310,6 +310,23 @@ def test_a_reader_without_a_group_needs_no_right_on_it(make):
         member.poll(0.1)
 
 
+def test_a_broker_that_refuses_is_asked_often_and_briefly_whether_it_still_does(
+    make, clock, monkeypatch
+):
+    monkeypatch.setattr(diagnosis, "_probe_soon", lambda *_: Future())
+    reading, client, _ = make()
+    client.answers["list_topics"] = KafkaException(KafkaError(KafkaError._TRANSPORT))
+    client.settings["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "refused"))
+    for _ in range(3):
+        clock.now += 0.25
+        reading.poll(0.1)
+    client.answers["list_topics"] = metadata()
+    for _ in range(3):
+        clock.now += 0.25
+        reading.poll(0.1)
+    assert client.calls == [("list_topics", "t", 0.2)] * 4
+
+
 UNKNOWN = KafkaError.UNKNOWN_TOPIC_OR_PART
 NOT_THERE = KafkaError(UNKNOWN, "Subscribed topic not available: t: Broker: Unknown topic")
 
