@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -93,11 +94,18 @@ def test_another_broker_leads_after_a_pause(kafka_cluster, replicated):
 
 
 def test_a_broker_that_answers_nothing_delays_no_reader(kafka_cluster, replicated):
-    """librdkafka asks most things of the controller, and with KRaft any broker is named as that."""
+    """librdkafka asks most things of the controller, and with KRaft any broker is named as that.
+
+    It asks for the topics where it asked last.
+    """
     servers = kafka_cluster.bootstrap_servers
     write(servers, replicated, ["1"], configuration=ALL)
     follower = min(kafka_cluster.in_sync(replicated, 0) - {kafka_cluster.leader(replicated, 0)})
+    admins = [Admin(kafka_cluster.address(follower)) for _ in range(12)]
+    assert all(replicated in admin.topics() for admin in admins)
     kafka_cluster.pause(follower)
+    with ThreadPoolExecutor(len(admins)) as pool:
+        assert all(replicated in found for found in pool.map(Admin.topics, admins))
     # A single one may be lucky. Each asks when it is made, and again while it reads.
     for _ in range(5):
         assert len(list(KafkaDataset(replicated, servers=servers))) == 1

@@ -15,7 +15,6 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (
     ConfigEntry,
-    ConfigResource,
     ConfigSource,
     NewTopic,
 )
@@ -26,7 +25,6 @@ from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import TopicPartition
 from tfkafka.client import codes, create
 from tfkafka.client.cluster import Cluster
-from tfkafka.client.coordinator import Coordinator
 from tfkafka.client.diagnosis import is_unauthorized, with_right
 from tfkafka.client.members import description
 from tfkafka.client.names import check_topic_name
@@ -244,11 +242,10 @@ class Admin:
         arguments.text("group", group)
         if not self._groups_are_kept():
             return []
-        with self._cluster.coordinators.one() as coordinator:
-            # Members first: where the coordinator is still loading, its answer to a request for
-            # offsets crashes librdkafka 2.16; its answer to a request for members does not.
-            members = self._members(coordinator, group)
-            committed = self._committed(coordinator, group)
+        # Members first: where the coordinator is still loading, its answer to a request for offsets
+        # crashes librdkafka 2.16; its answer to a request for members does not.
+        members = self._members(group)
+        committed = self._committed(group)
         keys = sorted({*committed, *members})
         topics = {topic: self.end_offsets(topic) for topic in {key.topic for key in keys}}
         ends = {key: topics[key.topic][key.partition] for key in keys}
@@ -269,8 +266,7 @@ class Admin:
         arguments.text("group", group)
         if not self._groups_are_kept():
             return False
-        with self._cluster.coordinators.one() as coordinator:
-            state = description(self._cluster, coordinator, group).state
+        state = description(self._cluster, group).state
         return state not in (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
     def member_ids(self, group: str, name: str) -> set[str]:
@@ -280,8 +276,7 @@ class Admin:
         """
         arguments.text("group", group)
         arguments.text("name", name)
-        with self._cluster.coordinators.one() as coordinator:
-            members = description(self._cluster, coordinator, group).members
+        members = description(self._cluster, group).members
         return {m.member_id for m in members if (m.group_instance_id or m.client_id) == name}
 
     def _leaders(self, name: str) -> int:
@@ -308,18 +303,12 @@ class Admin:
         return True
 
     def _settings(self, name: str) -> dict[str, str]:
-        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-        entries = self._answer(
-            lambda: self._cluster.client.describe_configs([resource])[resource],
-            "DESCRIBE_CONFIGS",
-            f"topic {name}",
-        )
-        own = (entry for entry in entries.values() if not _is_default(entry))
-        return {entry.name: entry.value for entry in own}
+        entries = self._cluster.topic_settings(name).values()
+        return {entry.name: entry.value or "" for entry in entries if not _is_default(entry)}
 
-    def _committed(self, coordinator: Coordinator, group: str) -> dict[TopicPartition, int]:
-        answer = self._answer(
-            lambda: coordinator.committed(group), "DESCRIBE", f"group {group}", coordinator.poll
+    def _committed(self, group: str) -> dict[TopicPartition, int]:
+        answer = self._cluster.ask_coordinator(
+            group, lambda each: each.committed(group), "DESCRIBE"
         )
         return {
             TopicPartition(p.topic, p.partition): p.offset
@@ -327,28 +316,12 @@ class Admin:
             if p.offset >= 0
         }
 
-    def _members(
-        self, coordinator: Coordinator, group: str
-    ) -> dict[TopicPartition, tuple[str, str, str]]:
+    def _members(self, group: str) -> dict[TopicPartition, tuple[str, str, str]]:
         return {
             TopicPartition(p.topic, p.partition): (member.member_id, member.host, member.client_id)
-            for member in description(self._cluster, coordinator, group).members
+            for member in description(self._cluster, group).members
             for p in (member.assignment.topic_partitions if member.assignment else [])
         }
-
-    def _answer(
-        self,
-        request: Callable[[], Future[Answer]],
-        operation: str,
-        resource: str,
-        poll: Callable[[float], object] | None = None,
-    ) -> Answer:
-        """Return the result of a request's future; the request is repeated on transient errors."""
-        return self._cluster.ask(
-            resource,
-            lambda timeout_s: self._cluster.result(request(), timeout_s, poll),
-            right=(operation, resource),
-        )
 
     def _once(self, name: str, request: Callable[[], Future[object]], done: int) -> None:
         """Send a request that must not be repeated. Raises KafkaException where it is refused.
@@ -377,7 +350,7 @@ class Admin:
             return None
 
         dropped = frozenset({KafkaError._DESTROY_BROKER})
-        refusal = self._cluster.ask(f"topic {name}", question, repeated=dropped)
+        refusal = self._cluster.request(f"topic {name}", question, dropped)
         if refusal is not None:
             raise KafkaException(refusal)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from confluent_kafka.admin import ConfigResource
-
 from tfkafka.client.cluster import Cluster
 from tfkafka.errors import BrokerError
 
@@ -26,19 +24,12 @@ def takes_large_batches(settings: Mapping[str, object], topic: str) -> bool:
         topic: the topic.
     """
     cluster = Cluster(settings, _ASK_MS, BrokerError, was_reached=True)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     try:
-        entries = cluster.ask(
-            f"topic {topic}",
-            lambda timeout_s: cluster.result(
-                cluster.client.describe_configs([resource])[resource], timeout_s
-            ),
-            right=("DESCRIBE_CONFIGS", f"topic {topic}"),
-        )
+        entries = cluster.topic_settings(topic)
     except BrokerError:
         return False
     try:
-        return int(entries[_LIMIT].value) >= LARGE
-    except (KeyError, TypeError, ValueError):
+        return int(entries[_LIMIT].value or 0) >= LARGE
+    except (KeyError, ValueError):
         # What only speaks Kafka's protocol may leave it out, or have no value for it.
         return False

@@ -5,10 +5,11 @@ It only asks: no topic, group or transaction is made.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import (
@@ -258,15 +259,16 @@ def _broker_numbers(
     cluster: Cluster, metadata: ClusterMetadata, keeping: _Keeping
 ) -> tuple[int, int]:
     """Return how many replicas a broker wants of an internal topic, and how many in sync."""
-    resource = ConfigResource(ConfigResource.Type.BROKER, str(min(metadata.brokers)))
-    entries = cluster.ask(
-        "the settings of a broker",
-        lambda timeout_s: cluster.result(
-            cluster.client.describe_configs([resource], request_timeout=timeout_s)[resource],
-            timeout_s,
-        ),
-        right=("DESCRIBE_CONFIGS", "the cluster"),
-    )
+    numbers = itertools.cycle(sorted(metadata.brokers))
+
+    def question(timeout_s: float) -> dict[str, Any]:
+        # A broker says this of itself alone.
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(next(numbers)))
+        answers = cluster.client.describe_configs([resource], request_timeout=timeout_s)
+        return cluster.result(answers[resource], timeout_s)
+
+    right = ("DESCRIBE_CONFIGS", "the cluster")
+    entries = cluster.ask("the settings of a broker", question, right=right)
     return int(entries[keeping.replicas].value), int(entries[keeping.in_sync].value)
 
 

@@ -2,6 +2,11 @@
 
 All queries handle time-outs alike: after a transient error a query is repeated until `timeout_ms`
 have passed, or until it is clear that there will be no connection; then ReadError has the reason.
+
+One broker that does not answer delays a query, and does not fail it. librdkafka 2.16 asks the
+leader of a partition about offsets, the controller about most other things (with KRaft each answer
+names any broker as the controller), and for the list of topics the broker that it asked last. It
+looks for no other one while it waits for an answer, so this is done here.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from confluent_kafka import (
@@ -17,18 +23,26 @@ from confluent_kafka import (
     IsolationLevel,
     KafkaError,
     KafkaException,
+    Node,
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    BrokerMetadata,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+)
 
 from tfkafka import config
 from tfkafka._util.background import in_background
 from tfkafka._util.disposal import destroy_with
 from tfkafka.client import codes, create
-from tfkafka.client.coordinator import Coordinators
+from tfkafka.client.coordinator import Coordinator, Coordinators
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
-from tfkafka.client.names import check_topic_name
+from tfkafka.client.names import Address, check_topic_name, parse_addresses
 from tfkafka.client.topics import ask_while_new, missing_topic
 from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
@@ -96,9 +110,12 @@ class Cluster:
         self.servers: str = str(chosen["bootstrap.servers"])
         self._connection = Connection(chosen, was_reached)
         chosen["error_cb"] = self._connection.note
-        self._make: Callable[[], AdminClient] = lambda: create.make_client(AdminClient, chosen)
+        # Where the brokers are, by their ids, as far as answers have said it.
+        self._brokers: dict[int, Address] = {}
+        # It must not lead back here: see `disposal`.
+        self._make: Callable[[], AdminClient] = partial(_make_client, chosen, self._brokers)
         self._held = _Held(self._make())
-        self.coordinators: Coordinators = Coordinators(self._make)
+        self._coordinators = Coordinators(self._make)
         self.has_users = config.has_users(chosen)
         committed = config.isolation_level(settings) == "read_committed"
         self._isolation = (
@@ -111,6 +128,23 @@ class Cluster:
         """The client that is asked; it may be another one after each question."""
         return self._held.client
 
+    def is_answered(self, anew: bool) -> bool:
+        """Return whether a broker answers within 2 s.
+
+        Args:
+            anew: whether to ask with a new client, which begins with any of the brokers; False:
+                with the one that was used last.
+
+        Raises `NoConnection` where waiting does not help.
+        """
+        if anew:
+            self._renew()
+        return self._answers(_BROKER_S)
+
+    def note_brokers(self, found: ClusterMetadata) -> None:
+        """Note where the brokers are, as another client has heard."""
+        self._note_brokers(found.brokers.values())
+
     def describe(self, topic: str) -> TopicDescription:
         """Return a topic's identity and partitions."""
         check_topic_name(topic)
@@ -119,13 +153,14 @@ class Cluster:
             wanted = TopicCollection([topic])
             [answer] = self.client.describe_topics(wanted, request_timeout=timeout_s).values()
             found = self.result(answer, timeout_s)
+            self._note_brokers(node for p in found.partitions for node in p.replicas)
             # A broker without topic ids (before Kafka 2.8) returns an id of zeros.
             bits = found.topic_id.get_most_significant_bits()
             identity = str(found.topic_id) if bits else None
             return TopicDescription(identity, sorted(p.id for p in found.partitions))
 
         return ask_while_new(
-            lambda: self._ask_any(f"topic {topic}", question, topic), self._has_several_brokers
+            lambda: self.ask(f"topic {topic}", question, topic), self._has_several_brokers
         )
 
     def partitions(self, topic: str) -> list[int]:
@@ -137,20 +172,28 @@ class Cluster:
 
         def question(timeout_s: float) -> str:
             answer = self.client.describe_cluster(request_timeout=timeout_s)
-            return str(self.result(answer, timeout_s).cluster_id)
+            found = self.result(answer, timeout_s)
+            self._note_brokers(found.nodes)
+            return str(found.cluster_id)
 
-        return self._ask_any("the cluster", question)
+        return self.ask("the cluster", question)
 
     def metadata(self) -> ClusterMetadata:
         """Return all topics that this user may see, with their partitions."""
-        client = self.client
+        return self._repeat(
+            "the topics", self._patient(self._list_topics, lambda _left_s: self._renew())
+        )
 
-        def question(timeout_s: float) -> ClusterMetadata:
-            # For all topics: a request for one could create it where brokers create topics.
-            answer = in_background(lambda: client.list_topics(timeout=timeout_s))
-            return self.result(answer, timeout_s)
+    def topic_settings(self, topic: str) -> dict[str, ConfigEntry]:
+        """Return a topic's settings by their names, those with Kafka's defaults too."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
 
-        return self.ask("the topics", question)
+        def question(timeout_s: float) -> dict[str, ConfigEntry]:
+            answers = self.client.describe_configs([resource], request_timeout=timeout_s)
+            return self.result(answers[resource], timeout_s)
+
+        what = f"topic {topic}"
+        return self.ask(what, question, right=("DESCRIBE_CONFIGS", what))
 
     def first_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the first offset of each of these partitions."""
@@ -189,40 +232,52 @@ class Cluster:
         topic: str | None = None,
         passing: frozenset[int] = codes.TRANSIENT,
         right: tuple[str, str] = ("DESCRIBE", ""),
-        repeated: frozenset[int] | None = None,
     ) -> Answer:
-        """Repeat a query until it is answered, and return the answer.
+        """Repeat a query until it is answered, by another broker where one does not answer.
 
         Args:
             what: the subject of the query, for error messages.
-            question: sends the query; called with its time-out in seconds; raises KafkaException.
+            question: sends the query with `client`; called with its time-out in seconds; raises
+                KafkaException.
             topic: the topic that is queried; where it is missing, TopicError is raised.
             passing: codes of the errors after which the query is repeated.
             right: the operation and the resource that the user needs a right for; the topic where
                 there is no resource.
-            repeated: codes of those of these errors after which the query may be sent again; None:
-                after all of them, and where no answer comes.
         """
-        begun_s = time.monotonic()
-        deadline = begun_s + self._timeout_s
-        try:
-            while True:
-                try:
-                    answer = question(max(_AGAIN_S, deadline - time.monotonic()))
-                    self._connection.answered()
-                    return answer
-                except (KafkaException, TimeoutError) as failure:
-                    reason = failure.args[0] if isinstance(failure, KafkaException) else None
-                    self._refuse(reason, what, topic, passing, right)
-                    repeats = repeated is None or (reason and reason.code() in repeated)
-                    if not repeats or time.monotonic() + _AGAIN_S > deadline:
-                        waited_s = self._timeout_s if repeats else time.monotonic() - begun_s
-                        raise self._no_answer(what, reason, waited_s) from failure
-                time.sleep(_AGAIN_S)
-                self.client.poll(0)
-                self._connection.check()
-        except NoConnection as failure:
-            raise self._error(f"{what}: {failure}", topic=topic) from failure
+        patient = self._patient(question, self._look_around, passing)
+        return self._repeat(what, patient, topic, passing, right)
+
+    def ask_coordinator(
+        self, group: str, question: Callable[[Coordinator], Future[Answer]], operation: str
+    ) -> Answer:
+        """Repeat a query to a group's coordinator until it is answered.
+
+        Args:
+            group: the group.
+            question: sends the query.
+            operation: the operation on the group that the user needs a right for.
+        """
+
+        def attempt(timeout_s: float) -> Answer:
+            # One that has not answered is not used again.
+            with self._coordinators.one() as coordinator:
+                return self.result(question(coordinator), timeout_s, coordinator.poll)
+
+        resource = f"group {group}"
+        patient = self._patient(attempt, lambda _left_s: None)
+        return self._repeat(resource, patient, right=(operation, resource))
+
+    def request(
+        self, what: str, question: Callable[[float], Answer], repeated: frozenset[int]
+    ) -> Answer:
+        """Send a request that may not be sent again, and return the answer.
+
+        Args:
+            what: as for `ask`.
+            question: as for `ask`.
+            repeated: codes of the errors after which it may nevertheless.
+        """
+        return self._repeat(what, question, repeated=repeated)
 
     def result(
         self,
@@ -279,20 +334,55 @@ class Cluster:
 
         # What librdkafka has seen of the topic may be older than the partition.
         passing = codes.TRANSIENT | codes.NOT_YET_LED | {KafkaError._UNKNOWN_PARTITION}
-        return self._ask_any(f"topic {topic}", question, topic, passing)
+        return self.ask(f"topic {topic}", question, topic, passing)
 
-    def _ask_any(
+    def _repeat(
         self,
         what: str,
         question: Callable[[float], Answer],
         topic: str | None = None,
         passing: frozenset[int] = codes.TRANSIENT,
+        right: tuple[str, str] = ("DESCRIBE", ""),
+        repeated: frozenset[int] | None = None,
     ) -> Answer:
-        """Repeat a query that another broker may answer where one does not: see `ask`.
+        """Repeat a query until it is answered: see `ask`.
 
-        librdkafka 2.16 asks the leader of a partition about offsets, and the controller about
-        everything else; with KRaft each answer names any broker as the controller. It looks for no
-        other one while the one that it knows is away.
+        Args:
+            repeated: codes of those of the passing errors after which the query may be sent again;
+                None: after all of them, and where no answer comes.
+        """
+        begun_s = time.monotonic()
+        deadline = begun_s + self._timeout_s
+        try:
+            while True:
+                try:
+                    answer = question(max(_AGAIN_S, deadline - time.monotonic()))
+                    self._connection.answered()
+                    return answer
+                except (KafkaException, TimeoutError) as failure:
+                    reason = failure.args[0] if isinstance(failure, KafkaException) else None
+                    self._refuse(reason, what, topic, passing, right)
+                    repeats = repeated is None or (reason and reason.code() in repeated)
+                    if not repeats or time.monotonic() + _AGAIN_S > deadline:
+                        waited_s = self._timeout_s if repeats else time.monotonic() - begun_s
+                        raise self._no_answer(what, reason, waited_s) from failure
+                time.sleep(_AGAIN_S)
+                self.client.poll(0)
+                self._connection.check()
+        except NoConnection as failure:
+            raise self._error(f"{what}: {failure}", topic=topic) from failure
+
+    def _patient(
+        self,
+        question: Callable[[float], Answer],
+        look_elsewhere: Callable[[float], None],
+        passing: frozenset[int] = codes.TRANSIENT,
+    ) -> Callable[[float], Answer]:
+        """Return a question that waits for an answer only as long as a broker may take.
+
+        Args:
+            look_elsewhere: called where there is none, so that another broker is asked next, with
+                the seconds that are left.
         """
         begun_s = time.monotonic()
 
@@ -303,22 +393,39 @@ class Cluster:
                 return question(min(timeout_s, patience_s))
             except (KafkaException, TimeoutError) as failure:
                 if isinstance(failure, TimeoutError) or failure.args[0].code() in passing:
-                    self._look_around(min(_BROKER_S, now + timeout_s - time.monotonic()))
+                    look_elsewhere(now + timeout_s - time.monotonic())
                 raise
 
-        return self.ask(what, attempt, topic, passing)
+        return attempt
 
-    def _look_around(self, timeout_s: float) -> None:
+    def _look_around(self, left_s: float) -> None:
         """Learn from any broker which ones there are, and who leads."""
-        if timeout_s <= 0:
-            return
-        client = self.client
-        looking = in_background(lambda: client.list_topics(timeout=timeout_s))
+        if left_s > 0 and not self._answers(min(_BROKER_S, left_s)):
+            self._renew()
+
+    def _answers(self, timeout_s: float) -> bool:
+        """Return whether the broker answers that librdkafka asks."""
         try:
-            self.result(looking, timeout_s)
+            self._list_topics(timeout_s)
         except (KafkaException, TimeoutError):
-            # librdkafka asks the broker that it asked last. A new client begins with any of them.
-            self._held = _Held(self._make())
+            return False
+        return True
+
+    def _list_topics(self, timeout_s: float) -> ClusterMetadata:
+        client = self.client
+        # For all topics: a request for one could create it where brokers create topics.
+        answer = in_background(lambda: client.list_topics(timeout=timeout_s))
+        found = self.result(answer, timeout_s)
+        self.note_brokers(found)
+        return found
+
+    def _renew(self) -> None:
+        """Ask with a new client from now on, which begins with any of the brokers."""
+        self._held = _Held(self._make())
+
+    def _note_brokers(self, nodes: Iterable[Node | BrokerMetadata]) -> None:
+        """Note where brokers are, for clients that begin when the addresses given are away."""
+        self._brokers |= {n.id: Address(n.host, n.port) for n in nodes if n.host and n.port > 0}
 
     def _refuse(
         self,
@@ -361,6 +468,14 @@ class _Held:
     def __init__(self, client: AdminClient):
         self.client = client
         destroy_with(self, client)
+
+
+def _make_client(settings: Mapping[str, object], known: Mapping[int, Address]) -> AdminClient:
+    """Return a client that may begin with any broker that is known, not only with those given."""
+    servers = str(settings["bootstrap.servers"])
+    given = parse_addresses(servers)
+    addresses = [servers, *(str(each) for each in list(known.values()) if each not in given)]
+    return create.make_client(AdminClient, {**settings, "bootstrap.servers": ",".join(addresses)})
 
 
 def _only_offsets(ends: Mapping[int, End]) -> dict[int, int]:

@@ -7,17 +7,11 @@ from confluent_kafka.admin import ConsumerGroupDescription
 
 from tfkafka.chunk import TopicPartition
 from tfkafka.client.cluster import Cluster
-from tfkafka.client.coordinator import Coordinator
 
 
-def description(cluster: Cluster, coordinator: Coordinator, group: str) -> ConsumerGroupDescription:
+def description(cluster: Cluster, group: str) -> ConsumerGroupDescription:
     """Return a group's description, once its coordinator has loaded it."""
-    resource = f"group {group}"
-    return cluster.ask(
-        resource,
-        lambda timeout_s: cluster.result(coordinator.describe(group), timeout_s, coordinator.poll),
-        right=("DESCRIBE", resource),
-    )
+    return cluster.ask_coordinator(group, lambda each: each.describe(group), "DESCRIBE")
 
 
 def members(cluster: Cluster, group: str) -> dict[str, set[TopicPartition]]:
@@ -26,8 +20,7 @@ def members(cluster: Cluster, group: str) -> dict[str, set[TopicPartition]]:
     Empty while partitions change hands: with `group.protocol=consumer` a member is said to have
     those that it still has to give away.
     """
-    with cluster.coordinators.one() as coordinator:
-        found = description(cluster, coordinator, group)
+    found = description(cluster, group)
     if found.state != ConsumerGroupState.STABLE:
         return {}
     return {

@@ -41,14 +41,9 @@ class OffsetReport:
 
     def _send(self, offsets: ConsumerGroupTopicPartitions) -> str | None:
         try:
-            with self._cluster.coordinators.one() as coordinator:
-                answer = self._cluster.ask(
-                    "the group's coordinator",
-                    lambda timeout_s: self._cluster.result(
-                        coordinator.commit(offsets), timeout_s, coordinator.poll
-                    ),
-                    right=("READ", f"group {self._group}"),
-                )
+            answer = self._cluster.ask_coordinator(
+                self._group, lambda each: each.commit(offsets), "READ"
+            )
         except BrokerError as error:
             return str(error)
         places = answer.topic_partitions or []

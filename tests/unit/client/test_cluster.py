@@ -42,16 +42,21 @@ class FakeClient:
     def poll(self, _timeout_s: float) -> int:
         return 0
 
-    def list_topics(self, timeout: float) -> None:
+    def list_topics(self, timeout: float) -> SimpleNamespace:
         if not self.finds_another:
             cluster.time.sleep(timeout)
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         self.has_looked = True
+        return SimpleNamespace(brokers={})
 
     def describe_cluster(self, request_timeout: float) -> Future[SimpleNamespace]:
         answer: Future[SimpleNamespace] = Future()
         if self.has_looked:
-            answer.set_result(SimpleNamespace(cluster_id="c"))
+            nodes = [
+                SimpleNamespace(id=1, host="::1", port=2),
+                SimpleNamespace(id=2, host="h", port=1),
+            ]
+            answer.set_result(SimpleNamespace(cluster_id="c", nodes=nodes))
         else:
             cluster.time.sleep(request_timeout)
             answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
@@ -132,7 +137,7 @@ def test_another_broker_may_not_know_a_new_topic_yet(make, monkeypatch, brokers,
         asking.describe("t")
     client.describe_cluster = lambda **_: done(SimpleNamespace(nodes=range(brokers)))
 
-    known = SimpleNamespace(topic_id=Uuid(1, 2), partitions=[SimpleNamespace(id=0)])
+    known = SimpleNamespace(topic_id=Uuid(1, 2), partitions=[SimpleNamespace(id=0, replicas=[])])
     answers = iter([gone, gone, done(known)])
     client.describe_topics = lambda *_, **__: {"t": next(answers)}
     if brokers > 1:
@@ -191,7 +196,7 @@ def test_without_a_connection_waiting_ends(make, monkeypatch):
 
 def test_what_must_not_be_sent_twice_is_not(make):
     with pytest.raises(ReadError, match="what: no answer from Kafka at h:1"):
-        make().ask("what", failing(KafkaError._TRANSPORT), repeated=frozenset())
+        make().request("what", failing(KafkaError._TRANSPORT), frozenset())
 
 
 def test_a_topic_that_may_be_hidden(make, monkeypatch):
@@ -230,6 +235,19 @@ def test_another_broker_is_looked_for_where_one_does_not_answer(
     assert asked.cluster_id() == "c"
     assert cluster.time.now == pytest.approx(100 + seconds, abs=0.11)
     assert FakeClient.made == (1 if finds_another else 2)
+
+
+def test_a_new_client_may_begin_with_each_broker_that_is_known(make, monkeypatch):
+    asked = make()
+    first = asked.client
+    assert first.settings["bootstrap.servers"] == "h:1"
+    first.has_looked = True
+    asked.cluster_id()
+    assert asked.is_answered(anew=False) and asked.client is first
+    assert asked.is_answered(anew=True) and asked.client is not first
+    assert asked.client.settings["bootstrap.servers"] == "h:1,[::1]:2"
+    monkeypatch.setattr(FakeClient, "finds_another", False)
+    assert not asked.is_answered(anew=True)
 
 
 def test_a_partition_that_is_newer_than_the_metadata_is_looked_for(make, monkeypatch):
