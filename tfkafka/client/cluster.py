@@ -153,7 +153,8 @@ class Cluster:
             wanted = TopicCollection([topic])
             [answer] = self.client.describe_topics(wanted, request_timeout=timeout_s).values()
             found = self.result(answer, timeout_s)
-            self._note_brokers(node for p in found.partitions for node in p.replicas)
+            if not self._brokers:  # it is asked often, about many partitions
+                self._note_brokers(node for p in found.partitions for node in p.replicas)
             # A broker without topic ids (before Kafka 2.8) returns an id of zeros.
             bits = found.topic_id.get_most_significant_bits()
             identity = str(found.topic_id) if bits else None
