@@ -53,7 +53,7 @@ _GRACE_S = 1.0
 # How long a broker may take before another one is looked for; later this part of the time so far,
 # since it may be slow.
 _BROKER_S = 2.0
-_BROKER_PART = 1 / 3
+_BROKER_PART = 1 / 2
 
 
 @dataclass(frozen=True)
@@ -127,23 +127,6 @@ class Cluster:
     def client(self) -> AdminClient:
         """The client that is asked; it may be another one after each question."""
         return self._held.client
-
-    def is_answered(self, anew: bool) -> bool:
-        """Return whether a broker answers within 2 s.
-
-        Args:
-            anew: whether to ask with a new client, which begins with any of the brokers; False:
-                with the one that was used last.
-
-        Raises `NoConnection` where waiting does not help.
-        """
-        if anew:
-            self._renew()
-        return self._answers(_BROKER_S)
-
-    def note_brokers(self, found: ClusterMetadata) -> None:
-        """Note where the brokers are, as another client has heard."""
-        self._note_brokers(found.brokers.values())
 
     def describe(self, topic: str) -> TopicDescription:
         """Return a topic's identity and partitions."""
@@ -401,23 +384,19 @@ class Cluster:
 
     def _look_around(self, left_s: float) -> None:
         """Learn from any broker which ones there are, and who leads."""
-        if left_s > 0 and not self._answers(min(_BROKER_S, left_s)):
-            self._renew()
-
-    def _answers(self, timeout_s: float) -> bool:
-        """Return whether the broker answers that librdkafka asks."""
+        if left_s <= 0:
+            return
         try:
-            self._list_topics(timeout_s)
+            self._list_topics(min(_BROKER_S, left_s))
         except (KafkaException, TimeoutError):
-            return False
-        return True
+            self._renew()
 
     def _list_topics(self, timeout_s: float) -> ClusterMetadata:
         client = self.client
         # For all topics: a request for one could create it where brokers create topics.
         answer = in_background(lambda: client.list_topics(timeout=timeout_s))
         found = self.result(answer, timeout_s)
-        self.note_brokers(found)
+        self._note_brokers(found.brokers.values())
         return found
 
     def _renew(self) -> None:
@@ -426,7 +405,11 @@ class Cluster:
 
     def _note_brokers(self, nodes: Iterable[Node | BrokerMetadata]) -> None:
         """Note where brokers are, for clients that begin when the addresses given are away."""
-        self._brokers |= {n.id: Address(n.host, n.port) for n in nodes if n.host and n.port > 0}
+        found = {n.id: Address(n.host, n.port) for n in nodes if n.host and n.port > 0}
+        if found:
+            # In place: new clients are made with it.
+            self._brokers.clear()
+            self._brokers.update(found)
 
     def _refuse(
         self,
