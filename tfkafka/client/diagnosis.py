@@ -140,10 +140,10 @@ class Connection:
             serve(0)
             self.check()
 
-    def is_refused(self) -> bool:
-        """Return whether a broker has refused the client, and none has answered since."""
+    def is_token_refused(self) -> bool:
+        """Return whether a broker has refused the client's token, and none has answered since."""
         with self._lock:
-            return self._refusal is not None
+            return self._refusal is not None and is_refused(self._refusal)
 
     def is_hopeless(self) -> bool:
         """Return whether no address could be used when they were probed last."""

@@ -26,7 +26,8 @@ PROBE_AFTER_S = 1.0
 # A broker answers in order: first a fetch, which waits up to `fetch.wait.max.ms` for records.
 FETCH_WAIT_MS = 500
 PROBE_MARGIN_S = 0.4
-# While a broker refuses this client: how often to ask, and for how long, whether it still does.
+# While a broker refuses this client's token: how often to ask, and for how long, whether it still
+# does.
 _REFUSED_S = 0.2
 
 
@@ -101,7 +102,7 @@ class Liveness:
         """Ask the broker whether silence means no records, no broker or no topic."""
         self._refuse_no_connection()
         now = time.monotonic()
-        after_s = _REFUSED_S if self._connection.is_refused() else PROBE_AFTER_S
+        after_s = _REFUSED_S if self._connection.is_token_refused() else PROBE_AFTER_S
         # A question without a connection would only delay finding out why there is none.
         if now - self._probed >= after_s and not self._connection.is_hopeless():
             self._probed = now
@@ -128,7 +129,7 @@ class Liveness:
 
     def _ask_about(self, topic: str) -> ClusterMetadata | None:
         """Return what the broker says of a topic; None: no answer, which may pass."""
-        timeout_s = _REFUSED_S if self._connection.is_refused() else self._probe_timeout_s
+        timeout_s = _REFUSED_S if self._connection.is_token_refused() else self._probe_timeout_s
         try:
             found: ClusterMetadata = self._consumer.list_topics(topic, timeout=timeout_s)
         except KafkaException as error:

@@ -310,13 +310,21 @@ def test_a_reader_without_a_group_needs_no_right_on_it(make):
         member.poll(0.1)
 
 
-def test_a_broker_that_refuses_is_asked_often_and_briefly_whether_it_still_does(
-    make, clock, monkeypatch
+@pytest.mark.parametrize(
+    ("reason", "asked"),
+    [
+        ('SASL authentication error: {"status":"invalid_token"}', [("list_topics", "t", 0.2)] * 4),
+        # Another broker, whose connection is older, would answer: this is no reason to go on.
+        ("SASL authentication error: wrong password", [("list_topics", "t", 0.9)]),
+    ],
+)
+def test_a_broker_that_refuses_a_token_is_asked_often_and_briefly_whether_it_still_does(
+    make, clock, monkeypatch, reason, asked
 ):
     monkeypatch.setattr(diagnosis, "_probe_soon", lambda *_: Future())
     reading, client, _ = make()
     client.answers["list_topics"] = KafkaException(KafkaError(KafkaError._TRANSPORT))
-    client.settings["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "refused"))
+    client.settings["error_cb"](KafkaError(KafkaError._AUTHENTICATION, reason))
     for _ in range(3):
         clock.now += 0.25
         reading.poll(0.1)
@@ -324,7 +332,7 @@ def test_a_broker_that_refuses_is_asked_often_and_briefly_whether_it_still_does(
     for _ in range(3):
         clock.now += 0.25
         reading.poll(0.1)
-    assert client.calls == [("list_topics", "t", 0.2)] * 4
+    assert client.calls == asked
 
 
 UNKNOWN = KafkaError.UNKNOWN_TOPIC_OR_PART
