@@ -64,6 +64,7 @@ class TransactionalProducer:
         self._producer = self._writer.producer
         self._transactional_id = transactional_id
         self._attempt: tuple[str, float] | None = None
+        self._overdue: tuple[object, float] = (None, 0.0)
 
     def connect(self) -> None:
         """Abort the open transaction of a previous producer with this id, and fence it."""
@@ -120,9 +121,17 @@ class TransactionalProducer:
         in_background(producer.purge)
 
     def refuse_hang(self) -> None:
-        """Raise UnusableError where a call of another thread will never return."""
-        attempt = self._attempt
-        if attempt is not None and time.monotonic() - attempt[1] > _CALL_S + _OVERDUE_S:
+        """Raise UnusableError where a call of another thread will never return.
+
+        Two looks must see it: a process that was frozen meanwhile has not waited.
+        """
+        attempt, now = self._attempt, time.monotonic()
+        if attempt is None or now - attempt[1] <= _CALL_S:
+            return
+        seen, since_s = self._overdue
+        if seen is not attempt:
+            self._overdue = attempt, now
+        elif now - since_s > _OVERDUE_S:
             raise UnusableError(f"{attempt[0]} does not return")
 
     def _call(self, what: str, function: Callable[[float], None]) -> None:

@@ -133,11 +133,21 @@ def test_a_call_that_hangs_is_given_up(producer, monkeypatch):
 
 
 def test_a_call_that_ignores_its_time_out_is_noticed(producer, monkeypatch):
+    """By the second look: where the process was frozen, the call returns after the first."""
     client, fake = producer({})
-    fake.commit_transaction = lambda *_: client.refuse_hang()
-    transact(client)
-    monkeypatch.setattr(transactions, "_CALL_S", -transactions._OVERDUE_S)
+    looks = 1
+
+    def hang(*_arguments) -> None:
+        for _ in range(looks):
+            client.refuse_hang()
+
+    fake.commit_transaction = hang
+    monkeypatch.setattr(transactions, "_CALL_S", -1.0)
+    monkeypatch.setattr(transactions, "_OVERDUE_S", -1.0)
+    for _ in range(2):
+        transact(client)
     client.refuse_hang()
+    looks = 2
     with pytest.raises(UnusableError, match="commit_transaction does not return"):
         transact(client)
 
