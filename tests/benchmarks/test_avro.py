@@ -41,4 +41,4 @@ def test_decoding_avro(compare, messages):
         ),
     ]
     title = "Decode 16,384 Avro records from memory"
-    compare("avro", "decode", title, topic, sides, rounds=3)
+    compare("avro", "decode", title, topic, sides)

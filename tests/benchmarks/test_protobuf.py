@@ -21,4 +21,4 @@ def test_decoding_protobuf(compare, messages: Messages):
         Side("protobuf, message by message", "alternative", "protobuf:one_by_one", given),
     ]
     title = "Decode 60,000 messages of Protocol Buffers from memory"
-    compare("protobuf", "decode", title, topic, sides, rounds=5)
+    compare("protobuf", "decode", title, topic, sides)
