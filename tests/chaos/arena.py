@@ -159,6 +159,7 @@ class ExactlyOnceChild:
 
     def start(self) -> None:
         self._worker = Worker(self._options)
+        readers.after_brokers(self._worker.process.pid)
 
     def send(self, number: signal.Signals) -> None:
         self._worker.send(number)
