@@ -17,7 +17,7 @@
 #                  reports/coverage/index.html
 # make faults-full each fault 100 times, 10 min
 # make chaos-full  random faults on a cluster, an hour; CHAOS_MINUTES=... for another time
-# make replication-full  each 20, 5 and 3 times, and a rolling upgrade from 3.9.2 to 4.4.0, 20 min
+# make replication-full  each 20, 5 and 3 times, and a rolling upgrade from 3.9.2 to 4.4.0, 10 min
 # make soak        memory, threads and descriptors of a process that reads and reads, 30 min
 # make histories   scripted histories of reading on both fillers against recorded ones, 8 min
 # make mutations   the core broken on purpose, one fault at a time: tests must notice
