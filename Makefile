@@ -30,7 +30,7 @@
 #                  NOTEBOOK_READER=tfio takes tensorflow-io
 # make test-docker the tests that can share a broker, on the official image
 # make test-secured the tutorial, the readers, exactly-once and the learner on a Kafka with TLS and
-#                  passwords, and each class with each mechanism on 3.9.2 and 4.4.0, 12 min
+#                  passwords, and each class with each mechanism on 3.9.2 and 4.4.0, 20 min
 # make test-latest the tests that need no tensorflow-io, on the newest TensorFlow and Kafka 4.4.0
 # make test-versions  the main promises of readers, writers, exactly-once and online learning on each
 #                  version of Kafka that is known, but not on ZooKeeper; 20 min

@@ -26,7 +26,7 @@ from tfkafka.testing.checker.operations import find_files
 
 # A learner's model counts in one of its weights how often it was trained on each number.
 MOST_RECORDS = 1 << 20
-# Some seconds' records would be waited for while nothing is wrong.
+# A larger one would wait for seconds until it is full, although nothing is wrong.
 MINI_DATASET = 100
 SEED = 7
 # Membership and metadata as in a system that must notice within seconds. A cluster that loses its

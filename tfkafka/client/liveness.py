@@ -47,7 +47,7 @@ class Liveness:
         settings: that consumer's settings.
         topics: the topics that are read.
         broker_timeout: ms that a broker may be away.
-        connection: is told of answers, and asked why there is none.
+        connection: notes each answer, and says why there is none.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ class TokenIssuer:
         return issuer
 
     def rotate(self) -> None:
-        """Sign with a new key from now on, which `public_keys()` has, too: publish them again."""
+        """Sign with a new key from now on, and add it to `public_keys()`: publish them again."""
         from cryptography.hazmat.primitives.asymmetric import rsa
 
         self._keys.append(rsa.generate_private_key(public_exponent=65537, key_size=2048))
