@@ -240,12 +240,13 @@ def test_an_exactly_once_worker_keeps_to_its_topic(servers, make_topic, group, a
     """Neither predictions nor offsets of the earlier topic are committed after it is gone."""
     topic, predictions = make_topic(), make_topic()
     write(servers, topic, ["1"] * 100)
-    happened = threading.Event()
+    begun, written = threading.Event(), threading.Event()
 
     def predict(features):
-        if not happened.is_set():
-            happened.set()
+        if not begun.is_set():
+            begun.set()
             again(admin, servers, topic, ["2"] * 300)
+            written.set()
             if when == "restarting":
                 raise TimeoutError
         return features[:, 0]
@@ -257,6 +258,8 @@ def test_an_exactly_once_worker_keeps_to_its_topic(servers, make_topic, group, a
         assert isinstance(raised.value, TopicError)
     assert not read_predictions(servers, predictions)
     assert not any(row.committed for row in admin.describe_group(group))
+    # A worker that notices by itself does not wait for its model.
+    wait_for(written.is_set, "the records of the new topic", DEADLINE_S)
     assert ExactlyOnceInference(job, servers).run().used == 300
 
 
