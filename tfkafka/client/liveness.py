@@ -20,7 +20,7 @@ from tfkafka.client.topics import (
     named,
     only,
 )
-from tfkafka.errors import ReadError, TopicError
+from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
 PROBE_AFTER_S = 1.0
 # A broker answers in order: first a fetch, which waits up to `fetch.wait.max.ms` for records.
@@ -93,8 +93,10 @@ class Liveness:
             topic=only(self._topics),
         )
 
-    def missing(self, topic: str) -> ReadError:
-        """Return the error to raise where there is no such topic."""
+    def missing(self, topic: str) -> TfkafkaError:
+        """Return the error to raise where there is no such topic, or no longer."""
+        if topic in self._existing:
+            return deleted_topic(topic)
         line = str(missing_topic(topic, self._servers, self._has_users))
         return ReadError(line, topic=topic)
 
@@ -112,7 +114,11 @@ class Liveness:
             raise self.failure(named(self._topics))
 
     def appears(self, topic: str) -> bool:
-        """Return whether a topic is new, so that only some of several brokers know it yet."""
+        """Return whether a topic that a broker does not know is there after all.
+
+        It may be new, so that only some of several brokers know it yet. Where it is known to exist,
+        the broker may have just started, or the topic is being created again.
+        """
         answer: ClusterMetadata | None = None
 
         def question() -> None:
@@ -122,7 +128,10 @@ class Liveness:
                 raise missing_topic(topic, self._servers, self._has_users)
 
         try:
-            ask_while_new(question, lambda: answer is None or len(answer.brokers) != 1)
+            ask_while_new(
+                question,
+                lambda: topic in self._existing or answer is None or len(answer.brokers) != 1,
+            )
         except TopicError:
             return False
         return True
@@ -149,9 +158,7 @@ class Liveness:
             return
         if not is_deleted(found, topic):
             self._existing.add(topic)
-        elif topic in self._existing:
-            raise deleted_topic(topic)
-        else:
+        elif not self.appears(topic):
             raise self.missing(topic)
 
     def _refuse_no_connection(self) -> None:

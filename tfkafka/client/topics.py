@@ -12,20 +12,19 @@ from tfkafka.client import codes
 from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
 Answer = TypeVar("Answer")
-# For how long another broker may not have heard of a topic that was just created.
+# For how long a broker may not have heard of a topic that was just created at another one.
 NEW_TOPIC_S = 1.0
 _AGAIN_S = 0.05
 _HIDDEN = (", or this user may not see it", "create it, or grant this user DESCRIBE on it")
 
 
-def ask_while_new(
-    question: Callable[[], Answer], has_several_brokers: Callable[[], bool]
-) -> Answer:
-    """Ask about a topic, again while only some of several brokers may have heard of it.
+def ask_while_new(question: Callable[[], Answer], may_be_new: Callable[[], bool]) -> Answer:
+    """Ask about a topic, again while the broker that is asked may not have heard of it yet.
 
     Args:
         question: raises TopicError where the broker that is asked does not know the topic.
-        has_several_brokers: called after that, for NEW_TOPIC_S; one broker knows all its topics.
+        may_be_new: called after that, for NEW_TOPIC_S; whether it may have, later. A single broker
+            knows all its topics.
 
     Raises what `question` raises, TopicError only where asking again does not help.
     """
@@ -34,7 +33,7 @@ def ask_while_new(
         try:
             return question()
         except TopicError:
-            if time.monotonic() > deadline or not has_several_brokers():
+            if time.monotonic() > deadline or not may_be_new():
                 raise
         time.sleep(_AGAIN_S)
 

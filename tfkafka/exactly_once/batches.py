@@ -22,6 +22,7 @@ from tfkafka.config import Limits
 from tfkafka.errors import AbortedError, FencedError, ReadError, UnusableError
 from tfkafka.metrics.meter import Meter
 from tfkafka.reading.group import GroupConsumer
+from tfkafka.reading.silence import Silence
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 _POLL_S = 0.1
@@ -92,7 +93,8 @@ class BatchReader:
         self._is_left = False
         self._chunks: list[Chunk] = []
         self._assignments = 0
-        self._first_s = self._silence_s = 0.0
+        self._first_s = 0.0
+        self._silence = Silence()
         self._checked_s = time.monotonic()
         self.member_id: str = ""
         self._group = GroupConsumer(
@@ -126,16 +128,16 @@ class BatchReader:
     def next_batch(self) -> Chunk | None:
         """Return a batch, full or out of time; an empty one while it fills; None at the end."""
         self._group.resume()
-        began = time.monotonic()
+        began_s = time.monotonic()
         missing = self._batch_limits.transaction_records - sum(map(len, self._chunks))
         count = self._take(missing)
         now = time.monotonic()
         if count:
-            self._silence_s, self._checked_s = 0.0, now
+            self._hear(now)
         elif self._group.is_assigned:
-            self._silence_s += now - began
+            self._silence.waited(began_s)
             self._refuse_stuck(now)
-        is_over = not count and self._group.is_over(self._silence_s)
+        is_over = not count and self._group.is_over(self._silence.seconds)
         waited_ms = (now - self._first_s) * 1000
         if self._chunks and (
             count == missing or waited_ms >= self._batch_limits.transaction_wait or is_over
@@ -159,7 +161,7 @@ class BatchReader:
     def rewind(self) -> None:
         """Forget what was read and not committed: continue at the committed offsets."""
         self._chunks = []
-        self._silence_s, self._checked_s = 0.0, time.monotonic()
+        self._hear(time.monotonic())
         with _fencing_explained():
             self._group.rewind()
 
@@ -259,12 +261,16 @@ class BatchReader:
         self._chunks = [c for c in map(self._group.current, self._chunks) if len(c)]
         if self._assignments != self._group.assignments:
             self._assignments = self._group.assignments
-            self._silence_s, self._checked_s = 0.0, time.monotonic()
+            self._hear(time.monotonic())
             self.member_id = self.membership_id()
         if len(polled.chunk):
             self._first_s = self._first_s if self._chunks else time.monotonic()
             self._chunks.append(polled.chunk)
         return len(polled.chunk)
+
+    def _hear(self, now: float) -> None:
+        self._silence.end()
+        self._checked_s = now
 
     def _refuse_stuck(self, now: float) -> None:
         """Raise UnusableError where the broker has records that this client does not receive."""
@@ -273,9 +279,9 @@ class BatchReader:
         reached = self._group.reached()
         ends = self._group.end_offsets(reached)
         for source, offset in reached.items():
-            if offset < ends[source] and self._silence_s >= 2 * PROGRESS_S:
+            if offset < ends[source] and self._silence.seconds >= 2 * PROGRESS_S:
                 raise UnusableError(
-                    f"{source}: nothing for {self._silence_s:.0f} s, although it has records "
+                    f"{source}: nothing for {self._silence.seconds:.0f} s, although it has records "
                     f"{offset} to {ends[source]}",
                     **source._asdict(),
                     offset=offset,

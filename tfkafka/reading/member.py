@@ -27,6 +27,7 @@ from tfkafka.metrics.meter import UNMETERED, Meter
 from tfkafka.reading.commits import Committer
 from tfkafka.reading.group import ASK_S, GroupConsumer
 from tfkafka.reading.prefetch import CLOSE_S, URGENT_S, Prefetch, Prepare, Prepared
+from tfkafka.reading.silence import Silence
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 POLL_S = 0.05
@@ -97,7 +98,7 @@ class GroupMember:
         self._meter = meter
         self._meter.observe(self._group)
         self._buffer = Prefetch(self._run, limits.buffer_bytes, "tfkafka-poll", self._leave)
-        self._silence_s = 0.0
+        self._silence = Silence()
         self._silent_in = 0
         self._to_commit: dict[TopicPartition, int] = {}
         self._answers: list[Future[None]] = []
@@ -139,16 +140,16 @@ class GroupMember:
                         f"read: the dataset was closed, or iterated again",
                         topic=self._topics[0] if len(self._topics) == 1 else None,
                     )
-                if self._buffer.is_empty() and self._group.is_over(self._silence()):
+                if self._buffer.is_empty() and self._group.is_over(self._silence_s()):
                     return None
                 before = time.monotonic()
                 self._buffer.changed.wait(POLL_S)
                 if self._group.is_assigned:
-                    self._silence_s += time.monotonic() - before
+                    self._silence.waited(before)
                 # Also where a chunk waits for the check of its topics.
                 if time.monotonic() - began > HEARTBEAT_S:
                     return Prepared(empty())
-            self._silence_s = 0.0
+            self._silence.end()
             self.has_delivered = True
             return prepared
 
@@ -226,10 +227,11 @@ class GroupMember:
                 return Prepared(chunk, self._prepare(chunk))
         return None
 
-    def _silence(self) -> float:
+    def _silence_s(self) -> float:
         if self._silent_in != self._group.assignments:
-            self._silent_in, self._silence_s = self._group.assignments, 0.0
-        return self._silence_s
+            self._silent_in = self._group.assignments
+            self._silence.end()
+        return self._silence.seconds
 
     def _run(self, buffer: Prefetch) -> None:
         self._group.join()

@@ -433,6 +433,16 @@ def test_a_topic_that_was_deleted_is_an_error(make, clock, code):
         reading.poll(0.1)
 
 
+def test_a_broker_that_has_just_started_may_not_know_a_topic_yet(make, clock):
+    reading, client, _ = make()
+    reading.start_at({MINE: 0})
+    answers = [metadata(KafkaError.UNKNOWN_TOPIC_OR_PART)] * 3 + [metadata()]
+    client.list_topics = lambda *_args, **_options: answers.pop(0) if answers else metadata()
+    clock.now += 1.5
+    reading.poll(0.1)
+    assert not answers
+
+
 def test_a_broker_that_is_away_for_too_long_is_an_error(make, clock):
     reading, client, _ = make()
     away = KafkaError(KafkaError._ALL_BROKERS_DOWN, "all down")
