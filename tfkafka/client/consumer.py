@@ -16,6 +16,7 @@ from confluent_kafka import (
 )
 
 from tfkafka import config
+from tfkafka._util.text import of_topics, only
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition
 from tfkafka.client import codes, plugin
 from tfkafka.client.diagnosis import Connection, with_right
@@ -25,7 +26,6 @@ from tfkafka.client.lineage import Committed, Lineage, Places
 from tfkafka.client.liveness import Liveness, probe_timeout_s
 from tfkafka.client.names import check_topic_name
 from tfkafka.client.native_fill import NativeFiller
-from tfkafka.client.topics import named, only
 from tfkafka.client.validation import Validation
 from tfkafka.errors import CommitError, OffsetError, ReadError, TopicError
 
@@ -374,7 +374,7 @@ class Consumer:
             reason = f"topic or partition does not exist ({reason})"
         # An error of the whole client has no topic and no partition.
         topic, partition = event.source or (None, None)
-        where = str(event.source or named(self._topics))
+        where = str(event.source or of_topics(self._topics))
         if event.offset is not None:
             where += f", offset {event.offset}"
         kind = OffsetError if code in codes.OUT_OF_RANGE else ReadError
@@ -383,7 +383,9 @@ class Consumer:
 
     def _with_right(self, error: KafkaError, topic: str | None) -> str:
         is_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
-        resource = f"group {self._group}" if is_group else named([topic] if topic else self._topics)
+        resource = (
+            f"group {self._group}" if is_group else of_topics([topic] if topic else self._topics)
+        )
         return with_right(error, "READ", resource)
 
     def _adapt(self, chunk: Chunk) -> None:
@@ -401,7 +403,7 @@ class Consumer:
         try:
             yield
         except KafkaException as error:
-            reason = f"{named(self._topics)}: {self._with_right(error.args[0], None)}"
+            reason = f"{of_topics(self._topics)}: {self._with_right(error.args[0], None)}"
             raise ReadError(reason, topic=only(self._topics)) from error
 
 

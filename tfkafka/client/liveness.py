@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ClusterMetadata
 
 from tfkafka import config
+from tfkafka._util.text import of_topics, only
 from tfkafka.client import codes
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
 from tfkafka.client.topics import (
@@ -17,8 +18,6 @@ from tfkafka.client.topics import (
     deleted_topic,
     is_deleted,
     missing_topic,
-    named,
-    only,
 )
 from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
@@ -111,7 +110,7 @@ class Liveness:
             for topic in self._topics:
                 self._probe(topic)
         if self.unheard_s() * 1000 > self._broker_timeout:
-            raise self.failure(named(self._topics))
+            raise self.failure(of_topics(self._topics))
 
     def appears(self, topic: str) -> bool:
         """Return whether a topic that a broker does not know is there after all.
@@ -165,5 +164,5 @@ class Liveness:
         try:
             self._connection.check()
         except NoConnection as failure:
-            reason = f"{named(self._topics)}: {failure}"
+            reason = f"{of_topics(self._topics)}: {failure}"
             raise ReadError(reason, topic=only(self._topics)) from failure

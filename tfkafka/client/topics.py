@@ -1,9 +1,9 @@
-"""Topics in errors, and topics that are missing, deleted or new."""
+"""Topics that are missing, deleted or new."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from confluent_kafka.admin import ClusterMetadata
@@ -57,13 +57,3 @@ def is_deleted(metadata: ClusterMetadata, topic: str) -> bool:
     """Return whether an existing topic has been deleted, as the answer about it says."""
     error = metadata.topics[topic].error
     return error is not None and error.code() in codes.MISSING
-
-
-def named(topics: Iterable[str]) -> str:
-    """Return how an error names these topics."""
-    return f"topic {', '.join(topics)}"
-
-
-def only(topics: Sequence[str]) -> str | None:
-    """Return the only one of these topics; None where there are several."""
-    return topics[0] if len(topics) == 1 else None

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping
 
 from tfkafka import config
 from tfkafka._util import arguments
+from tfkafka._util.text import of_topics
 from tfkafka.chunk import Chunk, TopicPartition, concat, split
 from tfkafka.config import Limits
 from tfkafka.errors import TfkafkaError
@@ -56,7 +57,7 @@ class Membership:
     @property
     def name(self) -> str:
         """The group and its topics, for warnings."""
-        return f"group {self._settings['group.id']}, topic {', '.join(self.topics)}"
+        return f"group {self._settings['group.id']}, {of_topics(self.topics)}"
 
     def why_empty(self) -> str:
         """Return why the stream that ended last had no record; "" where it was stopped."""
@@ -138,7 +139,7 @@ class Membership:
         """Raise ValueError where no iteration has begun: nothing was delivered."""
         if self._member is None:
             raise ValueError(
-                f"topic {', '.join(self.topics)}: commit() was called before the first iteration: "
+                f"{of_topics(self.topics)}: commit() was called before the first iteration: "
                 f"it commits the records that an iteration has delivered"
             )
 

@@ -19,6 +19,7 @@ from concurrent.futures import Future
 
 from tfkafka import config
 from tfkafka._util.disposal import wait_until_destroyed
+from tfkafka._util.text import of_topics, only
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
 from tfkafka.client.outsiders import commit_as_outsider, committed_as_outsider
 from tfkafka.config import Limits
@@ -136,9 +137,9 @@ class GroupMember:
                     return None
                 if self._buffer.is_closing:
                     raise ReadError(
-                        f"topic {', '.join(self._topics)}: the group was left while it was being "
+                        f"{of_topics(self._topics)}: the group was left while it was being "
                         f"read: the dataset was closed, or iterated again",
-                        topic=self._topics[0] if len(self._topics) == 1 else None,
+                        topic=only(self._topics),
                     )
                 if self._buffer.is_empty() and self._group.is_over(self._silence_s()):
                     return None
