@@ -21,6 +21,7 @@ from tfkafka._util.waiting import wait_for
 from tfkafka.errors import BrokerError
 
 STOP_DEADLINE_S = 20.0
+KILL_DEADLINE_S = 20.0
 SERVER_PORTS = range(20_000, 32_000)
 # Cannot be seeded: two simultaneous test runs must not choose the same ports.
 _RANDOM = random.SystemRandom()
@@ -86,9 +87,9 @@ class JavaProcess:
     def kill(self) -> None:
         """Send SIGKILL and wait until the process has ended."""
         self.signal(signal.SIGKILL)
-        if not self.wait(STOP_DEADLINE_S):
+        if not self.wait(KILL_DEADLINE_S):
             raise BrokerError(
-                f"process {self.pid} still runs {STOP_DEADLINE_S:.0f} s after SIGKILL"
+                f"process {self.pid} still runs {KILL_DEADLINE_S:.0f} s after SIGKILL"
             )
 
     def end(self) -> None:

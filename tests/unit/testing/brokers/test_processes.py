@@ -74,7 +74,7 @@ def test_pid_that_was_given_out_again_is_left_alone(monkeypatch: pytest.MonkeyPa
 
 
 def test_process_that_ignores_the_polite_signal_is_killed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tfkafka.testing.brokers.processes.STOP_DEADLINE_S", 0.2)
+    monkeypatch.setattr("tfkafka.testing.brokers.processes.STOP_DEADLINE_S", 0.0)
     program = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
         try:
