@@ -207,11 +207,21 @@ def free_ports(count: int) -> list[int]:
     """Return `count` different ports of 127.0.0.1 that are free now.
 
     None is in the system's range for outgoing connections (Linux: from 32768): one of those could
-    take a broker's port while it restarts.
+    take a broker's port while it restarts. Workers of pytest-xdist get different ones: else one
+    could take a port that is free for another, and that it binds to seconds later.
     """
     ports: list[int] = []
     while len(ports) < count:
-        port = _RANDOM.choice(SERVER_PORTS)
+        port = _RANDOM.choice(_ports_of_worker())
         if port not in ports and port_is_free(port):
             ports.append(port)
     return ports
+
+
+def _ports_of_worker() -> range:
+    """Return this worker's part of `SERVER_PORTS`; all of them without pytest-xdist."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    # One that takes the place of a crashed worker has a greater number.
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % workers
+    size = len(SERVER_PORTS) // workers
+    return SERVER_PORTS[number * size : (number + 1) * size]

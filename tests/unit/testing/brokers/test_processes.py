@@ -10,7 +10,8 @@ import sys
 import psutil
 import pytest
 
-from tfkafka.testing.brokers.processes import JavaProcess, ctrl_c_held_back
+from tfkafka.testing.brokers import processes
+from tfkafka.testing.brokers.processes import JavaProcess, ctrl_c_held_back, free_ports
 
 
 def test_ctrl_c_comes_after_the_block():
@@ -117,3 +118,15 @@ def test_a_process_whose_pid_was_given_out_again_has_ended(monkeypatch):
 
     monkeypatch.setattr(psutil.Process, "create_time", without_file)
     assert not found.running() and not found.active()
+
+
+def test_workers_of_pytest_xdist_have_ports_of_their_own(monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    monkeypatch.setattr(processes, "SERVER_PORTS", range(20_000, 20_010))
+    monkeypatch.setattr(processes, "port_is_free", lambda _: True)
+    assert sorted(free_ports(10)) == list(range(20_000, 20_010))
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    for worker, first in (("gw0", 20_000), ("gw1", 20_005), ("gw2", 20_000)):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        assert sorted(free_ports(5)) == list(range(first, first + 5))
