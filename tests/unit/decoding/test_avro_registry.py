@@ -282,14 +282,15 @@ def silent():
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_registry_that_is_away_is_an_error_within_3_s():
+def test_a_registry_that_is_away_is_an_error_soon():
     with silent() as hanging:
         for url in ("http://127.0.0.1:1", hanging):
             decode = AvroDecoder(["x"], registry=url)
             began = time.monotonic()
             with pytest.raises(ReadError, match=url) as raised:
                 decode.decode(chunk([framed(1, bytes(9))]))
-            assert time.monotonic() - began < 3
+            # 2.8 s where the machine is quick; without deadlines of our own, more than 30.
+            assert time.monotonic() - began < 15
             assert "\n" not in str(raised.value)
 
 

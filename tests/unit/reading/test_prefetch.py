@@ -89,7 +89,7 @@ def test_what_came_before_an_error_is_delivered_first(capacity):
             time.sleep(0.01)
             seen.append(values_of(prepared))
     assert seen == [b"1", b"2"]
-    assert not threads()
+    wait_until(lambda: not threads())
 
 
 @pytest.mark.parametrize("capacity", [1, ROOM])
@@ -107,7 +107,8 @@ def test_closing_ends_the_thread_and_the_reading(capacity):
     reader = read_ahead(endless, capacity)
     next(reader)
     reader.close()
-    assert closed == ["tfkafka-read"] and not threads()
+    wait_until(lambda: not threads())
+    assert closed == ["tfkafka-read"]
 
 
 def test_closing_ends_a_silent_reading():
@@ -120,7 +121,7 @@ def test_closing_ends_a_silent_reading():
     reader = read_ahead(silent, ROOM)
     next(reader)
     reader.close()
-    assert not threads()
+    wait_until(lambda: not threads())
 
 
 @few
