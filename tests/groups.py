@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+
+from tfkafka.testing.brokers.base import change
 
 HEARTBEAT_MS = 100
 COOPERATIVE = {"partition.assignment.strategy": "cooperative-sticky"}
@@ -32,5 +34,8 @@ def set_intervals(servers: str, group: str, session_s: float, heartbeat_ms: int)
         for name, value in values.items()
     ]
     resource = ConfigResource(ConfigResource.Type.GROUP, group, incremental_configs=entries)
-    admin = AdminClient({"bootstrap.servers": servers})
-    admin.incremental_alter_configs([resource])[resource].result(30)
+    change(
+        servers,
+        f"group {group}",
+        lambda client: client.incremental_alter_configs([resource]).values(),
+    )

@@ -6,13 +6,13 @@ import re
 import subprocess
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from tests.integration.dropping import drop_first
 from tfkafka.client.admin import Admin
 from tfkafka.client.tables import GROUP_COLUMNS, format_group, format_topic
 from tfkafka.errors import BrokerError, TopicError
@@ -105,44 +105,16 @@ def test_topic_is_created_described_and_deleted(admin, absent):
     assert absent not in admin.topics()
 
 
-class DropsFirst:
-    """A client whose first request is dropped, before the broker has carried it out or after."""
-
-    def __init__(self, client: AdminClient, carried_out: bool):
-        self._client, self._carried_out, self._is_first = client, carried_out, True
-
-    def __getattr__(self, name: str):
-        return getattr(self._client, name)
-
-    def create_topics(self, topics):
-        return self._drop_first(self._client.create_topics, topics)
-
-    def delete_topics(self, topics):
-        return self._drop_first(self._client.delete_topics, topics)
-
-    def _drop_first(self, request, topics):
-        if not self._is_first:
-            return request(topics)
-        self._is_first = False
-        if self._carried_out:
-            for answer in request(topics).values():
-                answer.result(30)
-        dropped = Future()
-        dropped.set_exception(KafkaException(KafkaError(KafkaError._DESTROY_BROKER)))
-        return {getattr(topic, "topic", topic): dropped for topic in topics}
-
-
 @pytest.mark.parametrize("carried_out", [False, True])
 def test_request_whose_connection_was_dropped_is_sent_again(
     admin, absent, monkeypatch, carried_out
 ):
-    client = admin._cluster.client
-    monkeypatch.setattr(admin._cluster._held, "client", DropsFirst(client, carried_out))
+    drop_first(monkeypatch, "create_topics", carried_out)
     admin.create_topic(absent, partitions=2)
     assert len(admin.describe_topic(absent).partitions) == 2
     with pytest.raises(TopicError, match="exists already"):
         admin.create_topic(absent, partitions=2)
-    monkeypatch.setattr(admin._cluster._held, "client", DropsFirst(client, carried_out))
+    drop_first(monkeypatch, "delete_topics", carried_out)
     admin.delete_topic(absent)
     assert absent not in admin.topics()
     with pytest.raises(TopicError, match="there is no topic"):

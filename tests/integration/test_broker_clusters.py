@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import keras
 import pytest
 import tensorflow as tf
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import NewTopic
 
 from tests.integration.broker_child import STARTED, java_of, spawn
 from tfkafka import (
@@ -30,7 +30,7 @@ from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 from tfkafka.online import Stream, learn
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded, launch
-from tfkafka.testing.brokers.base import answers_metadata
+from tfkafka.testing.brokers.base import answers_metadata, change
 from tfkafka.testing.brokers.embedded import EmbeddedCluster
 from tfkafka.tfio import kafka
 
@@ -166,26 +166,22 @@ class Unclean:
 LED_TWICE = NewTopic("led-twice", 1, replica_assignment=[[0, 2]])
 
 
-def are_created(client: AdminClient, topics: list[NewTopic]) -> bool:
-    """Create topics; False where librdkafka has dropped the request, as a new client's."""
-    for answer in client.create_topics(topics).values():
-        try:
-            answer.result(DEADLINE_S)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError._DESTROY_BROKER:
-                return False
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
-    return True
+def create(servers: str, *topics: NewTopic) -> None:
+    """Create topics, as `Admin` cannot."""
+    change(
+        servers,
+        "the topics",
+        lambda client: client.create_topics([*topics]).values(),
+        KafkaError.TOPIC_ALREADY_EXISTS,
+    )
 
 
 @pytest.fixture(scope="module")
 def unclean(kafka_cluster, tmp_path_factory) -> Iterator[Unclean]:
     servers, topic = kafka_cluster.bootstrap_servers, "unclean"
     settings = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
-    client = AdminClient({"bootstrap.servers": servers})
     new = NewTopic(topic, 1, replica_assignment=[[0, 1]], config=settings)
-    wait_for(lambda: are_created(client, [new, LED_TWICE]), "topics", DEADLINE_S)
+    create(servers, new, LED_TWICE)
     Admin(servers).create_topic("unclean-predictions", 1, replication_factor=3)
     assert kafka_cluster.leader(topic, 0) == 0
     some = {"acks": "1", "enable.idempotence": False}
@@ -343,16 +339,20 @@ class Silent:
 def test_silent_readers_notice_a_topic_that_was_created_again(kafka_cluster, unclean):
     """Its leader's epoch is lower than before: librdkafka 2.16 never fetches from that leader."""
     servers, topic = unclean.servers, LED_TWICE.topic
-    client = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     write(servers, topic, ["1"] * 100)
     silent = Silent(servers, topic, "unclean-predictions")
     everything = dict.fromkeys(("group", "minis", "bounded", "worker"), 100)
     with suppress(TfkafkaError):
         wait_for(lambda: silent.read == everything, "all to be read", DEADLINE_S)
     assert silent.read == everything, silent.errors
-    client.delete_topics([topic])[topic].result(30)
+    change(
+        servers,
+        f"topic {topic}",
+        lambda client: client.delete_topics([topic]).values(),
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    )
     # At once: a reader that sees it missing has another error.
-    wait_for(lambda: is_created(client, LED_TWICE), "the new topic", DEADLINE_S)
+    create(servers, LED_TWICE)
     kafka_cluster.leader(topic, 0)
     write(servers, topic, ["2"] * 100)
     with suppress(TfkafkaError):
@@ -363,13 +363,6 @@ def test_silent_readers_notice_a_topic_that_was_created_again(kafka_cluster, unc
         with pytest.raises((TopicError, ReadError), match=words):
             raise error
     assert silent.read == everything
-
-
-def is_created(client: AdminClient, topic: NewTopic) -> bool:
-    with suppress(KafkaException):
-        client.create_topics([topic])[topic.topic].result(30)
-        return True
-    return False
 
 
 def write_one(topic: str, servers: str) -> None:

@@ -10,10 +10,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from tests.integration.dropping import drop_first
 from tfkafka import Admin, tfio
 from tfkafka.errors import BrokerError, WriteError
 from tfkafka.testing import wait_for
-from tfkafka.testing.brokers import embedded
+from tfkafka.testing.brokers import embedded, rights
 from tfkafka.testing.brokers.base import answers_metadata
 from tfkafka.testing.brokers.certificates import CertificateAuthority
 from tfkafka.testing.brokers.embedded import EmbeddedBroker, EmbeddedCluster, Security
@@ -182,6 +183,20 @@ def test_rights_on_transactions_and_the_cluster(secured_kafka, on):
     secured_kafka.revoke("bob", "DESCRIBE", **on)
     with pytest.raises(BrokerError, match=r"cannot revoke the right of bob to DESCRIBE .*granted"):
         secured_kafka.revoke("bob", "DESCRIBE", **on)
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+def test_a_change_whose_connection_was_dropped_is_made_again(
+    secured_kafka, topic_there, monkeypatch, carried_out
+):
+    for name in ("create_acls", "delete_acls", "alter_user_scram_credentials"):
+        drop_first(monkeypatch, name, carried_out)
+    rights.store_passwords(secured_kafka.bootstrap_servers, SCRAM, {"of-a-change": "secret-1"})
+    secured_kafka.grant("bob", "WRITE", topic=topic_there)
+    bob = secured_kafka.client_configuration("bob", SCRAM)
+    assert write(secured_kafka, topic_there, bob) is None
+    secured_kafka.revoke("bob", "WRITE", topic=topic_there)
+    assert write(secured_kafka, topic_there, bob) == "TOPIC_AUTHORIZATION_FAILED"
 
 
 def test_who_uses_no_password_may_do_everything_and_is_on_loopback(secured_kafka, topic_there):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -157,9 +155,9 @@ class Admin:
         """
         name = request.topic
         try:
-            self._once(
-                name,
-                lambda: self._cluster.client.create_topics([request])[name],
+            self._cluster.change(
+                f"topic {name}",
+                lambda: self._cluster.client.create_topics([request]).values(),
                 KafkaError.TOPIC_ALREADY_EXISTS,
             )
         except KafkaException as error:
@@ -189,9 +187,9 @@ class Admin:
         """
         _check_name(name)
         try:
-            self._once(
-                name,
-                lambda: self._cluster.client.delete_topics([name])[name],
+            self._cluster.change(
+                f"topic {name}",
+                lambda: self._cluster.client.delete_topics([name]).values(),
                 KafkaError.UNKNOWN_TOPIC_OR_PART,
             )
         except KafkaException as error:
@@ -322,37 +320,6 @@ class Admin:
             for member in description(self._cluster, group).members
             for p in (member.assignment.topic_partitions if member.assignment else [])
         }
-
-    def _once(self, name: str, request: Callable[[], Future[object]], done: int) -> None:
-        """Send a request that must not be repeated. Raises KafkaException where it is refused.
-
-        A client that is new drops its requests to the addresses that it was given once it knows the
-        brokers (librdkafka 2.16). Such a request may have been carried out or not, so it is sent
-        again, and is not refused where the broker says that it is done.
-
-        Args:
-            done: the code of the error that says so.
-        """
-        # Most are not dropped where the client knows the brokers before.
-        self._cluster.metadata()
-
-        requests = itertools.count(1)
-
-        def question(timeout_s: float) -> KafkaError | None:
-            is_first = next(requests) == 1
-            try:
-                self._cluster.result(request(), timeout_s)
-            except KafkaException as error:
-                reason: KafkaError = error.args[0]
-                if reason.code() in codes.TRANSIENT:
-                    raise
-                return reason if is_first or reason.code() != done else None
-            return None
-
-        dropped = frozenset({KafkaError._DESTROY_BROKER})
-        refusal = self._cluster.request(f"topic {name}", question, dropped)
-        if refusal is not None:
-            raise KafkaException(refusal)
 
     def _exists(self, name: str) -> TopicError:
         return TopicError(

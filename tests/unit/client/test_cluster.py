@@ -194,9 +194,40 @@ def test_without_a_connection_waiting_ends(make, monkeypatch):
     assert cluster.time.now == pytest.approx(100, abs=0.11)
 
 
+def answers(*codes_of_errors: int | None):
+    """Requests that are sent together, each time with the next of these answers; None: done."""
+    left = list(codes_of_errors)
+
+    def send() -> list[Future]:
+        answer: Future[None] = Future()
+        if (code := left.pop(0)) is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(KafkaException(KafkaError(code, "reason")))
+        done: Future[None] = Future()
+        done.set_result(None)
+        return [done, answer]
+
+    return send
+
+
+DROPPED, DONE = KafkaError._DESTROY_BROKER, KafkaError.TOPIC_ALREADY_EXISTS
+
+
 def test_what_must_not_be_sent_twice_is_not(make):
     with pytest.raises(ReadError, match="what: no answer from Kafka at h:1"):
-        make().request("what", failing(KafkaError._TRANSPORT), frozenset())
+        make().change("what", answers(KafkaError._TRANSPORT, None))
+
+
+@pytest.mark.parametrize("last", [None, DONE])
+def test_a_change_that_was_dropped_is_sent_again(make, last):
+    make().change("what", answers(DROPPED, DROPPED, last), DONE)
+
+
+@pytest.mark.parametrize(("given", "done"), [((DONE,), DONE), ((DROPPED, DONE), None)])
+def test_a_change_that_is_refused_is_not_sent_again(make, given, done):
+    with pytest.raises(KafkaException, match="reason"):
+        make().change("what", answers(*given, None), done)
 
 
 def test_a_topic_that_may_be_hidden(make, monkeypatch):

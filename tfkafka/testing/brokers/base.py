@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tfkafka.errors import BrokerError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from confluent_kafka.admin import AdminClient, ClusterMetadata
+
+
+CHANGE_DEADLINE_S = 60.0
+Changed = TypeVar("Changed")
 
 
 class Broker(ABC):
@@ -107,6 +115,35 @@ def admin_client(
     settings: dict[str, Any] = {"log_level": 0, "log.connection.close": False, **configuration}
     settings["bootstrap.servers"] = bootstrap_servers
     return AdminClient(settings, logger=_silent_logger())
+
+
+def change(
+    bootstrap_servers: str,
+    what: str,
+    requests: Callable[[AdminClient], Iterable[Future[Changed]]],
+    done: int | None = None,
+) -> None:
+    """Send requests that change a cluster, again where a new client drops them.
+
+    Args:
+        what: is changed, for error messages.
+        requests: sends them.
+        done: the code of the error by which a broker says that one had been carried out already.
+
+    Raises BrokerError where one is refused, or not answered within `CHANGE_DEADLINE_S`.
+    """
+    from confluent_kafka import KafkaException
+
+    from tfkafka.client.cluster import Cluster
+
+    settings = {"bootstrap.servers": bootstrap_servers}
+    deadline_ms = int(1000 * CHANGE_DEADLINE_S)
+    # It answered when it was started: a broker that does not is waited for.
+    cluster = Cluster(settings, deadline_ms, BrokerError, was_reached=True)
+    try:
+        cluster.change(what, lambda: requests(cluster.client), done)
+    except KafkaException as error:
+        raise BrokerError(f"cannot change {what}: {error.args[0].str()}") from error
 
 
 def _metadata(
