@@ -35,6 +35,8 @@ _DESCRIBE_CLUSTER = 60
 CLOCK_S = 5.0
 DATED_PARTITIONS = 100
 NAMED = 3
+# Of a probe without an answer, which takes 2 s.
+REPEATS = 2
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def check_cluster(servers: str, configuration: config.Configuration = None) -> I
     """
     settings = config.consumer_settings(servers, configuration)
     create.check(settings)
-    listeners, problems = _probe(parse_addresses(settings["bootstrap.servers"]), settings)
+    listeners, problems = _probe(parse_addresses(settings["bootstrap.servers"]), settings, 1)
     yield _addresses(listeners, problems)
     # Where all were silent, the client's own error says more.
     if problems and not listeners:
@@ -116,9 +118,29 @@ def _kept(cluster: Cluster, described: DescribeClusterResult) -> Iterator[Findin
 
 
 def _probe(
+    addresses: list[Address], settings: Mapping[str, object], needed: int
+) -> tuple[dict[Address, Listener], dict[Address, Problem]]:
+    """Return which addresses can be used, and which not; one that is silent is neither.
+
+    Those that are silent are probed again where nothing else is wrong: a slow machine may answer
+    later.
+
+    Args:
+        needed: how many should be usable.
+    """
+    listeners, problems = _probe_once(addresses, settings)
+    for _ in range(REPEATS):
+        if problems or len(listeners) >= needed:
+            break
+        silent = [each for each in addresses if each not in listeners]
+        found, problems = _probe_once(silent, settings)
+        listeners |= found
+    return {each: listeners[each] for each in addresses if each in listeners}, problems
+
+
+def _probe_once(
     addresses: list[Address], settings: Mapping[str, object]
 ) -> tuple[dict[Address, Listener], dict[Address, Problem]]:
-    """Return which addresses can be used, and which not; one that is silent is neither."""
     futures = {each: in_background(lambda each=each: probe(each, settings)) for each in addresses}  # type: ignore[misc]
     listeners, problems = {}, {}
     for address, future in futures.items():
@@ -179,7 +201,7 @@ def _access(settings: Mapping[str, object]) -> str:
 
 def _brokers(described: DescribeClusterResult, settings: Mapping[str, object]) -> Finding:
     nodes = [Address(node.host, node.port) for node in described.nodes]
-    listeners, problems = _probe(nodes, settings)
+    listeners, problems = _probe(nodes, settings, len(nodes))
     count = f"{len(nodes)} broker{'s' * (len(nodes) > 1)}"
     if problems:
         advice = "correct advertised.listeners of the brokers, or start them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tfkafka.testing.brokers.security import Security
 
 ANSWER_TIMEOUT_S = 2.0
+# On a slow machine a broker that runs may answer later.
+ANSWER_DEADLINE_S = 10.0
+ASK_AGAIN_S = 0.1
 VERSIONS = known_versions()
 USER, MECHANISM = "user", "SCRAM-SHA-512"
 
@@ -175,9 +179,17 @@ def _started_in(folder: Path) -> StartedBrokers:
 
 
 def _answers(started: StartedBrokers) -> bool:
+    """Return whether each broker answers; they are asked again as long as they may."""
     from tfkafka.testing.brokers.base import live_brokers
 
-    return len(live_brokers(started.servers, ANSWER_TIMEOUT_S)) == len(started)
+    deadline = time.monotonic() + ANSWER_DEADLINE_S
+    while started.active():
+        if len(live_brokers(started.servers, ANSWER_TIMEOUT_S)) == len(started):
+            return True
+        if time.monotonic() > deadline:
+            break
+        time.sleep(ASK_AGAIN_S)
+    return False
 
 
 def _facts(started: StartedBrokers) -> dict[str, object]:

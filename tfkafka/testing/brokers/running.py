@@ -46,6 +46,10 @@ class StartedBrokers:
     def dead(self) -> list[State]:
         return [state for state in self.states if not state.kafka.running()]
 
+    def active(self) -> bool:
+        """Return whether all run and none is frozen."""
+        return all(state.kafka.active() for state in self.states)
+
     def stop(self) -> str:
         """End all, also what is left of dead ones, and return a sentence that says it."""
         if not self:
