@@ -5,16 +5,22 @@ python -m tests.integration.broker_child FOLDER VERSION DIES_WITH_PARENT BROKERS
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers import embedded, jars
+from tfkafka.testing.brokers.folder import BrokerFolder
+from tfkafka.testing.brokers.processes import GONE
 
 ROOT = Path(__file__).parents[2]
 STARTED = "started"
+# A test that needs a moment of a start tries so often.
+ATTEMPTS = 5
 
 
 def java_of(folder: Path, main: str = "") -> list[psutil.Process]:
@@ -24,7 +30,7 @@ def java_of(folder: Path, main: str = "") -> list[psutil.Process]:
         try:
             command = process.cmdline()
             alive = process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+        except GONE:
             continue
         is_java = command and Path(command[0]).name == "java"
         named = any(f"{folder}/" in part for part in command) and (not main or main in command)
@@ -65,6 +71,31 @@ def spawn(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def errors_of_signalled_start(
+    folder: Path,
+    version: str,
+    moment: str,
+    number: signal.Signals,
+    die_with_parent: bool,
+    brokers: int = 1,
+) -> str | None:
+    """Send a signal to a start while Java runs the class `moment`, and return what stderr says.
+
+    None where that was missed, as on a slow machine: Java had ended, or all brokers answered.
+    """
+
+    def seen() -> object:
+        # In this order: once the broker runs, what is not seen has been there before.
+        has_broker = BrokerFolder(folder).read_state() is not None
+        return java_of(folder, moment) or has_broker
+
+    with spawn(folder, version, die_with_parent, brokers) as child:
+        is_in_time = wait_for(seen, f"a Java process that runs {moment}", 60) is not True
+        child.send_signal(number)
+        output, errors = child.communicate(timeout=60)
+    return errors if is_in_time and STARTED not in output else None
 
 
 def main() -> None:
