@@ -14,7 +14,7 @@ from tests.documents import ROOT
 NOTEBOOK = ROOT / "notebooks" / "kafka.py"
 DEADLINE_S = 300
 # tensorflow-io's stream has to outlast the time in which a member joins its group.
-STREAM_TIMEOUT_MS = {"tfkafka": 2_000, "tfio": 5_000}
+STREAM_TIMEOUT_MS = {"tfkafka": 2_000, "tfio": 10_000}
 
 
 @pytest.mark.parametrize("reader", MODULES)

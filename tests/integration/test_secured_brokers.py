@@ -57,12 +57,13 @@ def write(
         {
             **settings,
             "bootstrap.servers": broker.secured_servers,
-            "message.timeout.ms": 10_000,
+            # A cluster that has lost a broker needs some time to elect a leader.
+            "message.timeout.ms": 60_000,
         },
         logger=SILENT,
     )
     producer.produce(topic, b"value", on_delivery=lambda error, _: answers.append(error))
-    producer.flush(30)
+    assert producer.flush(90) == 0
     [answer] = answers
     return answer and answer.name()
 
