@@ -5,15 +5,18 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from reproduction.claims import judge, read_claims
 from tests.integration.broker_child import java_of
 from tests.integration.script_runner import command, run
 from tfkafka.testing import wait_for
+from tfkafka.testing.brokers import launch
 from tfkafka.testing.brokers.folder import BrokerFolder
-from tfkafka.testing.brokers.processes import free_ports
+from tfkafka.testing.brokers.processes import GONE, free_ports
 from tfkafka.testing.claims import FAILS, HOLDS
 
 ROWS, EPOCHS = 2000, 2
@@ -129,11 +132,27 @@ def test_leaves_its_results_and_no_process(tutorial):
     assert java_of(folder) == []
 
 
+def has_connected_child(pid: int, port: int) -> bool:
+    """Whether a child of a process has a connection to this port."""
+    with suppress(*GONE):
+        return any(
+            connection.raddr and connection.raddr.port == port
+            for child in psutil.Process(pid).children()
+            for connection in child.net_connections("tcp")
+        )
+    return False
+
+
 @pytest.mark.usefixtures("no_java_left")
 def test_ctrl_c_leaves_no_process(tmp_path, stack):
-    """SIGINT in the middle of the run, to all of it, as a terminal sends it."""
+    """SIGINT in the middle of the run, to all of it, as a terminal sends it.
+
+    A Python that is starting, or between two scripts, prints a Traceback of its own. So a script
+    waits for Kafka then.
+    """
+    given = options(tmp_path, stack.version)
     process = subprocess.Popen(
-        command("run_tutorial.py", *options(tmp_path, stack.version)),
+        command("run_tutorial.py", *given),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -141,7 +160,10 @@ def test_ctrl_c_leaves_no_process(tmp_path, stack):
     )
     try:
         wait_for(lambda: (tmp_path / "SUSY.csv").exists(), "the rows to be loaded", 90)
-        assert java_of(tmp_path)
+        [java] = java_of(tmp_path, launch.KAFKA_MAIN)
+        java.suspend()
+        port = given[given.index("--port") + 1]
+        wait_for(lambda: has_connected_child(process.pid, port), "a script at Kafka", 60)
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=90)
     finally:
