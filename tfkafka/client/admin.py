@@ -22,6 +22,7 @@ from tfkafka._util import arguments
 from tfkafka._util.waiting import wait_for
 from tfkafka.chunk import TopicPartition
 from tfkafka.client import codes, create
+from tfkafka.client.change import change
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.diagnosis import is_unauthorized, with_right
 from tfkafka.client.members import description
@@ -155,7 +156,8 @@ class Admin:
         """
         name = request.topic
         try:
-            self._cluster.change(
+            change(
+                self._cluster,
                 f"topic {name}",
                 lambda: self._cluster.client.create_topics([request]).values(),
                 KafkaError.TOPIC_ALREADY_EXISTS,
@@ -187,7 +189,8 @@ class Admin:
         """
         _check_name(name)
         try:
-            self._cluster.change(
+            change(
+                self._cluster,
                 f"topic {name}",
                 lambda: self._cluster.client.delete_topics([name]).values(),
                 KafkaError.UNKNOWN_TOPIC_OR_PART,

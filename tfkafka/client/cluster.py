@@ -11,7 +11,6 @@ looks for no other one while it waits for an answer, so this is done here.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -48,7 +47,6 @@ from tfkafka.client.topics import ask_while_new, missing_topic
 from tfkafka.errors import ReadError, TfkafkaError, TopicError
 
 Answer = TypeVar("Answer")
-Changed = TypeVar("Changed")
 _AGAIN_S = 0.05
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
@@ -253,47 +251,17 @@ class Cluster:
         patient = self._patient(attempt, lambda _left_s: None)
         return self._repeat(resource, patient, right=(operation, resource))
 
-    def change(
-        self,
-        what: str,
-        requests: Callable[[], Iterable[Future[Changed]]],
-        done: int | None = None,
-    ) -> None:
-        """Send requests that change the cluster, and may not simply be repeated.
-
-        A client that is new drops its requests to the addresses that it was given once it knows the
-        brokers (librdkafka 2.16). Such a request may have been carried out or not, so it is sent
-        again, and is not refused where the broker says that it is done.
+    def request(
+        self, what: str, question: Callable[[float], Answer], repeated: frozenset[int]
+    ) -> Answer:
+        """Send a request that may not be sent again, and return the answer.
 
         Args:
             what: as for `ask`.
-            requests: sends them with `client`.
-            done: the code of the error that says so.
-
-        Raises KafkaException where one is refused.
+            question: as for `ask`.
+            repeated: codes of the errors after which it may nevertheless.
         """
-        # Most are not dropped where the client knows the brokers before.
-        self.metadata()
-
-        attempts = itertools.count(1)
-
-        def question(timeout_s: float) -> KafkaError | None:
-            is_first = next(attempts) == 1
-            for each in requests():
-                try:
-                    self.result(each, timeout_s)
-                except KafkaException as error:
-                    reason: KafkaError = error.args[0]
-                    if reason.code() in codes.TRANSIENT:
-                        raise
-                    if is_first or reason.code() != done:
-                        return reason
-            return None
-
-        dropped = frozenset({KafkaError._DESTROY_BROKER})
-        refusal = self._repeat(what, question, repeated=dropped)
-        if refusal is not None:
-            raise KafkaException(refusal)
+        return self._repeat(what, question, repeated=repeated)
 
     def result(
         self,

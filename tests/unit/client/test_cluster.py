@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Uuid
 
 from tfkafka.client import cluster, codes, topics
+from tfkafka.client.change import change
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.codes import UNAUTHORIZED
 from tfkafka.client.diagnosis import NoConnection, is_final
@@ -216,18 +217,18 @@ DROPPED, DONE = KafkaError._DESTROY_BROKER, KafkaError.TOPIC_ALREADY_EXISTS
 
 def test_what_must_not_be_sent_twice_is_not(make):
     with pytest.raises(ReadError, match="what: no answer from Kafka at h:1"):
-        make().change("what", answers(KafkaError._TRANSPORT, None))
+        change(make(), "what", answers(KafkaError._TRANSPORT, None))
 
 
 @pytest.mark.parametrize("last", [None, DONE])
 def test_a_change_that_was_dropped_is_sent_again(make, last):
-    make().change("what", answers(DROPPED, DROPPED, last), DONE)
+    change(make(), "what", answers(DROPPED, DROPPED, last), DONE)
 
 
 @pytest.mark.parametrize(("given", "done"), [((DONE,), DONE), ((DROPPED, DONE), None)])
 def test_a_change_that_is_refused_is_not_sent_again(make, given, done):
     with pytest.raises(KafkaException, match="reason"):
-        make().change("what", answers(*given, None), done)
+        change(make(), "what", answers(*given, None), done)
 
 
 def test_a_topic_that_may_be_hidden(make, monkeypatch):

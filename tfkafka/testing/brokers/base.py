@@ -134,6 +134,7 @@ def change(
     """
     from confluent_kafka import KafkaException
 
+    from tfkafka.client.change import change as change_cluster
     from tfkafka.client.cluster import Cluster
 
     settings = {"bootstrap.servers": bootstrap_servers}
@@ -141,7 +142,7 @@ def change(
     # It answered when it was started: a broker that does not is waited for.
     cluster = Cluster(settings, deadline_ms, BrokerError, was_reached=True)
     try:
-        cluster.change(what, lambda: requests(cluster.client), done)
+        change_cluster(cluster, what, lambda: requests(cluster.client), done)
     except KafkaException as error:
         raise BrokerError(f"cannot change {what}: {error.args[0].str()}") from error
 
