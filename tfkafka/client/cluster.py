@@ -50,6 +50,9 @@ Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
+# How late it is only where this process stood still meanwhile: there may be an answer that it has
+# not heard.
+_STOOD_STILL_S = 3.0
 # How long a broker may take before another one is looked for; later this part of the time so far,
 # since it may be slow.
 _BROKER_S = 2.0
@@ -339,13 +342,17 @@ class Cluster:
         deadline = begun_s + self._timeout_s
         try:
             while True:
+                asked_s = time.monotonic()
+                left_s = max(_AGAIN_S, deadline - asked_s)
                 try:
-                    answer = question(max(_AGAIN_S, deadline - time.monotonic()))
+                    answer = question(left_s)
                     self._connection.answered()
                     return answer
                 except (KafkaException, TimeoutError) as failure:
                     reason = failure.args[0] if isinstance(failure, KafkaException) else None
                     self._refuse(reason, what, topic, passing, right)
+                    if time.monotonic() - asked_s > left_s + _STOOD_STILL_S:
+                        deadline = time.monotonic() + self._timeout_s
                     repeats = repeated is None or (reason and reason.code() in repeated)
                     if not repeats or time.monotonic() + _AGAIN_S > deadline:
                         waited_s = self._timeout_s if repeats else time.monotonic() - begun_s

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ClusterMetadata
 
 from tfkafka import config
+from tfkafka._util.silence import Silence
 from tfkafka._util.text import of_topics, only
 from tfkafka.client import codes
 from tfkafka.client.diagnosis import Connection, NoConnection, with_right
@@ -66,11 +67,13 @@ class Liveness:
         self._probe_timeout_s = probe_timeout_s(settings)
         self._said = "no answer"
         self._existing: set[str] = set()
-        self._heard = self._probed = time.monotonic()
+        self._silence = Silence()
+        self.go_on()
 
     def go_on(self) -> None:
         """Restart the broker's time-out: it was heard of, or nobody has listened."""
-        self._heard = self._probed = time.monotonic()
+        self._heard = self._probed = self._checked = time.monotonic()
+        self._silence.end()
 
     def note_existing(self, topics: Iterable[str]) -> None:
         """Note that these topics exist: where one is missing later, it was deleted."""
@@ -103,13 +106,15 @@ class Liveness:
         """Ask the broker whether silence means no records, no broker or no topic."""
         self._refuse_no_connection()
         now = time.monotonic()
+        self._silence.waited(now - self._checked)
         after_s = _REFUSED_S if self._connection.is_token_refused() else PROBE_AFTER_S
         # A question without a connection would only delay finding out why there is none.
         if now - self._probed >= after_s and not self._connection.is_hopeless():
             self._probed = now
             for topic in self._topics:
                 self._probe(topic)
-        if self.unheard_s() * 1000 > self._broker_timeout:
+        self._checked = time.monotonic()
+        if self._silence.seconds * 1000 > self._broker_timeout:
             raise self.failure(of_topics(self._topics))
 
     def appears(self, topic: str) -> bool:
@@ -138,6 +143,7 @@ class Liveness:
     def _ask_about(self, topic: str) -> ClusterMetadata | None:
         """Return what the broker says of a topic; None: no answer, which may pass."""
         timeout_s = _REFUSED_S if self._connection.is_token_refused() else self._probe_timeout_s
+        began_s = time.monotonic()
         try:
             found: ClusterMetadata = self._consumer.list_topics(topic, timeout=timeout_s)
         except KafkaException as error:
@@ -146,8 +152,10 @@ class Liveness:
                 reason = f"{what}: {with_right(error.args[0], 'READ', what)}"
                 raise ReadError(reason, topic=topic) from error
             self._said = error.args[0].str()
+            self._silence.waited(time.monotonic() - began_s, timeout_s)
             return None
         self._heard = time.monotonic()
+        self._silence.end()
         self._connection.answered(is_first=True)
         return found
 

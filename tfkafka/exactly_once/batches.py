@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tfkafka import config
 from tfkafka._util import arguments
 from tfkafka._util.background import in_background
+from tfkafka._util.silence import Silence
 from tfkafka.chunk import Chunk, Positions, TopicPartition, concat, empty
 from tfkafka.client.consumer import is_fenced
 from tfkafka.client.identity import Identities
@@ -22,7 +23,6 @@ from tfkafka.config import Limits
 from tfkafka.errors import AbortedError, FencedError, ReadError, UnusableError
 from tfkafka.metrics.meter import Meter
 from tfkafka.reading.group import GroupConsumer
-from tfkafka.reading.silence import Silence
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 _POLL_S = 0.1
@@ -135,7 +135,7 @@ class BatchReader:
         if count:
             self._hear(now)
         elif self._group.is_assigned:
-            self._silence.waited(began_s)
+            self._silence.waited(now - began_s)
             self._refuse_stuck(now)
         is_over = not count and self._group.is_over(self._silence.seconds)
         waited_ms = (now - self._first_s) * 1000

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from tfkafka._util.background import in_background
+from tfkafka._util.silence import Silence
 from tfkafka.chunk import OffsetRange, TopicPartition
 from tfkafka.client.cluster import Cluster, End
 from tfkafka.client.diagnosis import is_final
@@ -151,17 +152,19 @@ def next_plan(
         ReadError: no broker answers.
         OffsetError: a partition is shorter than it was.
     """
-    known, since = None, time.monotonic()
+    known, looked_s, quiet = None, time.monotonic(), Silence()
     while not is_stopped():
         ends, now = topic_ends.ends(), time.monotonic()
-        if ends is None:
-            since = now  # the silence of a broker that is away does not end the stream
-        elif ends != known:
-            known, since = ends, now
+        quiet.waited(now - looked_s)
+        looked_s = now
+        # The silence of a broker that is away does not end the stream.
+        if ends is None or ends != known:
+            known = known if ends is None else ends
+            quiet.end()
         if ends is not None:
             available = _available(topic_ends.topic, positions, ends)
-            total, quiet_s = sum(available.values()), now - since
-            if total >= records or (total and quiet_s >= QUIET_S):
+            total = sum(available.values())
+            if total >= records or (total and quiet.seconds >= QUIET_S):
                 shares = share(available, records)
                 starts = {partition: positions.get(partition, 0) for partition in shares}
                 ranges = [
@@ -171,7 +174,7 @@ def next_plan(
                     for p, count in shares.items()
                 ]
                 return [each for each in ranges if len(each)]
-            if not total and stream_timeout != FOREVER and quiet_s * 1000 >= stream_timeout:
+            if not total and stream_timeout != FOREVER and quiet.seconds * 1000 >= stream_timeout:
                 return None
         time.sleep(POLL_S)
     return None

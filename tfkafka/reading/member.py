@@ -19,6 +19,7 @@ from concurrent.futures import Future
 
 from tfkafka import config
 from tfkafka._util.disposal import wait_until_destroyed
+from tfkafka._util.silence import Silence
 from tfkafka._util.text import of_topics, only
 from tfkafka.chunk import Chunk, Positions, TopicPartition, empty
 from tfkafka.client.outsiders import commit_as_outsider, committed_as_outsider
@@ -28,7 +29,6 @@ from tfkafka.metrics.meter import UNMETERED, Meter
 from tfkafka.reading.commits import Committer
 from tfkafka.reading.group import ASK_S, GroupConsumer
 from tfkafka.reading.prefetch import CLOSE_S, URGENT_S, Prefetch, Prepare, Prepared
-from tfkafka.reading.silence import Silence
 from tfkafka.reading.starts import OnMissingOffsets, Reset
 
 POLL_S = 0.05
@@ -146,7 +146,7 @@ class GroupMember:
                 before = time.monotonic()
                 self._buffer.changed.wait(POLL_S)
                 if self._group.is_assigned:
-                    self._silence.waited(before)
+                    self._silence.waited(time.monotonic() - before)
                 # Also where a chunk waits for the check of its topics.
                 if time.monotonic() - began > HEARTBEAT_S:
                     return Prepared(empty())

@@ -17,6 +17,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tfkafka import config
+from tfkafka._util.silence import Silence
 from tfkafka.chunk import Chunk, OffsetRange, Positions, TopicPartition, empty
 from tfkafka.client.cluster import Cluster, TopicDescription
 from tfkafka.client.consumer import Consumer, Polled
@@ -289,7 +290,7 @@ class _Reading:
             lineage=lineage,
         )
         self._consumer.assign(self._left.values())
-        self._progress_s = time.monotonic()
+        self._silence = Silence()
 
     def is_done(self) -> bool:
         return not self._left and not len(self._merge)
@@ -304,7 +305,7 @@ class _Reading:
         return self.guard.ask([self._topic])
 
     def go_on(self) -> None:
-        self._progress_s = time.monotonic()
+        self._silence.end()
         self._consumer.go_on()
 
     def next_chunk(self, at_most: int | None) -> Chunk:
@@ -314,6 +315,7 @@ class _Reading:
         return self._merge.take(self._limits.chunk_records)
 
     def _poll(self, at_most: int | None) -> None:
+        began_s = time.monotonic()
         self._pause_those_ahead()
         self.guard.watch([self._topic])
         polled = self._consumer.poll(SOON_S if self.hurries else POLL_S, at_most)
@@ -330,8 +332,9 @@ class _Reading:
         if done:
             self._consumer.leave_out(done)
         if len(polled.chunk):
-            self._progress_s = time.monotonic()
+            self._silence.end()
         elif self._left:
+            self._silence.waited(time.monotonic() - began_s)
             self._refuse_silence()
 
     def _is_read(self, source: TopicPartition, offset: int) -> bool:
@@ -376,8 +379,7 @@ class _Reading:
         self._paused = paused
 
     def _refuse_silence(self) -> None:
-        silent_ms = (time.monotonic() - self._progress_s) * 1000
-        if not self._waits and silent_ms > self._limits.broker_timeout:
+        if not self._waits and self._silence.seconds * 1000 > self._limits.broker_timeout:
             raise self._nothing_came()
 
     def _continue_at(self, source: TopicPartition, offset: int) -> None:

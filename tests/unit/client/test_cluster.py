@@ -231,6 +231,18 @@ def test_a_change_that_is_refused_is_not_sent_again(make, given, done):
         change(make(), "what", answers(*given, None), done)
 
 
+def test_a_process_that_stood_still_asks_again(make):
+    left = [3600.0, 1.0]
+
+    def question(_timeout_s: float) -> int:
+        if left:
+            cluster.time.sleep(left.pop(0))
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return 7
+
+    assert make().ask("what", question) == 7
+
+
 def test_a_topic_that_may_be_hidden(make, monkeypatch):
     monkeypatch.setattr(cluster.create, "make_client", lambda _kind, s: FakeClient(s))
     secured = Cluster({"bootstrap.servers": "h:1", "security.protocol": "SSL"}, 2000)

@@ -104,6 +104,13 @@ def make(monkeypatch, clock):
     return made
 
 
+def poll_for(reading: Consumer, clock: Clock, seconds: float) -> None:
+    """Poll in vain, without standing still."""
+    for _ in range(10):
+        clock.now += seconds / 10
+        reading.poll(0.1)
+
+
 def event(code: int, offset: int = 5) -> Filled:
     return Filled(empty(), [Event(KafkaError(code, "reason"), MINE, offset)])
 
@@ -447,8 +454,7 @@ def test_a_broker_that_is_away_for_too_long_is_an_error(make, clock):
     reading, client, _ = make()
     away = KafkaError(KafkaError._ALL_BROKERS_DOWN, "all down")
     client.answers["list_topics"] = KafkaException(away)
-    clock.now += 4.9
-    reading.poll(0.1)
+    poll_for(reading, clock, 4.9)
     assert not reading.is_alive()
     clock.now += 0.2
     with pytest.raises(ReadError, match=r"topic t: no answer .* h:1 for 5000 ms \(all down\)"):
@@ -457,15 +463,29 @@ def test_a_broker_that_is_away_for_too_long_is_an_error(make, clock):
     reading.poll(0.1)
 
 
+def test_a_process_that_stood_still_has_not_heard_whether_the_broker_is_away(make, clock):
+    reading, client, _ = make()
+
+    def ask(*_arguments, timeout: float) -> None:
+        clock.now += 3600
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, "away"))
+
+    client.list_topics = ask
+    clock.now += 3600
+    reading.poll(0.1)
+    assert not reading.is_alive()
+    with pytest.raises(ReadError, match="no answer from Kafka at h:1 for 5000 ms"):
+        poll_for(reading, clock, 50)
+
+
 def test_records_are_an_answer_of_the_broker(make, clock):
     reading, client, filler = make()
     client.answers["list_topics"] = KafkaException(KafkaError(KafkaError._TRANSPORT, "away"))
-    clock.now += 4.9
+    poll_for(reading, clock, 4.9)
     filler.filled = [Filled(fill([message(partition=3, offset=5)]))]
     reading.poll(0.1)
     assert reading.is_alive()
-    clock.now += 4.9
-    reading.poll(0.1)
+    poll_for(reading, clock, 4.9)
     clock.now += 0.2
     with pytest.raises(ReadError, match="no answer from Kafka at h:1 for 5000 ms"):
         reading.poll(0.1)

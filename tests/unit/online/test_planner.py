@@ -107,6 +107,20 @@ def test_silence_ends_the_stream(clock):
     assert clock.now == pytest.approx(105, abs=0.11)
 
 
+def test_a_process_that_stood_still_has_not_listened(clock):
+    """It may have been stopped after the ends were asked for, so it looks again."""
+    topic_ends = FakeEnds({0: 10}, {0: 10}, {0: 110})
+    ask = topic_ends.ends
+
+    def ends_and_stop() -> dict[int, End] | None:
+        found = ask()
+        clock.now += 3600
+        return found
+
+    topic_ends.ends = ends_and_stop
+    assert plan(topic_ends, {0: 10}) == {0: (10, 110)}
+
+
 def test_silence_of_a_broker_does_not(clock):
     topic_ends = FakeEnds(*[{0: 10}] * 40, *[None] * 100, {0: 10})
     assert plan(topic_ends, {0: 10}) is None

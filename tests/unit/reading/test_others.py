@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from tfkafka.errors import ReadError
@@ -34,6 +37,14 @@ def test_the_time_counts_from_the_first_answer(asked):
     assert them.for_s() is None
     wait_for(lambda: them.for_s() is not None, "an answer")
     wait_for(lambda: them.for_s() > 0.05, "time to pass")
+
+
+def test_a_process_that_stood_still_asks_again(asked, monkeypatch):
+    them = asked(True, False)
+    wait_for(lambda: them.for_s() is not None, "the first answer")
+    monkeypatch.setattr(others, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600))
+    assert (them.for_s() or 0.0) <= 2.0
+    wait_for(lambda: them.for_s() is None, "the second answer")
 
 
 @pytest.mark.parametrize("answer", [False, ReadError("no answer")])

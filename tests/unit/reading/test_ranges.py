@@ -335,6 +335,18 @@ def test_the_end_is_reached_by_position(consumer):
     assert all(each.closed and each.left_out == [0] for each in consumer.instances)
 
 
+def test_a_process_that_stood_still_has_not_listened(consumer, monkeypatch):
+    poll = consumer.poll
+
+    def poll_and_stop(self, *arguments):
+        ranges.time.now += 3600
+        return poll(self, *arguments)
+
+    monkeypatch.setattr(consumer, "poll", poll_and_stop)
+    consumer.polls = [([(0, 2)], {}), ([], {}), ([(0, 5)], {})]
+    assert places_read(ONE, Limits(broker_timeout=1500)) == [(0, 2), (0, 5)]
+
+
 def test_no_range_no_consumer(consumer):
     assert places_read([]) == places_read([OffsetRange("t", 0, 3, 3)]) == []
     assert places_read(ONE, None, 0) == []
