@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from tfkafka import write
+from tfkafka.chunk import TopicPartition as Source
+from tfkafka.exactly_once import read_predictions, wait_until_settled
 
 
 def numbers(servers: str, topic: str, count: int, partition: int = 0, first: int = 0) -> None:
@@ -27,9 +30,25 @@ def transaction(servers: str, topic: str, values: list[str], end: str) -> Produc
     producer.flush(30)
     if end == "commit":
         producer.commit_transaction(30)
+        settle(servers, topic)
     elif end == "abort":
         producer.abort_transaction(30)
+        settle(servers, topic)
     return producer
+
+
+def settle(servers: str, topic: str) -> None:
+    """Wait until a reader finds the end of each transaction that was committed or aborted.
+
+    A broker answers before it has marked the partitions.
+    """
+    wait_until_settled({"bootstrap.servers": servers}, topic)
+
+
+def settled_predictions(servers: str, topic: str) -> dict[Source, tuple[np.ndarray, np.ndarray]]:
+    """What `read_predictions` returns once no transaction is open."""
+    settle(servers, topic)
+    return read_predictions(servers, topic)
 
 
 def values(dataset) -> list[bytes]:
@@ -67,3 +86,9 @@ def read_messages(
             ends.add(message.partition())
     consumer.close()
     return found
+
+
+def settled_messages(servers: str, topic: str, partitions: Sequence[int] = (0,)) -> list[Message]:
+    """What `read_messages` returns once no transaction is open."""
+    settle(servers, topic)
+    return read_messages(servers, topic, partitions)

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from tests import isolated
-from tests.integration.tfkafka.records import ints, numbers
+from tests.integration.tfkafka.records import ints, numbers, settled_predictions
 from tfkafka import (
     CommitCallback,
     CsvDecoder,
@@ -27,12 +27,7 @@ from tfkafka import (
     write,
 )
 from tfkafka.errors import TopicError
-from tfkafka.exactly_once import (
-    ExactlyOnceInference,
-    InferenceJob,
-    read_predictions,
-    wait_until_settled,
-)
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 from tfkafka.online import Stream, learn
 
 EARLIEST = {"auto.offset.reset": "earliest"}
@@ -236,8 +231,8 @@ def test_a_group_may_have_any_name(servers, make_topic, admin, group, tmp_path):
     exactly = f'gross, "x"|y\\z <&> {uuid.uuid4().hex}'
     job = InferenceJob(lambda rows: rows[:, 0], DECODER, source, target, exactly)
     assert ExactlyOnceInference(job, servers).run().used == 3
-    wait_until_settled({"bootstrap.servers": servers}, target)
-    assert sum(len(offsets) for offsets, _ in read_predictions(servers, target).values()) == 3
+    found = settled_predictions(servers, target)
+    assert sum(len(offsets) for offsets, _ in found.values()) == 3
 
     shown = f"{ODD} {group} shown"
     folder = tmp_path / 'a folder, "x" grüße'

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-from tests.integration.tfkafka.records import read_messages
+from tests.integration.tfkafka.records import settled_messages
 from tests.unit.decoding.avro_samples import record, written
 from tfkafka import AvroDecoder, AvroEncoder, Field, JsonEncoder, read, write
 from tfkafka.errors import BadRecordError, ReadError, WriteError
@@ -69,7 +69,7 @@ def test_a_schema_that_changes_while_the_registry_goes_away(
         lambda rows: rows.sum(axis=1), decode, [source], target, group, encoder=JsonEncoder()
     )
     assert ExactlyOnceInference(job, servers, transaction_records=30).run().used == RECORDS
-    found = [json.loads(message.value()) for message in read_messages(servers, target, (0,))]
+    found = [json.loads(message.value()) for message in settled_messages(servers, target)]
     assert sorted(each["prediction"] for each in found) == sorted(expected.sum(axis=1))
     labels, predictions = checked_predictions(
         servers, source, target, group, decode, encoder=JsonEncoder()

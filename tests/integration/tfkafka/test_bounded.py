@@ -13,12 +13,11 @@ import tensorflow as tf
 from confluent_kafka import Producer
 
 from tests import fillers
-from tests.integration.tfkafka.records import ints, numbers, transaction, values
+from tests.integration.tfkafka.records import ints, numbers, settle, transaction, values
 from tfkafka import CsvDecoder, KafkaDataset, headers_of, write
 from tfkafka.chunk import OffsetRange
 from tfkafka.config import Limits
 from tfkafka.errors import OffsetError, TopicError
-from tfkafka.exactly_once import wait_until_settled
 from tfkafka.reading.ranges import read, resolve
 from tfkafka.testing import wait_for
 
@@ -70,7 +69,6 @@ def test_an_iteration_without_a_record_says_so(servers, topic, caplog):
     dataset = KafkaDataset(topic, servers=servers)
     assert ints(dataset) == []
     transaction(servers, topic, ["1"], "abort")
-    wait_until_settled({"bootstrap.servers": servers}, topic)
     dataset.refresh()
     assert ints(dataset) == []
     assert ints(KafkaDataset(topic, servers=servers, max_records=0)) == []
@@ -231,6 +229,7 @@ def test_a_compacted_topic_ends_where_it_ends(servers, make_topic, admin):
             "segment.bytes": "1048576",
             "segment.ms": "100",
             "min.cleanable.dirty.ratio": "0.0",
+    settle(servers, topic)
             "max.compaction.lag.ms": "100",
             "delete.retention.ms": "0",
             "file.delete.delay.ms": "0",

@@ -12,7 +12,12 @@ from confluent_kafka.admin import AdminClient
 
 from reproduction.metrics import evaluate
 from tests import fillers
-from tests.integration.tfkafka.records import read_messages, transaction
+from tests.integration.tfkafka.records import (
+    read_messages,
+    settled_messages,
+    settled_predictions,
+    transaction,
+)
 from tests.scraping import scrape
 from tfkafka import config, write
 from tfkafka.decoding.csv import CsvDecoder
@@ -62,7 +67,7 @@ def test_each_record_has_a_prediction_that_says_where_it_is_from(place):
     servers, source, target, group = place
     assert worker(place, model_id="m/1").run().used == 100
     assert worker(place).run().used == 0
-    found = read_messages(servers, target, BOTH)
+    found = settled_messages(servers, target, BOTH)
     origins = set()
     for message in found:
         ((name, origin),) = message.headers()
@@ -96,12 +101,12 @@ def test_all_that_records_may_be(kafka, make_topic, group, monkeypatch):
     job = InferenceJob(first_column, DECODER, [first, second], target, group, on_bad_record="skip")
     counts = ExactlyOnceInference(job, servers, transaction_records=333).run()
     assert (counts.used, counts.skipped) == (3 * 450, 3 * 50)
-    found = read_messages(servers, target, BOTH)
+    found = settled_messages(servers, target, BOTH)
     assert len(found) == len(expected)
     assert expected == {
         dict(m.headers())["tfkafka.source"]: (np.float32(m.value()), m.key()) for m in found
     }
-    read = read_predictions(servers, target)
+    read = settled_predictions(servers, target)
     for offsets, values in read.values():
         assert offsets.tolist() == [number for number in range(500) if number % 10]
         assert values.tolist() == [np.float32(f"{n * 1.1}") for n in offsets.tolist()]
@@ -114,7 +119,7 @@ def test_a_keras_model(place):
     model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
     worker(place, keras_predict(model)).run()
     servers, source, target, _ = place
-    offsets, values = read_predictions(servers, target)[source, 0]
+    offsets, values = settled_predictions(servers, target)[source, 0]
     rows = np.array([[number / 100, 1] for number in range(0, 100, 2)], np.float32)
     assert offsets.tolist() == [*range(50)]
     assert values == pytest.approx(model.predict(rows, verbose=0)[:, 0], abs=1e-6)
@@ -147,7 +152,7 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
     )
     assert worker.run().used == 100
     found = []
-    for message in read_messages(servers, target, BOTH):
+    for message in settled_messages(servers, target, BOTH):
         name = dict(message.headers())["tfkafka.source"].decode().split("/", 3)[3]
         assert name == f"model-{float(message.value()):.0f}"
         found.append((message.partition(), message.offset(), name))
@@ -169,7 +174,7 @@ def test_models_are_exchanged_between_two_transactions(place, tmp_path):
 def test_evaluation_refuses_predictions_too_many(place, partition, what):
     servers, source, target, group = place
     worker(place).run()
-    message = read_messages(servers, target, BOTH)[0]
+    message = settled_messages(servers, target, BOTH)[0]
     topic, _, *rest = dict(message.headers())["tfkafka.source"].decode().split("/", 2)
     headers = {"tfkafka.source": "/".join([topic, partition, *rest])}
     copy = Producer({"bootstrap.servers": servers})
@@ -264,7 +269,7 @@ def test_bad_records_go_to_the_dead_letter_topic_in_the_transaction(place, make_
     assert read_messages(servers, dead_letter_topic, [0], "read_uncommitted") == []
     counts = worker(place, fails_once, **options, transaction_records=200).run()
     assert (counts.read, counts.used, counts.dead_lettered) == (101, 100, 1)
-    (message,) = read_messages(servers, dead_letter_topic, [0])
+    (message,) = settled_messages(servers, dead_letter_topic, [0])
     headers = dict(message.headers())
     assert (message.value(), message.key()) == (b"1,2,3", b"k")
     assert headers["tfkafka.offset"] == b"50" and b"3 columns" in headers["tfkafka.reason"]
@@ -323,7 +328,7 @@ def test_late_records_and_the_end_after_silence(place):
     write(servers, source, ["0.5,1"], ["1"], partition=0)
     thread.join(60)
     assert not thread.is_alive() and committed[-1] == 101
-    assert read_predictions(servers, target)[source, 0][0].tolist() == [*range(51)]
+    assert settled_predictions(servers, target)[source, 0][0].tolist() == [*range(51)]
 
 
 def test_stop_ends_a_stream_that_never_ends(place):

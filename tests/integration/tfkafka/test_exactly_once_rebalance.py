@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.integration.tfkafka.records import settled_predictions
 from tests.integration.tfkafka.rivals import QUICK, trickle
 from tests.integration.tfkafka.workers import FOREVER, WORKER, Place, Running
 from tfkafka import write
-from tfkafka.exactly_once import read_predictions
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def predicted(servers, source, target) -> Callable[[], list[int]]:
     """predicted(partition=0) -> the offsets of the inputs of all committed predictions."""
 
     def offsets(partition: int = 0) -> list[int]:
-        found, values = read_predictions(servers, target)[source, partition]
+        found, values = settled_predictions(servers, target)[source, partition]
         assert values.tolist() == found.tolist()
         return found.tolist()
 

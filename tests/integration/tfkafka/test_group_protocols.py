@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests import fillers, groups
-from tests.integration.tfkafka.records import ints, numbers
+from tests.integration.tfkafka.records import ints, numbers, settled_predictions
 from tests.integration.tfkafka.rivals import FETCHES, Rival
 from tests.integration.tfkafka.workers import DEADLINE_S, FOREVER, Place, Running
 from tfkafka import Admin, KafkaGroupDataset, write
@@ -25,7 +25,6 @@ from tfkafka.client.identity import Identities
 from tfkafka.client.transactions import TransactionalProducer, is_outdated
 from tfkafka.config import Limits, consumer_settings
 from tfkafka.errors import AbortedError
-from tfkafka.exactly_once import read_predictions
 from tfkafka.exactly_once.batches import BatchLimits, BatchReader
 from tfkafka.metrics.meter import UNMETERED
 from tfkafka.testing import wait_for
@@ -172,7 +171,7 @@ def running(servers, source, make_topic, group, protocol) -> Iterator[Callable[.
 def refuse_other_than_once(running: Callable[..., Running]) -> None:
     """Raise unless each record has one prediction, its own value."""
     place = running.place
-    found = read_predictions(place.servers, place.target)
+    found = settled_predictions(place.servers, place.target)
     for partition in range(PARTITIONS):
         offsets, values = found[place.source, partition]
         assert offsets.tolist() == values.tolist() == [*range(COUNT)]

@@ -10,9 +10,10 @@ import tensorflow as tf
 from confluent_kafka import Producer
 
 from tests import isolated
+from tests.integration.tfkafka.records import settled_predictions
 from tfkafka import ArraySpec, Decoded, Header, KafkaDataset, KafkaGroupDataset, headers_of
 from tfkafka.decoding.csv import CsvDecoder
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 
 CLASSES = ["background", "signal"]
 COUNT = 20
@@ -89,7 +90,7 @@ def test_exactly_once_with_a_header_label(servers, labelled, make_topic, group):
     job = InferenceJob(predict, DECODER, labelled, predictions, group, on_bad_record="skip")
     counts = ExactlyOnceInference(job, servers, stream_timeout=0).run()
     assert counts.used == len(GOOD) and counts.reasons == REASONS
-    [(offsets, values)] = read_predictions(servers, predictions).values()
+    [(offsets, values)] = settled_predictions(servers, predictions).values()
     assert offsets.tolist() == GOOD
     np.testing.assert_array_equal(values, np.array(GOOD, np.float32) / np.float32(100))
 

@@ -18,7 +18,6 @@ from tfkafka import CsvDecoder, KafkaDataset, write
 from tfkafka.chunk import Chunk
 from tfkafka.decoding.base import ArraySpec, Decoded
 from tfkafka.errors import ManifestError, OffsetError, TopicError
-from tfkafka.exactly_once import wait_until_settled
 
 LENGTHS = (600, 300, 40)
 
@@ -245,7 +244,6 @@ def test_the_optimizer_counts_each_step_once_where_the_length_is_known(servers, 
 def test_offsets_without_a_record_are_not_counted(servers, topic):
     transaction(servers, topic, ["1"] * 70, "commit")
     transaction(servers, topic, ["1"] * 10, "abort")
-    wait_until_settled({"bootstrap.servers": servers}, topic)
     dataset = KafkaDataset(topic, servers=servers, batch_size=10)
     assert sum(map(len, dataset.ranges)) == 82
     arrays(dataset)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from tests import isolated
-from tests.integration.tfkafka.records import values
+from tests.integration.tfkafka.records import settle, settled_predictions, values
 from tests.integration.tfkafka.rivals import QUICK
 from tests.scraping import get, health, scrape, total
 from tfkafka import Admin, CsvDecoder, KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.errors import MetricsError
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.processes import free_ports
 
@@ -44,7 +44,8 @@ def fill(servers: str, topic: str, first: int = 0, count: int = RECORDS) -> None
 
 
 def on_the_broker(servers: str, topic: str) -> list[bytes]:
-    """All values of a topic, read without a group."""
+    """All values of a topic, read without a group, once no transaction is open."""
+    settle(servers, topic)
     return values(KafkaDataset(topic, servers=servers))
 
 
@@ -153,7 +154,7 @@ def test_the_sums_of_workers_are_what_is_on_the_broker_after_a_rebalance(
     assert sorted(bad_records(both).values()) == sorted([bad[b"x"], bad.total() - bad[b"x"]]), (
         bad_records(both)
     )
-    predicted = sum(len(offsets) for offsets, _ in read_predictions(servers, target).values())
+    predicted = sum(len(offsets) for offsets, _ in settled_predictions(servers, target).values())
     assert predicted == len(expected) - bad.total()
     assert lags(found[0]) == lags(found[1]) == [0]
     assert found[0]["rebalances_total"] >= 2

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tests import fillers, isolated
-from tests.integration.tfkafka.records import read_messages
+from tests.integration.tfkafka.records import read_messages, settled_messages
 from tfkafka.chunk import Column
 from tfkafka.client.producer import Producer
 from tfkafka.client.record_writer import RecordWriter, RefusedError
@@ -70,8 +70,8 @@ def test_what_is_written_is_what_was_given(servers, make_topic, transact):
     first, second = make_topic(), make_topic()
     records, plain = some_records(), Records(column([b"x", None]))
     transact({first: records, second: plain})
-    assert as_written(read_messages(servers, first)) == [*records]
-    assert as_written(read_messages(servers, second)) == [(b"x", None, []), (None, None, [])]
+    assert as_written(settled_messages(servers, first)) == [*records]
+    assert as_written(settled_messages(servers, second)) == [(b"x", None, []), (None, None, [])]
 
 
 def test_a_key_has_the_same_partition_both_ways(servers, make_topic, monkeypatch):
@@ -119,7 +119,7 @@ def test_a_full_queue_is_waited_for(servers, topic, transact):
     """Each record comes once, and in order."""
     values = [b"%d" % number for number in range(20_000)]
     transact({topic: Records(column(values))}, **{"queue.buffering.max.messages": 1000})
-    assert [m.value() for m in read_messages(servers, topic)] == values
+    assert [m.value() for m in settled_messages(servers, topic)] == values
 
 
 @fillers.both

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Producer
 
+from tests.integration.tfkafka.records import settle
 from tfkafka import CsvDecoder, Header, JsonEncoder, TensorEncoder, write
 from tfkafka.errors import PredictionsError
 from tfkafka.exactly_once import (
@@ -152,6 +153,7 @@ def test_numeric_keys_are_the_labels_of_a_decoder_without_any(place):
 @pytest.mark.parametrize("value", ["0.5", "{}", '{"prediction": [1]}', '{"prediction": NaN}'])
 def test_what_the_encoder_did_not_write_is_refused_by_name(place, value):
     servers, _, target, *_ = predicted(place, lambda rows: rows[:, 0], JsonEncoder())
+    settle(servers, target)
     write(servers, target, [value], partition=1)
     # Where it is alone in a chunk, only its headers say so.
     match = rf"^topic {target}, partition 1, offset \d+: (the value is )?not a prediction"

@@ -18,7 +18,6 @@ from confluent_kafka.admin import AdminClient
 from tests import fillers, isolated
 from tests.integration.tfkafka.records import ints, numbers, transaction
 from tfkafka import CsvDecoder, KafkaDataset, native_status, shards, write
-from tfkafka.exactly_once import wait_until_settled
 from tfkafka.testing.brokers.processes import free_ports
 
 DECODE = CsvDecoder(1, label="key")
@@ -39,7 +38,6 @@ def gaps(servers, make_topic) -> str:
     client = AdminClient({"bootstrap.servers": servers})
     for future in client.delete_records([TopicPartition(topic, 1, 50)]).values():
         future.result(30)
-    wait_until_settled({"bootstrap.servers": servers}, topic)
     return topic
 
 

@@ -11,10 +11,10 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests import fillers
-from tests.integration.tfkafka.records import ints, numbers
+from tests.integration.tfkafka.records import ints, numbers, settled_predictions
 from tfkafka import CsvDecoder, KafkaDataset, KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.errors import OffsetError
-from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob, read_predictions
+from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 from tfkafka.online import Stream, learn
 from tfkafka.testing import wait_for
 
@@ -220,7 +220,7 @@ def test_an_exactly_once_worker(servers, make_topic, group, on_missing):
         return
     counts = worker.run()
     assert (counts.used, counts.missing) == (20, 20)
-    [(offsets, _)] = read_predictions(servers, predictions).values()
+    [(offsets, _)] = settled_predictions(servers, predictions).values()
     assert offsets.tolist() == [*range(10), *range(30, 50)]
 
 
