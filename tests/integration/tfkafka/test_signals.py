@@ -33,11 +33,9 @@ def test_python_loops(servers, make_topic, group):
     topics = [make_topic() for _ in range(7)]
     cases = isolated.run(signal_cases.python_loops, servers, topics, group, deadline_s=DEADLINE_S)
     heard(cases, "dataset, SIGTERM, raises", "UsersError")
-    assert cases["dataset, SIGTERM, left"].result
     heard(cases, "dataset, SIGHUP, raises", "UsersError")
     for name in ("dataset", "batch", "map, prefetch", "mini datasets"):
         heard(cases, f"{name}, Ctrl-C", "KeyboardInterrupt")
-        assert cases[f"{name}, Ctrl-C, left"].result, name
         # It goes on, and no record is lost or repeated.
         heard(cases, f"{name}, returns", RECORDS + 1)
     # The loop over a dataset that TensorFlow makes of several cannot go on.
@@ -55,13 +53,12 @@ def test_fit_evaluate_and_predict(servers, make_topic, group):
     )
     for name in ("fit", "evaluate", "predict"):
         heard(cases, f"{name}, Ctrl-C", "KeyboardInterrupt")
-        assert cases[f"{name}, Ctrl-C, left"].result, name
         heard(cases, f"{name}, raises", "UsersError")
         # The stream ends, as if it had timed out, after two batches.
         heard(cases, f"{name}, returns", 2)
     for name in ("fit, stop", "fit, mini datasets", "fit, CommitCallback"):
         heard(cases, name, 2)
-    assert cases["fit, CommitCallback, after"].result == ([RECORDS], False)
+    assert cases["fit, CommitCallback, committed"].result == [RECORDS]
     heard(cases, "fit, zip, Ctrl-C", "KeyboardInterrupt")
     heard(cases, "fit, asyncio", 2, signals=0)
     # A batch more came after them; their handlers run when it comes.
