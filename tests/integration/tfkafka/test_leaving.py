@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 
 import confluent_kafka
 import pytest
@@ -14,7 +14,9 @@ from tfkafka.config import Limits
 from tfkafka.testing import wait_for
 
 DEADLINE_S = 60.0
-HEARTBEAT_S = 0.2
+# What librdkafka says of a heartbeat that was answered when the callback was due already.
+VERBOSE = {"debug": "cgrp", "log_level": 7}
+TOLD = re.compile(r"heartbeat error response .*join-state wait-unassign-call")
 
 
 class Watched:
@@ -34,17 +36,17 @@ class Watched:
 @fillers.both
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
 def test_partitions_are_revoked_before_the_consumer_closes(
-    kafka, make_topic, group, monkeypatch, static
+    kafka, make_topic, group, monkeypatch, capfd, static
 ):
     topic = make_topic(2)
     settings = {
         "bootstrap.servers": kafka.bootstrap_servers,
         "group.id": group,
         "enable.auto.commit": False,
-        "heartbeat.interval.ms": int(1000 * HEARTBEAT_S),
+        "heartbeat.interval.ms": 200,
     }
     own = {"group.instance.id": "member"} if static else {}
-    member = Consumer({**settings, **own}, Limits(), [topic])
+    member = Consumer({**settings, **own, **VERBOSE}, Limits(), [topic])
     watched = Watched(member._consumer)
     monkeypatch.setattr(member, "_consumer", watched)
     assigned, closing_when_revoked = [], []
@@ -72,8 +74,13 @@ def test_partitions_are_revoked_before_the_consumer_closes(
         return found.state == confluent_kafka.ConsumerGroupState.PREPARING_REBALANCING
 
     wait_for(is_rebalancing, "the group to rebalance", DEADLINE_S)
-    # Until a heartbeat has told librdkafka, which keeps it until the next poll.
-    time.sleep(5 * HEARTBEAT_S)
+    # librdkafka keeps it until the next poll.
+    said: list[str] = []
+    wait_for(
+        lambda: said.append(capfd.readouterr().err) or TOLD.search("".join(said)),
+        "a heartbeat that tells librdkafka",
+        DEADLINE_S,
+    )
     member.close()
     other.close()
     # A static member, which stays in the group, may have been assigned partitions again.
