@@ -44,6 +44,12 @@ def every_batch(monkeypatch) -> None:
     monkeypatch.setattr("tfkafka.data.metrics_callback.EVERY_S", 0.0)
 
 
+@pytest.fixture
+def patient(monkeypatch) -> None:
+    """A lag is nan only where Kafka does not answer; otherwise where it takes longer than 1 s."""
+    monkeypatch.setattr("tfkafka.data.metrics_callback.PATIENCE_S", 60.0)
+
+
 class Clock:
     """A time that goes on when a test says so."""
 
@@ -84,7 +90,7 @@ def dataset(servers: str, topic: str, group: str, **options) -> KafkaGroupDatase
     return KafkaGroupDataset(topic, group, servers, 0, SETTINGS, **chosen | options)
 
 
-def test_what_an_epoch_has_read(servers, filled, group, model):
+def test_what_an_epoch_has_read(servers, filled, group, model, patient):
     stream = dataset(servers, filled, group)
     callbacks = [CommitCallback(stream), MetricsCallback(stream)]
     history = model.fit(stream, callbacks=callbacks, verbose=0).history
@@ -94,7 +100,7 @@ def test_what_an_epoch_has_read(servers, filled, group, model):
     assert 0 < rate < 1e6
 
 
-def test_the_lag_of_epochs_in_one_iteration(servers, filled, group, model):
+def test_the_lag_of_epochs_in_one_iteration(servers, filled, group, model, patient):
     """One epoch has 400 records, and what it has not used is not committed."""
     stream = dataset(servers, filled, group)
     callbacks = [CommitCallback(stream), MetricsCallback(stream)]
@@ -105,7 +111,9 @@ def test_the_lag_of_epochs_in_one_iteration(servers, filled, group, model):
     stream.close()
 
 
-def test_each_batch_has_them_for_tensorboard(servers, filled, group, model, tmp_path, every_batch):
+def test_each_batch_has_them_for_tensorboard(
+    servers, filled, group, model, tmp_path, every_batch, patient
+):
     pytest.importorskip("tensorboard", reason="TensorFlow 2.21 comes without it")
     stream = dataset(servers, filled, group)
     board = keras.callbacks.TensorBoard(tmp_path, update_freq=1)
@@ -172,7 +180,7 @@ def test_batches_are_measured_once_a_second(servers, filled, group, model, clock
     assert measured[50] > 0
 
 
-def test_the_lag_after_the_end_of_the_stream(servers, filled, group, model):
+def test_the_lag_after_the_end_of_the_stream(servers, filled, group, model, patient):
     """The group has been left by then."""
 
     class Writer(keras.callbacks.Callback):
@@ -185,7 +193,7 @@ def test_the_lag_after_the_end_of_the_stream(servers, filled, group, model):
     assert history["lag"] == [7]
 
 
-def test_mini_datasets(servers, filled, group, model, clock):
+def test_mini_datasets(servers, filled, group, model, clock, patient):
     online = KafkaMiniBatchDataset(
         filled,
         group,
