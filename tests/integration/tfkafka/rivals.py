@@ -15,11 +15,12 @@ from tfkafka.testing import wait_for
 # A member notices a rebalance at its next heartbeat, and the end of a partition at the end of a
 # fetch.
 FETCHES = {"fetch.wait.max.ms": 50}
-QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 50, **FETCHES}
+QUICK = {"session.timeout.ms": 30_000, "heartbeat.interval.ms": 50, **FETCHES}
 RIVAL_ID = "0-rival"
 POLL_S = 0.02
 TRICKLE_S = 0.0005
 FLUSH_S = 30.0
+DEADLINE_S = 120.0
 
 
 class Rival:
@@ -58,7 +59,8 @@ class Rival:
         return {partition.partition for partition in self._consumer.assignment()}
 
     def wait_for_partitions(self, count: int = 1) -> set[int]:
-        wait_for(lambda: len(self.poll()) == count, f"the rival to have {count} partitions")
+        what = f"the rival to have {count} partitions"
+        wait_for(lambda: len(self.poll()) == count, what, DEADLINE_S)
         return self.poll()
 
     def read_until(self, partition: int, stop: int) -> None:
@@ -66,6 +68,7 @@ class Rival:
         wait_for(
             lambda: self.poll() and self.offsets.get(partition, [-1])[-1] >= stop - 1,
             f"the rival to read partition {partition} up to offset {stop}",
+            DEADLINE_S,
         )
 
     def commit(self) -> None:

@@ -31,7 +31,7 @@ from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.base import Broker
 
 PROTOCOLS = {"cooperative-sticky": groups.COOPERATIVE, "consumer": groups.CONSUMER}
-SESSION_S = 6.0
+SESSION_S = 30.0
 HEARTBEAT_MS = 50
 COUNT = 400
 PARTITIONS = 2
@@ -255,7 +255,8 @@ def test_a_dataset_over_a_join_and_a_leave(
     numbered, dataset, join, protocol, admin, group, committed
 ):
     """What is kept is read on, once and in its order."""
-    chunks = (values.numpy() for values, _ in dataset(numbered, 1000).chunks())
+    stream = dataset(numbered, FOREVER)
+    chunks = (values.numpy() for values, _ in stream.chunks())
     seen = [next(chunks)]
     rival = join(numbered, **protocol)
     (lost,) = rival.wait_for_partitions()
@@ -264,11 +265,17 @@ def test_a_dataset_over_a_join_and_a_leave(
     rival.leave()
     rows = admin.describe_group
     wait_for(lambda: all(row.consumer_id for row in rows(group)), "the dataset to have both")
-    seen = [int(value) for value in np.concatenate([*seen, *chunks])]
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(list, chunks)
+        all_of_them = {0: COUNT, 1: COUNT}
+        wait_for(lambda: reading.done() or committed() == all_of_them, "all to be committed")
+        stream.stop()
+        seen += reading.result(DEADLINE_S)
+    seen = [int(value) for value in np.concatenate(seen)]
     parts = [[v % COUNT for v in seen if v // COUNT == p] for p in range(PARTITIONS)]
     assert parts[1 - lost] == [*range(COUNT)]
     assert {*parts[lost], *rival.offsets[lost]} == {*range(COUNT)}
-    assert committed() == {0: COUNT, 1: COUNT}
+    assert committed() == all_of_them
 
 
 @pytest.mark.parametrize("stream_timeout", [0, 300])

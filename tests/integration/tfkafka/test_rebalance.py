@@ -18,7 +18,7 @@ from tfkafka.testing import wait_for
 
 COUNT = 3000
 MEMBER_ID = "1-member"
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 SETTINGS = {"auto.offset.reset": "earliest", "client.id": MEMBER_ID, **QUICK}
 # With batches of 100 records, the partitions of a topic come in turns.
 SMALL_FETCHES = {"max.partition.fetch.bytes": 1000}
@@ -32,7 +32,10 @@ def member_has(admin, group) -> Callable[[set[int]], None]:
         rows = admin.describe_group(group)
         return {row.partition for row in rows if (row.consumer_id or "").startswith(MEMBER_ID)}
 
-    return lambda wanted: wait_for(lambda: mine() == wanted, f"partitions {wanted} for the member")
+    def wait(wanted: set[int]) -> None:
+        wait_for(lambda: mine() == wanted, f"partitions {wanted} for the member", DEADLINE_S)
+
+    return wait
 
 
 def fill(servers: str, topic: str, count: int = COUNT, partition: int = 0) -> None:
@@ -133,7 +136,7 @@ def test_a_partition_may_be_lost_in_the_middle_of_taking_a_chunk(
 ):
     """Some losses come between two chunks, but hardly all of three."""
     fill(servers, topic)
-    _, seen, chunks = begun(topic, stream_timeout=300)
+    _, seen, chunks = begun(topic, stream_timeout=3000)
     with trickle(servers, topic, COUNT) as written:
         for _ in range(3):
             rival = join(topic)

@@ -14,7 +14,7 @@ from tfkafka.decoding.bad_records import Counts
 from tfkafka.exactly_once import ExactlyOnceInference, InferenceJob
 from tfkafka.testing import wait_for
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 WORKER = "1-worker"
 FOREVER = -1
 
