@@ -13,13 +13,17 @@ from confluent_kafka import Consumer, KafkaError
 from tests import fillers
 from tests.integration.tfkafka.records import ints, numbers
 from tests.integration.tfkafka.rivals import trickle
+from tests.tutorial import PATIENT_GROUP_CONFIGURATION as SETTINGS
 from tfkafka import CsvDecoder, KafkaGroupDataset, KafkaMiniBatchDataset, write
 from tfkafka.client import consumer
 from tfkafka.errors import ConfigurationError
 from tfkafka.testing import wait_for
 
-# The tutorial's own.
-SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000", "auto.offset.reset=earliest"]
+
+@pytest.fixture
+def patient(monkeypatch) -> None:
+    """An iteration without a record tells where the group is if Kafka answers within 2 s."""
+    monkeypatch.setattr("tfkafka.reading.member.ASK_S", 60.0)
 
 
 @fillers.both
@@ -36,7 +40,7 @@ def test_all_once_and_nothing_the_second_time(servers, make_topic, group, commit
 
 
 @pytest.mark.parametrize("kind", [KafkaGroupDataset, KafkaMiniBatchDataset])
-def test_an_iteration_without_a_record_says_so(servers, make_topic, group, kind, caplog):
+def test_an_iteration_without_a_record_says_so(servers, make_topic, group, kind, caplog, patient):
     topic = make_topic(2)
     numbers(servers, topic, 10, 1)
     dataset = kind(topic, group, servers, 0, SETTINGS)
@@ -62,7 +66,9 @@ def test_fit_with_more_epochs_than_a_stream_has_says_so(servers, topic, group, c
     assert all("for several epochs, use KafkaDataset" in line for line in caplog.messages)
 
 
-def test_a_new_group_at_the_end_is_told_where_the_beginning_is(servers, topic, group, caplog):
+def test_a_new_group_at_the_end_is_told_where_the_beginning_is(
+    servers, topic, group, caplog, patient
+):
     numbers(servers, topic, 10)
     assert ints(KafkaGroupDataset(topic, group, servers, 0)) == []
     [line] = caplog.messages
@@ -158,12 +164,15 @@ def test_what_a_stopped_stream_has_for_a_mini_dataset_comes_again(servers, topic
 def test_late_records_are_delivered(servers, topic, group, committed):
     numbers(servers, topic, 3)
     seen = []
-    for message, _ in KafkaGroupDataset(topic, group, servers, 4000, SETTINGS):
+    dataset = KafkaGroupDataset(topic, group, servers, 120_000, SETTINGS)
+    for message, _ in dataset:
         seen.append(int(message))
         if len(seen) in (3, 6):
             # Written later than the dataset has asked for more.
             later = threading.Timer(1.0, numbers, (servers, topic, 3), {"first": len(seen)})
             later.start()
+        if len(seen) == 9:
+            dataset.stop()
     assert seen == [*range(9)]
     assert committed() == {0: 9}
 
@@ -276,7 +285,7 @@ def test_a_loop_that_is_broken_off_leaves_its_last_chunk_uncommitted(
 def test_a_slow_model_stays_in_the_group(servers, topic, group, admin, committed):
     """Longer at one chunk than max.poll.interval.ms and the session may last."""
     write(servers, topic, [b"x" * 1000] * 20_000)
-    settings = [*SETTINGS[:1], "max.poll.interval.ms=7000", SETTINGS[2]]
+    settings = ["session.timeout.ms=7000", "max.poll.interval.ms=7000", *SETTINGS[2:]]
     dataset = KafkaGroupDataset(topic, group, servers, 0, settings, prefetch_bytes=1 << 20)
     members, count = set(), 0
     for place, message in enumerate(dataset.chunks()):

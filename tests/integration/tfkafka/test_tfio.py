@@ -12,13 +12,13 @@ import tensorflow as tf
 import tfkafka.tfio as tfio
 import tfkafka.tfio.kafka as kafka_io
 from tests.integration.tfkafka.records import ints, numbers
+from tests.tutorial import PATIENT_GROUP_CONFIGURATION as EARLIEST
 from tests.unit.decoding.avro_samples import record
 from tests.unit.tfio.comparing import delivered, is_lifted
 from tfkafka import AvroEncoder, write
 from tfkafka.tfio.lifting import VARIABLE
 
-SETTINGS = ["session.timeout.ms=7000", "max.poll.interval.ms=8000"]
-EARLIEST = [*SETTINGS, "auto.offset.reset=earliest"]
+SETTINGS = EARLIEST[:2]
 streaming = tfio.experimental.streaming
 
 
