@@ -1,12 +1,16 @@
-"""The protocols with which members of a group share its partitions."""
+"""Consumer groups: how members share the partitions, and that all have left."""
 
 from __future__ import annotations
 
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
+from tfkafka import Admin
+from tfkafka.testing import wait_for
 from tfkafka.testing.brokers.base import change
 
 HEARTBEAT_MS = 100
+# A member that does not leave is dropped after its session: 30 s or more where this is used.
+LEFT_S = 20.0
 COOPERATIVE = {"partition.assignment.strategy": "cooperative-sticky"}
 # KIP-848, on Kafka 4.
 CONSUMER = {"group.protocol": "consumer"}
@@ -39,3 +43,8 @@ def set_intervals(servers: str, group: str, session_s: float, heartbeat_ms: int)
         f"group {group}",
         lambda client: client.incremental_alter_configs([resource]).values(),
     )
+
+
+def wait_until_left(admin: Admin, group: str) -> None:
+    """Wait until a group has no members. Raises where one is dropped only after its session."""
+    wait_for(lambda: not admin.has_members(group), f"group {group} to be left", LEFT_S)

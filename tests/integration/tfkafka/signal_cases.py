@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tests import groups
 from tfkafka import (
     Admin,
     CommitCallback,
@@ -25,7 +26,6 @@ from tfkafka import (
     KafkaMiniBatchDataset,
     write,
 )
-from tfkafka.testing import wait_for
 
 RECORDS = 4
 ROWS = ["1,2"] * RECORDS
@@ -34,8 +34,6 @@ EARLIEST = {"auto.offset.reset": "earliest"}
 SILENCE_S = 0.4
 # A hang is ended after this.
 DEADLINE_S = 20.0
-# A member that does not leave is dropped after its session, 45 s.
-LEFT_S = 20.0
 
 Loop = Callable[[Any, "Signals"], Any]
 
@@ -307,8 +305,7 @@ class Cases:
 
         On a busy machine a loop that a signal ends does not wait for that.
         """
-        what = f"group {self.group} to be left"
-        wait_for(lambda: not self.admin.has_members(self.group), what, LEFT_S)
+        groups.wait_until_left(self.admin, self.group)
 
 
 def python_loops(servers: str, topics: list[str], group: str) -> dict[str, Outcome]:

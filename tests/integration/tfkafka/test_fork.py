@@ -6,18 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import isolated
+from tests import groups, isolated
 from tests.integration.tfkafka import fork_cases
 from tests.integration.tfkafka.records import numbers
 from tfkafka import native
-from tfkafka.testing import wait_for
 
 ROOT = Path(__file__).parents[3]
 # On a busy machine. A call that waits for librdkafka's lost threads takes up to 60 s, and is ended
 # after 20 s.
 AT_ONCE_S = 18.0
-# A member that does not leave is dropped after its session, 45 s.
-LEFT_S = 20.0
 
 
 def refused(outcome: fork_cases.Outcome, *words: str) -> None:
@@ -84,7 +81,7 @@ def test_at_exit_a_parent_leaves_its_group_and_a_child_does_not(kafka, admin, to
     command = [sys.executable, "-c", ENDS, kafka.bootstrap_servers, topic, group]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
     assert (done.returncode, done.stdout) == (5, "7 True\n"), done.stderr[-2000:]
-    wait_for(lambda: not admin.has_members(group), "the group to be left", LEFT_S)
+    groups.wait_until_left(admin, group)
 
 
 def test_a_test_that_forks_by_itself(servers, topic):

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from confluent_kafka import Consumer, KafkaError
 
-from tests import fillers
+from tests import fillers, groups
 from tests.integration.tfkafka.records import ints, numbers
 from tests.integration.tfkafka.rivals import trickle
 from tests.tutorial import PATIENT_GROUP_CONFIGURATION as SETTINGS
@@ -220,7 +220,7 @@ def test_the_group_is_left(servers, topic, group, admin, way):
     _kept = way(servers, topic, group)
     # The iterator may be in a cycle of references, which an exception's traceback makes.
     gc.collect()
-    wait_for(lambda: not admin.has_members(group), "the group to be left", 20)
+    groups.wait_until_left(admin, group)
 
 
 def test_a_commit_does_not_wait_for_room_to_read_ahead(servers, topic, group, committed):
