@@ -132,8 +132,11 @@ def _learn(options: Options) -> None:
     import tensorflow as tf
 
     from tfkafka import CsvDecoder, online
+    from tfkafka.client import reports
     from tfkafka.errors import TfkafkaError
 
+    # The learner's own is short, since nobody goes by a report; a slow machine may need longer.
+    reports.REPORT_TIMEOUT_MS = int(1000 * DEADLINE_S)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)

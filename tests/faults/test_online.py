@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import Process
 from pathlib import Path
@@ -15,8 +16,9 @@ from confluent_kafka import Producer
 
 from tests.faults import learner_child
 from tests.faults.learner_child import COLUMNS, Options, said
+from tests.faults.proxy import Proxy
 from tfkafka import Admin, write
-from tfkafka.client.reports import OffsetReport
+from tfkafka.client import reports
 from tfkafka.config import FOREVER, Limits
 from tfkafka.decoding.bad_records import Counts
 from tfkafka.online.checkpoints import Checkpoint, Series
@@ -57,6 +59,13 @@ def story(kafka, admin: Admin, topic_prefix: str, tmp_path_factory):
 @pytest.fixture
 def options(story: Story, tmp_path: Path) -> Options:
     return story.options.but(folder=tmp_path)
+
+
+@pytest.fixture
+def make_report(monkeypatch: pytest.MonkeyPatch) -> Callable[..., reports.OffsetReport]:
+    """make_report(servers, group, topic) -> OffsetReport that waits long for an answer."""
+    monkeypatch.setattr(reports, "REPORT_TIMEOUT_MS", int(1000 * DEADLINE_S))
+    return lambda servers, *names: reports.OffsetReport({"bootstrap.servers": servers}, *names)
 
 
 def fill(servers: str, topic: str, count: int) -> None:
@@ -189,7 +198,7 @@ def test_broker_killed_and_restarted(kafka, options, story):
     finish(options, story)
 
 
-def test_sigterm_finishes_the_mini_dataset(kafka, options, story, group):
+def test_sigterm_finishes_the_mini_dataset(kafka, options, story, group, make_report):
     stopped = options.but(group=group, signal_at=("batch", 20), signal=signal.SIGTERM)
     assert learner_child.run(stopped) == 0, said(options)
     number, state = newest(options)
@@ -198,10 +207,25 @@ def test_sigterm_finishes_the_mini_dataset(kafka, options, story, group):
     assert [[row.partition, row.committed] for row in rows] == state.header["positions"]
     assert all(row.consumer_id is None for row in rows)
     # What the group says is for people: nobody goes by it.
-    report = OffsetReport({"bootstrap.servers": kafka.bootstrap_servers}, group, options.topic)
+    report = make_report(kafka.bootstrap_servers, group, options.topic)
     report.send({0: 1, 1: 2})
     assert report.refusal() is None
     finish(options, story)
+
+
+def test_the_newest_progress_follows_a_report_that_is_under_way(kafka, topic, group, make_report):
+    proxy = Proxy(kafka.bootstrap_servers)
+    report = make_report(proxy.bootstrap_servers, group, topic)
+    proxy.hold(topic.encode())
+    report.send({0: 1})
+    wait_for(proxy.is_holding.is_set, "the answer to the first report", DEADLINE_S)
+    report.send({0: 2})
+    report.send({0: 3})
+    proxy.release()
+    assert report.refusal() is None
+    [row] = Admin(kafka.bootstrap_servers).describe_group(group)
+    assert row.committed == 3
+    proxy.close()
 
 
 def test_a_plan_holds_though_the_topic_has_grown_and_for_ever_means_until_sigterm(
