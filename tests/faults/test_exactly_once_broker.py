@@ -11,7 +11,8 @@ import pytest
 from tests.faults.proxy import Proxy
 from tfkafka.testing import wait_for
 
-RUN = {"records": 100, "stream_timeout": -1, "model_s": 0.02}
+# Small transactions: a stage lasts for 10 s, also where its test stands still meanwhile.
+RUN = {"records": 20, "stream_timeout": -1, "model_s": 0.02}
 
 
 def process_of(broker) -> int:
@@ -53,14 +54,14 @@ def test_broker_frozen_longer_than_the_session(kafka, make_stage, spawn, note_fa
     session_s = 6
     quick = {"session.timeout.ms": session_s * 1000, "heartbeat.interval.ms": 500}
     worker = spawn(stage, configuration=quick, **RUN)
-    worker.wait_for_records(500)
+    worker.wait_for_records(200)
     kafka.pause()
     try:
         time.sleep(1.2 * session_s)  # the fault itself
         before, frozen_until = worker.records, time.monotonic()
     finally:
         kafka.resume()
-    worker.wait_for_records(before + 500)
+    worker.wait_for_records(before + 200)
     worker.send(signal.SIGTERM)
     worker.finish()
     spawn(stage, records=5_000).finish()
@@ -83,14 +84,14 @@ def test_connections_cut(kafka, make_stage, spawn, note_fault):
     stage = make_stage(8_000)
     worker = spawn(stage, servers=proxy.bootstrap_servers, **RUN)
     for _ in range(5):
-        worker.wait_for_records(worker.records + 200)
+        worker.wait_for_records(worker.records + 100)
         proxy.cut()
-    worker.wait_for_records(worker.records + 200)
+    worker.wait_for_records(worker.records + 100)
     proxy.refuse()
     before = worker.records
     time.sleep(3)  # the fault itself: no network for a while
     proxy.allow()
-    worker.wait_for_records(before + 500)
+    worker.wait_for_records(before + 300)
     worker.send(signal.SIGTERM)
     worker.finish()
     proxy.close()
@@ -104,7 +105,7 @@ def test_connections_cut(kafka, make_stage, spawn, note_fault):
 def test_no_broker_is_one_clear_line(kafka, make_stage, spawn):
     """The broker does not come back in time: the worker says so and fails."""
     proxy = Proxy(kafka.bootstrap_servers)
-    stage = make_stage(4_000)
+    stage = make_stage(8_000)
     worker = spawn(
         stage, servers=proxy.bootstrap_servers, broker_timeout=10_000, progress_s=1.0, **RUN
     )

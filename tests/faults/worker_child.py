@@ -32,8 +32,9 @@ class Options:
     """`kill` and `freeze` are (one of POINTS, number of the transaction, from 1); `model_s` a
     model's call.
 
-    `hang`: the transaction whose offsets are never answered; `progress_s` and `transaction_s`
-    replace the worker's own deadlines. `json`: the job of `json_job`, with its model.
+    `hang`: the transaction whose offsets are never answered; `progress_s`, and from that
+    transaction on `transaction_s`, replace the worker's own deadlines. `json`: the job of
+    `json_job`, with its model.
     """
 
     servers: str
@@ -59,12 +60,13 @@ class Options:
 
 class MarkedProducer(Producer):
     """Kills or freezes its process, or hangs, at a marked point of a chosen transaction of all
-    producers.
+    producers, or of the first one after it that comes there: a slow broker may abort the chosen.
     """
 
     point: tuple[str, int] = ("", 0)
     sends = signal.SIGKILL
     hang = 0
+    transaction_s = transactions.TRANSACTION_S
     transactions = 0
 
     def begin_transaction(self) -> None:
@@ -73,14 +75,15 @@ class MarkedProducer(Producer):
         super().begin_transaction()
 
     def send_offsets_to_transaction(self, *args) -> None:
-        if self.point == ("produced", self.transactions):
+        if self._is_at("produced"):
             self.flush(10)  # so that the log has what must not count
         self._reach("produced")
         if self.hang == self.transactions:
             self.flush(10)
+            pipeline.TRANSACTION_S = self.transaction_s
             threading.Event().wait()
         super().send_offsets_to_transaction(*args)
-        if self.point == ("offsets", self.transactions):
+        if self._is_at("offsets"):
             self.flush(10)
         self._reach("offsets")
 
@@ -88,8 +91,13 @@ class MarkedProducer(Producer):
         super().commit_transaction(*args)
         self._reach("committed")
 
+    def _is_at(self, point: str) -> bool:
+        name, number = self.point
+        return name == point and self.transactions >= number
+
     def _reach(self, point: str) -> None:
-        if self.point == (point, self.transactions):
+        if self._is_at(point):
+            MarkedProducer.point = ("", 0)
             os.kill(os.getpid(), self.sends)
 
 
@@ -122,10 +130,9 @@ def _job(options: Options) -> InferenceJob:
 def main() -> None:
     options = Options(**json.loads(sys.argv[1]))
     transactions.PROGRESS_S = options.progress_s
-    pipeline.TRANSACTION_S = options.transaction_s
     MarkedProducer.point = tuple(options.kill or options.freeze or ("", 0))
     MarkedProducer.sends = signal.SIGKILL if options.kill else signal.SIGSTOP
-    MarkedProducer.hang = options.hang
+    MarkedProducer.hang, MarkedProducer.transaction_s = options.hang, options.transaction_s
     confluent_kafka.Producer = MarkedProducer
     worker = ExactlyOnceInference(
         _job(options),
