@@ -24,7 +24,7 @@ from tfkafka.testing import wait_for
 
 PARTITIONS = 2
 RECORDS = 100
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 # The graph gives the same numbers for all sizes of batches, up to rounding.
 ROUNDING = 1e-6
 
