@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -19,7 +18,7 @@ from tfkafka.testing.brokers.settings import Ports
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """As if this process were the broker."""
-    process = JavaProcess(os.getpid(), psutil.Process().create_time())
+    process = JavaProcess.of(os.getpid())
     home = BrokerFolder(tmp_path)
     home.write_state(State("4.4.0", Ports(1, 2), process, None))
     return tmp_path

@@ -25,17 +25,30 @@ KILL_DEADLINE_S = 20.0
 SERVER_PORTS = range(20_000, 32_000)
 # Cannot be seeded: two simultaneous test runs must not choose the same ports.
 _RANDOM = random.SystemRandom()
-# psutil raises the latter where another process has got the same pid in the meantime.
-GONE = (psutil.NoSuchProcess, FileNotFoundError)
+# A file of /proc raises the latter two; so does psutil where another process has got the pid since.
+GONE = (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError)
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TIED = Path(__file__).with_name("tied_to_parent.py")
 
 
 @dataclass(frozen=True)
 class JavaProcess:
-    """A process, identified by pid and start time, so that a reused pid does not match."""
+    """A process, identified by pid and start, so that a reused pid does not match.
+
+    Attributes:
+        pid: its pid.
+        started: the machine's boot and the ticks from then to its start, which a step of the
+            system clock does not change; where the system has no such, and in a `broker.json` that
+            has it from before, the time in s since 1970.
+    """
 
     pid: int
-    started: float
+    started: str | float
+
+    @classmethod
+    def of(cls, pid: int) -> JavaProcess:
+        """Return the process that has this pid now."""
+        return cls(pid, _start_of(psutil.Process(pid)))
 
     def running(self) -> bool:
         return self._status() not in (None, psutil.STATUS_ZOMBIE)
@@ -80,9 +93,14 @@ class JavaProcess:
     def _find(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
-            return process if abs(process.create_time() - self.started) < 1.0 else None
+            return process if self._is(process) else None
         except GONE:
             return None
+
+    def _is(self, process: psutil.Process) -> bool:
+        if isinstance(self.started, str):
+            return _start_of(process) == self.started
+        return abs(process.create_time() - self.started) < 1.0
 
     def kill(self) -> None:
         """Send SIGKILL and wait until the process has ended."""
@@ -106,6 +124,16 @@ def end_together(processes: Sequence[JavaProcess]) -> None:
     for process in processes:
         if not process.wait(max(0.0, deadline - time.monotonic())):
             process.kill()
+
+
+def _start_of(process: psutil.Process) -> str | float:
+    # Not psutil's time everywhere: it adds the time of boot, which moves with the system clock.
+    if not BOOT_ID.exists():
+        return process.create_time()
+    # The name, in parentheses, may have blanks and parentheses itself; see proc_pid_stat(5).
+    after_name = Path(f"/proc/{process.pid}/stat").read_bytes().rpartition(b")")[2]
+    ticks = int(after_name.split()[19])
+    return f"boot {BOOT_ID.read_text().strip()}, tick {ticks}"
 
 
 def _is_stopped(thread: int) -> bool:
@@ -133,7 +161,7 @@ def start_java(arguments: list[str], output: Path, die_with_parent: bool) -> Jav
             env=java_environment(),
             start_new_session=True,
         )
-    return JavaProcess(process.pid, psutil.Process(process.pid).create_time())
+    return JavaProcess.of(process.pid)
 
 
 def run_java(arguments: list[str], commands: str = "") -> subprocess.CompletedProcess[str]:

@@ -6,12 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tfkafka.testing.brokers import processes
+from tfkafka.testing.brokers.folder import BrokerFolder, State
 from tfkafka.testing.brokers.processes import JavaProcess, ctrl_c_held_back, free_ports
+from tfkafka.testing.brokers.running import started_in
+from tfkafka.testing.brokers.settings import Ports
 
 
 def test_ctrl_c_comes_after_the_block():
@@ -80,7 +84,7 @@ def test_process_that_ignores_the_polite_signal_is_killed(monkeypatch: pytest.Mo
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
         try:
             child.stdout.readline()
-            process = JavaProcess(child.pid, psutil.Process(child.pid).create_time())
+            process = JavaProcess.of(child.pid)
             assert process.running()
             process.end()
             assert not process.running()
@@ -99,7 +103,7 @@ threading.Event().wait()
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
         try:
             child.stdout.readline()
-            process = JavaProcess(child.pid, psutil.Process(child.pid).create_time())
+            process = JavaProcess.of(child.pid)
             process.freeze()
             threads = [psutil.Process(each.id) for each in psutil.Process(child.pid).threads()]
             assert {thread.status() for thread in threads} == {psutil.STATUS_STOPPED}
@@ -118,6 +122,42 @@ def test_a_process_whose_pid_was_given_out_again_has_ended(monkeypatch):
 
     monkeypatch.setattr(psutil.Process, "create_time", without_file)
     assert not found.running() and not found.active()
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the time of the start is all there is")
+def test_a_broker_outlives_a_step_of_the_system_clock_and_can_be_stopped(tmp_path, monkeypatch):
+    """As chronyc makestep does it, or a virtual machine that was paused: the time of boot moves."""
+    program = "import signal; print(flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        try:
+            child.stdout.readline()
+            process, boot = JavaProcess.of(child.pid), psutil.boot_time()
+            BrokerFolder(tmp_path).write_state(State("4.4.0", Ports(1, 2), process, None))
+            monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot + 3600)
+            assert process.running()
+            assert started_in(tmp_path).stop() == "Kafka 4.4.0 at 127.0.0.1:1 has stopped."
+            assert not psutil.pid_exists(child.pid)
+        finally:
+            child.kill()
+
+
+def test_a_process_is_known_by_its_start_and_by_the_time_that_earlier_versions_wrote():
+    started, pid = JavaProcess.of(os.getpid()).started, os.getpid()
+    assert JavaProcess(pid, started).running()
+    assert JavaProcess(pid, psutil.Process().create_time()).running()
+    for other in (psutil.Process().create_time() + 2, f"{started}0", f"1{started}"):
+        assert not JavaProcess(pid, other).running()
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="writes to /proc")
+def test_a_process_is_known_whatever_its_name_is():
+    found, name = JavaProcess.of(os.getpid()), Path(f"/proc/{os.getpid()}/comm")
+    before = name.read_text()
+    name.write_text("a) b (c) 1 2")
+    try:
+        assert found.running()
+    finally:
+        name.write_text(before)
 
 
 def test_workers_of_pytest_xdist_have_ports_of_their_own(monkeypatch):
