@@ -8,24 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
+import socket
+import struct
 import tempfile
 import threading
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import (
+    Client,
+    Connection,
+    Listener,
+    answer_challenge,
+    deliver_challenge,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfkafka.errors import BrokerError
 
 if TYPE_CHECKING:
-    from tfkafka.testing.brokers.embedded import EmbeddedBroker
     from tfkafka.testing.brokers.shared import SharedBroker
 
 # Host, port and a key.
 Address = tuple[str, int, str]
 HOST = "127.0.0.1"
 WAITING_WORKERS = 128
+# Others wait meanwhile. A worker answers at once, unless the machine is busy.
+SILENCE_S = 10
 STOP = ""
 
 
@@ -37,10 +47,10 @@ class SharedBrokers:
     """
 
     def __init__(self) -> None:
-        key = secrets.token_bytes(16)
-        self._listener = Listener((HOST, 0), backlog=WAITING_WORKERS, authkey=key)
-        self.address: Address = (*self._listener.address, key.hex())
-        self._brokers: list[EmbeddedBroker] = []
+        self._key = secrets.token_bytes(16)
+        self._listener = Listener((HOST, 0), backlog=WAITING_WORKERS)
+        self.address: Address = (*self._listener.address, self._key.hex())
+        self._brokers = contextlib.ExitStack()
         self._answers: dict[str, bytes] = {}
         # The kernel ends a broker with the thread that started it: one that lives to the end.
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -53,36 +63,44 @@ class SharedBrokers:
         self._thread.join()
 
     def _serve(self) -> None:
-        with (
-            tempfile.TemporaryDirectory(prefix="tfkafka-", ignore_cleanup_errors=True) as folder,
-            self._listener,
-        ):
-            # A worker may be gone before it has its answer.
-            while True:
-                with (
-                    contextlib.suppress(OSError, EOFError, AuthenticationError),
-                    self._listener.accept() as connection,
-                ):
-                    version = connection.recv_bytes().decode()
-                    if version == STOP:
-                        break
-                    connection.send_bytes(self._answer(Path(folder), version))
-            for broker in self._brokers:
-                broker.stop()
+        with self._listener, self._brokers:
+            while self._serve_one():
+                pass
 
-    def _answer(self, folder: Path, version: str) -> bytes:
+    def _serve_one(self) -> bool:
+        """Answer who connects next; return False where it asks to stop."""
+        # A worker may be gone before it has its answer, and anybody may connect.
+        with (
+            contextlib.suppress(OSError, EOFError, AuthenticationError),
+            self._listener.accept() as connection,
+        ):
+            _limit_silence(connection)
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
+            version = connection.recv_bytes().decode()
+            if version == STOP:
+                return False
+            connection.send_bytes(self._answer(version))
+        return True
+
+    def _answer(self, version: str) -> bytes:
         if version not in self._answers:
-            self._answers[version] = json.dumps(self._start(folder / version, version)).encode()
+            self._answers[version] = json.dumps(self._start(version)).encode()
         return self._answers[version]
 
-    def _start(self, folder: Path, version: str) -> dict[str, str]:
-        from tfkafka.testing.brokers import embedded
-
+    def _start(self, version: str) -> dict[str, str]:
         try:
-            self._brokers.append(embedded.start(folder, version, progress=False))
+            from tfkafka.testing.brokers import embedded
+
+            temporary = tempfile.TemporaryDirectory(prefix="tfkafka-", ignore_cleanup_errors=True)
+            folder = self._brokers.enter_context(temporary)
+            broker = embedded.start(folder, version, progress=False)
         except BrokerError as error:
             return {"error": str(error)}
-        return {"folder": str(folder), "servers": self._brokers[-1].bootstrap_servers}
+        except Exception as error:
+            return {"error": f"Kafka {version} did not start: {type(error).__name__}: {error}"}
+        self._brokers.callback(broker.stop)
+        return {"folder": folder, "servers": broker.bootstrap_servers}
 
 
 def ask(address: Address, version: str) -> SharedBroker:
@@ -108,3 +126,11 @@ def ask(address: Address, version: str) -> SharedBroker:
 def _connected(address: Address) -> Connection:
     host, port, key = address
     return Client((host, port), authkey=bytes.fromhex(key))
+
+
+def _limit_silence(connection: Connection) -> None:
+    """Let each read of a connection fail with an OSError after `SILENCE_S`."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        # Where the process has a default time-out, Python has made both non-blocking.
+        same.setblocking(True)
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_S, 0))
