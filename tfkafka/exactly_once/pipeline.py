@@ -48,6 +48,8 @@ _IN_WORK = 2
 _PATIENCE_S = 0.5
 _LOOK_S = 0.1
 _STOP_S = 10.0
+# How long clients that cannot be used are kept for the answer to a commit that is under way.
+_LAST_ANSWER_S = 0.5
 # The broker looks for transactions that have timed out only every 10 s.
 _BROKER_LOOKS_S = 10.0
 
@@ -91,7 +93,7 @@ class Pipeline:
         batch_limits: when a batch is full, and when the stream ends.
         settings: the consumer's settings.
         transaction_timeout: ms after which the broker aborts a transaction that is still open.
-        events: called with what happens, in the thread that calls `run`.
+        events: called with what happens, in the thread that calls `run` and `close`.
         on_missing: what to do where an offset no longer exists.
         known: the identities of topics that are known so far; new ones are added.
     """
@@ -108,7 +110,9 @@ class Pipeline:
         meter: Meter,
     ):
         self._job, self._events, self._meter = job, events, meter
-        self._work: deque[Future[Predicted | None]] = deque()
+        self._work: deque[Future[None]] = deque()
+        # Batches that the broker has confirmed, until they are reported.
+        self._committed: deque[Predicted] = deque()
         # Held while a transaction is open. Records that were read in an earlier epoch, after a
         # batch that failed, or from a partition that was lost since, are never written.
         self._transaction = threading.Lock()
@@ -146,7 +150,10 @@ class Pipeline:
             raise
 
     def close(self) -> None:
-        """Leave the group once no transaction is open; or drop clients that cannot be used."""
+        """Leave the group once no transaction is open; or drop clients that cannot be used.
+
+        Reports what was committed since the last report.
+        """
         if self._begun_s is not None:
             # The transaction may never end.
             self._predictor.close()
@@ -161,8 +168,12 @@ class Pipeline:
             self._reader.leave()
         else:
             self._broken = True
+            if self._transaction.acquire(timeout=_LAST_ANSWER_S):
+                self._transaction.release()
             self._reader.discard()
         self._producer.discard()
+        # Last, because what the caller does with it may raise.
+        self._report()
 
     def _run(self) -> None:
         # Joining the group continues in the meantime. Committed offsets are requested only after
@@ -222,9 +233,14 @@ class Pipeline:
         """Report what was committed. Raises what went wrong, or UnusableError on a hang."""
         self._refuse_hang()
         while self._work and self._work[0].done():
-            done = self._work.popleft().result()
-            if done is not None:
-                self._events.committed(len(done.chunk), done.faults, done.absent)
+            done = self._work.popleft()
+            self._report()
+            done.result()
+
+    def _report(self) -> None:
+        while self._committed:
+            batch = self._committed.popleft()
+            self._events.committed(len(batch.chunk), batch.faults, batch.absent)
 
     def _refuse_hang(self) -> None:
         self._producer.refuse_hang()
@@ -254,8 +270,8 @@ class Pipeline:
                     return None
             chunk, predicted = kept, self._predictor.submit(self._predict, kept)
 
-    def _write(self, chunk: Chunk, predicted: Future[_Checked], epoch: int) -> Predicted | None:
-        """Commit a batch, less the records of partitions that were lost; None: without any."""
+    def _write(self, chunk: Chunk, predicted: Future[_Checked], epoch: int) -> None:
+        """Commit a batch, less the records of partitions that were lost."""
         try:
             checked = self._predicted(chunk, predicted)
             deadline_s = time.monotonic() + PROGRESS_S
@@ -263,23 +279,22 @@ class Pipeline:
                 batch = checked.predicted
                 with self._transaction:
                     if self._broken or epoch != self._epoch:
-                        return None
+                        return
                     chunk = self._reader.current(batch.chunk)
                     if not len(chunk):
-                        return None
+                        return
                     is_whole = len(chunk) == len(batch.chunk)
                     aborted = self._commit(checked) if is_whole else None
                 if not is_whole:
                     checked = self._predicted(chunk, self._predictor.submit(self._predict, chunk))
                 elif aborted is None:
-                    return batch
+                    return
                 elif not self._reader.membership_changes(self._proved, chunk, deadline_s):
                     raise aborted
-            return None
         except BaseException:
             with self._transaction:
                 if epoch != self._epoch:
-                    return None
+                    return
                 self._broken = True
             raise
 
@@ -302,6 +317,7 @@ class Pipeline:
             raise
         finally:
             self._begun_s = None
+        self._committed.append(batch)
         self._reader.note_committed(positions)
         return None
 

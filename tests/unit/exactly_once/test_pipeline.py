@@ -11,10 +11,11 @@ import pytest
 from tfkafka import CsvDecoder
 from tfkafka.chunk import Chunk, Column, TopicPartition
 from tfkafka.client.identity import Identities
-from tfkafka.errors import CommitError
+from tfkafka.errors import CommitError, FencedError, ReadError, UnusableError
 from tfkafka.exactly_once import InferenceJob, pipeline
 from tfkafka.exactly_once.batches import BatchLimits
 from tfkafka.metrics.meter import UNMETERED
+from tfkafka.testing import wait_for
 
 LOST, KEPT = TopicPartition("in", 0), TopicPartition("in", 1)
 DEADLINE_S = 10.0
@@ -33,7 +34,7 @@ def batch(*values: tuple[TopicPartition, bytes]) -> Chunk:
 
 
 class Reader:
-    """Gives these batches, None for an end, or raises them.
+    """Gives these batches, None for an end, or raises them; calls a function for what it gives.
 
     `while_idle` happens once, as `idle` polls.
     """
@@ -46,6 +47,8 @@ class Reader:
 
     def next_batch(self) -> Chunk | None:
         found = self._batches.pop(0) if self._batches else None
+        if callable(found):
+            found = found()
         if isinstance(found, Exception):
             raise found
         return found
@@ -76,9 +79,11 @@ class Reader:
 
 
 class Producer:
-    """Keeps the offsets of each transaction."""
+    """Keeps the offsets of each transaction, which is open until it may commit."""
 
     def __init__(self):
+        self.is_open, self.may_commit = threading.Event(), threading.Event()
+        self.may_commit.set()
         self.committed: list[dict[TopicPartition, int]] = []
 
     def connect(self) -> None:
@@ -92,22 +97,32 @@ class Producer:
 
     def transact(self, _records, places, prove) -> None:
         prove()
+        self.is_open.set()
+        assert self.may_commit.wait(DEADLINE_S)
         self.committed.append(dict(places))
 
 
 @pytest.fixture
-def run(monkeypatch):
-    """run(predict, batches, while_idle): what was committed, each transaction's."""
+def producer() -> Producer:
+    return Producer()
+
+
+@pytest.fixture
+def make(monkeypatch, producer):
+    """make(...): a pipeline, and the numbers of records that it reports."""
     monkeypatch.setattr(pipeline, "_PATIENCE_S", 0.01)
 
-    def work(predict, batches, while_idle=lambda _reader: None):
-        reader, producer = Reader(batches, while_idle), Producer()
+    def made(predict, batches, while_idle=lambda _reader: None, is_stopped=lambda: False):
+        reader = Reader(batches, while_idle)
         monkeypatch.setattr(pipeline, "BatchReader", lambda *_, **__: reader)
         monkeypatch.setattr(pipeline, "AlternatingProducers", lambda *_: producer)
+        reported: list[int] = []
         events = SimpleNamespace(
-            joined=lambda _id: None, committed=lambda *_: None, is_stopped=lambda: False
+            joined=lambda _id: None,
+            committed=lambda records, *_: reported.append(records),
+            is_stopped=is_stopped,
         )
-        made = pipeline.Pipeline(
+        return pipeline.Pipeline(
             InferenceJob(predict, CsvDecoder(1), ["in"], "out", "group"),
             BatchLimits(10, 0, 0),
             {"bootstrap.servers": "localhost:1"},
@@ -116,7 +131,17 @@ def run(monkeypatch):
             "error",
             Identities(),
             UNMETERED,
-        )
+        ), reported
+
+    return made
+
+
+@pytest.fixture
+def run(make, producer):
+    """run(predict, batches, while_idle): what was committed, each transaction's."""
+
+    def work(*arguments):
+        made, _ = make(*arguments)
         try:
             made.run()
         finally:
@@ -124,6 +149,10 @@ def run(monkeypatch):
         return producer.committed
 
     return work
+
+
+def first_column(features):
+    return features[:, 0]
 
 
 def test_partitions_that_are_added_after_the_end_are_read_too(run):
@@ -163,5 +192,54 @@ def test_a_group_without_a_coordinator_is_not_left_by_request(run, monkeypatch):
     monkeypatch.setattr(Reader, "leave", lambda _self: left.append(True))
     monkeypatch.setattr(Reader, "discard", lambda _self: left.append(False))
     with pytest.raises(CommitError, match="no coordinator"):
-        run(lambda features: features[:, 0], [CommitError("no coordinator")])
+        run(first_column, [CommitError("no coordinator")])
     assert left == [False]
+
+
+ENDS = [ReadError("gone"), UnusableError("a hang"), FencedError("replaced")]
+
+
+@pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
+def test_what_is_committed_while_the_reader_fails_is_reported(make, producer, error):
+    def fail() -> Exception:
+        wait_for(lambda: producer.committed, "a commit", DEADLINE_S)
+        return error
+
+    made, reported = make(first_column, [batch((KEPT, b"1"), (KEPT, b"2")), fail])
+    with pytest.raises(type(error)):
+        made.run()
+    assert reported == []
+    made.close()
+    assert (producer.committed, reported) == ([{KEPT: 2}], [2])
+
+
+def test_a_commit_under_way_is_waited_for_where_the_reader_has_failed(make, producer, monkeypatch):
+    monkeypatch.setattr(pipeline, "_LAST_ANSWER_S", DEADLINE_S)
+
+    def fail() -> Exception:
+        assert producer.is_open.wait(DEADLINE_S)
+        return ReadError("gone")
+
+    producer.may_commit.clear()
+    made, reported = make(first_column, [batch((KEPT, b"1"), (KEPT, b"2")), fail])
+    with pytest.raises(ReadError):
+        made.run()
+    threading.Timer(0.1, producer.may_commit.set).start()
+    made.close()
+    assert (producer.committed, reported) == ([{KEPT: 2}], [2])
+
+
+def test_a_commit_that_ends_late_while_stopping_is_reported(make, producer, monkeypatch):
+    monkeypatch.setattr(pipeline, "_STOP_S", 0.0)
+    producer.may_commit.clear()
+    made, reported = make(
+        first_column,
+        [batch((KEPT, b"1"), (KEPT, b"2")), batch()],
+        lambda _reader: None,
+        producer.is_open.is_set,
+    )
+    made.run()
+    assert reported == []
+    threading.Timer(0.1, producer.may_commit.set).start()
+    made.close()
+    assert (producer.committed, reported) == ([{KEPT: 2}], [2])
