@@ -34,7 +34,11 @@ class Prepared:
         """Return whether the chunk may be taken. Raises the error of a check that failed."""
         if self.check is None:
             return True
-        return self.check.done() and self.check.result() is None
+        return self.check.done() and not self.is_dropped() and self.check.result() is None
+
+    def is_dropped(self) -> bool:
+        """Return whether the chunk can never be taken: reading ended before its check was done."""
+        return self.check is not None and self.check.cancelled()
 
 
 class Prefetch:
@@ -42,7 +46,8 @@ class Prefetch:
 
     Args:
         read: runs in the thread; it calls `put`, and must end soon after `is_closing` is set. An
-            exception that it raises is raised by `take` once the buffer is empty.
+            exception that it raises is raised by `take` once the buffer has no chunk that may be
+            taken.
         capacity: bytes of records to hold; the last chunk may exceed it.
         name: the name of the thread.
         leave: runs in the thread after `read`, when `take` already raises the exception: it may
@@ -104,14 +109,13 @@ class Prefetch:
         Raises what ended the reading, or the error of the check.
         """
         with self.changed:
-            if self._buffer:
-                if not self._buffer[0].is_confirmed():
-                    return None
+            if self._buffer and self._buffer[0].is_confirmed():
                 prepared = self._buffer.popleft()
                 self._held -= prepared.chunk.nbytes
                 self.changed.notify_all()
                 return prepared
-            if self._error is not None:
+            is_over = not self._buffer or self._buffer[0].is_dropped()
+            if is_over and self._error is not None:
                 raise self._error
             return None
 

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.client.test_identity import FakeCluster
 from tests.unit.messages import chunk
 from tests.unit.properties import TEXT, few
 from tfkafka.chunk import empty
+from tfkafka.client.identity import TopicGuard
+from tfkafka.errors import ReadError
 from tfkafka.reading.prefetch import Prefetch, Prepared, read_ahead
 
 ROOM = 1 << 30
@@ -215,3 +218,57 @@ def test_close_from_its_own_thread_does_not_wait():
     assert not buffer.is_own_thread()
     buffer.start()
     assert ended.wait(5)
+
+
+@pytest.fixture
+def checked():
+    """checked(read): a buffer that closes its guard on leaving, as a member of a group does.
+
+    The answer about the first chunk's topic takes long, and the check of the next one waits for it.
+    """
+    cluster = FakeCluster(t="1")
+    guard = TopicGuard(cluster)
+    guard.learn("t")
+
+    def read(buffer: Prefetch, end) -> None:
+        cluster.may_answer.clear()
+        buffer.put(Prepared(chunk([b"1"]), check=guard.ask(["t"])))
+        wait_until(lambda: not guard._checks)
+        buffer.put(Prepared(chunk([b"2"]), check=guard.ask(["t"])))
+        end(buffer)
+
+    def made(end) -> Prefetch:
+        def leave() -> None:
+            guard.close()
+            cluster.may_answer.set()
+
+        buffer = Prefetch(lambda self: read(self, end), ROOM, "test", leave)
+        buffer.start()
+        return buffer
+
+    yield made
+    guard.close()
+
+
+def test_what_ended_the_reading_is_raised_where_a_check_was_given_up(checked):
+    def fail(_buffer: Prefetch) -> None:
+        raise ReadError("the broker is gone")
+
+    buffer = checked(fail)
+    wait_until(lambda: (first := buffer.take()) is not None and values_of(first) == b"1")
+    with pytest.raises(ReadError, match="the broker is gone"):
+        wait_until(lambda: buffer.take() is not None)
+
+
+def test_nothing_is_taken_where_closing_gave_up_a_check(checked):
+    is_read = threading.Event()
+
+    def wait(buffer: Prefetch) -> None:
+        is_read.set()
+        wait_until(lambda: buffer.is_closing)
+
+    buffer = checked(wait)
+    assert is_read.wait(10) and buffer.close()
+    wait_until(lambda: (first := buffer.take()) is not None and values_of(first) == b"1")
+    wait_until(lambda: buffer._buffer[0].check.done())
+    assert buffer.take() is None and not buffer.is_empty()
