@@ -11,11 +11,12 @@ import hashlib
 import io
 import json
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from tfkafka.errors import CheckpointError
 
 LOCK = "lock"
 HEADER = "header"
+
+_locks: weakref.WeakSet[TextIO] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Checkpoint:
 def locked(folder: Path) -> Iterator[None]:
     """Create the folder and lock it; the lock ends with the process, however that ends.
 
+    A process that is forked from it does not have the lock.
+
     Raises CheckpointError where it cannot be created, or another process has the lock.
     """
     try:
@@ -46,6 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
         file = (folder / LOCK).open("a+")
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be used: {error.strerror}") from error
+    _locks.add(file)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,3 +160,13 @@ class Series:
         for old in self.numbers():
             if old < number:
                 self.path(old).unlink()
+
+
+def _close_in_child() -> None:
+    """Close the copies of the files, which would keep the locks after the parent's end."""
+    for file in list(_locks):
+        file.close()
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -170,6 +171,37 @@ def test_a_killed_process_leaves_no_lock_and_its_scratch_is_removed(tmp_path):
         holder.join()
     with locked(tmp_path):
         assert os.listdir(tmp_path) == ["lock"]
+
+
+def hold_and_fork(folder: Path, ends: Connection) -> None:
+    with locked(folder):
+        if os.fork():
+            signal.pause()
+        ends.send("forked")
+        ends.recv()
+        ends.send("ended")
+        os._exit(0)
+
+
+def test_a_forked_child_does_not_keep_the_lock_of_a_killed_process(tmp_path):
+    context = forked.context()
+    here, there = context.Pipe()
+    holder = context.Process(target=hold_and_fork, args=(tmp_path, there))
+    holder.start()
+    there.close()
+    try:
+        assert here.recv() == "forked"
+        with pytest.raises(CheckpointError, match=f"pid {holder.pid}"):
+            locked(tmp_path).__enter__()
+    finally:
+        holder.kill()
+        holder.join()
+    try:
+        with locked(tmp_path):
+            pass
+    finally:
+        here.send("end")
+        assert here.recv() == "ended"
 
 
 def test_a_folder_that_cannot_be(tmp_path):
