@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from tfkafka.exactly_once.specs import check_fit
 from tfkafka.metrics.meter import Meter
 
 _SHOWN_LENGTH = 300
+# How often the folder is listed where the models of a list were deleted before they were loaded.
+_LISTINGS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -87,17 +91,24 @@ class NewestModel:
 
     def _look(self) -> None:
         """Take the newest model that fits, unless that is the one in use."""
-        try:
-            paths = exported(self._folder)
-        except OSError as error:
-            self._warn_once(f"{self._folder}: cannot be read: {error.strerror}")
-            return
-        self._failure = ""
+        for _ in range(_LISTINGS):
+            try:
+                paths = exported(self._folder)
+            except OSError as error:
+                self._warn_once(f"{self._folder}: cannot be read: {error.strerror}")
+                return
+            self._failure = ""
+            if self._take_newest(paths) or all(map(os.path.exists, paths)):
+                return
+
+    def _take_newest(self, paths: Sequence[Path]) -> bool:
+        """Use the newest of these models that fits; return whether there is one."""
         for path in reversed(paths):
             if self._used is not None and path.stem == self._used[1]:
-                return
+                return True
             if self._take(path):
-                return
+                return True
+        return False
 
     def _take(self, path: Path) -> bool:
         """Use a model, and return whether it can be used."""

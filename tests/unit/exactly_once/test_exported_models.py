@@ -14,7 +14,7 @@ import pytest
 from tests.unit.messages import chunk
 from tfkafka import CsvDecoder, JsonEncoder
 from tfkafka.errors import CheckpointError
-from tfkafka.exactly_once import ExportedModels, InferenceJob
+from tfkafka.exactly_once import ExportedModels, InferenceJob, exported_models
 from tfkafka.exactly_once.job import predict
 from tfkafka.metrics.meter import RunningMeter
 
@@ -140,6 +140,34 @@ def test_a_worker_that_starts_takes_the_newest_that_fits(tmp_path):
         job_of(tmp_path)
     export(tmp_path, "model-1", 1)
     assert predicted(job_of(tmp_path))[0] == "model-1"
+
+
+def test_a_model_that_is_exchanged_while_it_is_loaded(tmp_path, monkeypatch):
+    """As by a learner that keeps one: the folder is never without a model."""
+    load = exported_models.load_keras_predict
+
+    def load_slowly(path: Path):
+        if path.stem == "model-1":
+            export(tmp_path, "model-2", 2)
+            path.unlink()
+        return load(path)
+
+    monkeypatch.setattr(exported_models, "load_keras_predict", load_slowly)
+    export(tmp_path, "model-1", 1)
+    assert predicted(job_of(tmp_path)) == ("model-2", [b"2.0", b"2.0"])
+
+
+def test_a_folder_whose_models_are_always_exchanged_is_not_listed_forever(tmp_path, monkeypatch):
+    def load_too_late(path: Path):
+        number = int(path.stem.removeprefix("model-"))
+        path.rename(tmp_path / f"model-{number + 1}.keras")
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(exported_models, "load_keras_predict", load_too_late)
+    (tmp_path / "model-1.keras").touch()
+    with pytest.raises(CheckpointError, match="has no exported model"):
+        job_of(tmp_path)
+    assert os.listdir(tmp_path) == ["model-6.keras"]
 
 
 def test_the_names_are_those_of_the_models(tmp_path):
