@@ -24,6 +24,7 @@ class ExternalBroker(Broker):
         configuration: librdkafka's settings, such as those of a secured cluster.
 
     Raises:
+        ConfigurationError: a setting is unknown or refused.
         BrokerError: the address is not valid, nothing answers there, or a method was called that
             only the cluster's owner may use.
     """
@@ -31,7 +32,11 @@ class ExternalBroker(Broker):
     version = "external"
 
     def __init__(self, bootstrap_servers: str, configuration: config.Configuration = None):
+        # confluent-kafka, which not every run of pytest needs.
+        from tfkafka.client import create
+
         settings = config.parse(configuration)
+        create.check(settings)
         arguments.instance("bootstrap_servers", bootstrap_servers, str, "text")
         for address in bootstrap_servers.split(","):
             _check_address(address.strip())

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tfkafka.errors import BrokerError
+from tfkafka.errors import BrokerError, ConfigurationError
 from tfkafka.testing.brokers import external
 from tfkafka.testing.brokers.external import ExternalBroker
 
@@ -32,3 +32,10 @@ def test_dead_address(monkeypatch: pytest.MonkeyPatch):
         address = f"127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(BrokerError, match=f"no Kafka broker at {address} answered in"):
             ExternalBroker(address)
+
+
+@pytest.mark.parametrize("value", ["text", None])
+def test_an_unknown_setting_is_refused_by_name(value: str | None):
+    """Not as a broker that does not answer."""
+    with pytest.raises(ConfigurationError, match=r"no\.such\.setting"):
+        ExternalBroker("127.0.0.1:1", {"no.such.setting": value})
