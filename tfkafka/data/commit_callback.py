@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 else:
     from keras.callbacks import Callback
 
+_log = logging.getLogger(__name__)
+
 COMMIT_EVERY_S = 1.0
 Logs = Mapping[str, object] | None
-# A batch that left the pipeline: its iteration; its topics, partitions and offsets.
+# A batch that left the pipeline: the iteration; its topics, partitions and offsets.
 _Batch = tuple[OffsetTracker, NDArray[np.str_], NDArray[np.int32], NDArray[np.int64]]
 
 
@@ -35,6 +38,11 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     no longer commits records that it merely delivered. Offsets are sent at most once a second, and
     at the end of each epoch, where the callback waits for the broker's answer. The steps of `fit`'s
     own validation are not counted.
+
+    With `steps_per_execution` above 1 Keras does not say how many steps its last execution ran
+    before the data ended. By counting, an execution is committed when the next one is finished, or
+    when the stream has ended; where neither comes, as after `take`, a warning names the steps that
+    are not committed. `watch` commits them exactly.
 
     There are two ways to know which records a step has used:
 
@@ -81,10 +89,9 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
         )
         self._watches = False
         self._watched: deque[_Batch] = deque()
-        self._tracker: OffsetTracker | None = None
-        # Steps of this iteration, in total and before this epoch: with steps_per_epoch, Keras runs
-        # several epochs in one iteration.
-        self._steps = self._before = 0
+        self._expect_iteration()
+        # Steps that Keras does between two reports.
+        self._executed = 1
         self._is_training = False
         self._sent = 0.0
         dataset._membership.auto_commit = False
@@ -139,6 +146,21 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
 
         return pipeline.filter(keep)
 
+    def _expect_iteration(self) -> None:
+        """Count no step before the next iteration of the dataset begins."""
+        self._tracker = self._dataset._membership.tracker
+        self._is_counting = False
+        # Steps of the iteration that Keras reported, and those of them that surely had data.
+        self._steps = self._proven = 0
+        # Its steps before the epoch; less the epoch's steps before it, where `repeat` began it.
+        self._before = 0
+        self._watched.clear()
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        # Not at each step: with JAX, `self.model` copies the state of the training into the model.
+        self._executed = getattr(model, "steps_per_execution", 1)
+
     def set_params(self, params: Mapping[str, object] | None) -> None:
         # `fit`, `evaluate` and `predict` call this first; `fit`'s own validation does not.
         super().set_params(params)
@@ -146,8 +168,17 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._is_training = True
+        self._expect_iteration()
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        self._expect_iteration()
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        if not self._is_training:
+            self._expect_iteration()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        # With steps_per_epoch, Keras runs several epochs in one iteration.
         self._before = self._steps
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
@@ -160,7 +191,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
             self._finished(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._end()
+        self._commit()
 
     def on_train_end(self, logs: Logs = None) -> None:
         self._end()
@@ -172,35 +203,67 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
             self._end()
 
     def _finished(self, steps: int) -> None:
-        membership = self._dataset._membership
-        tracker = membership.tracker
-        if self._tracker is not tracker:
-            self._tracker, self._steps, self._before = tracker, 0, 0
-        steps += self._before
+        """Acknowledge what the first `steps` steps of the epoch have used."""
+        self._follow(steps)
         if self._watches:
-            self._use_watched(steps)
+            self._use_watched()
         elif self._batch_size is None:
             raise ValueError("CommitCallback: give batch_size, or end the pipeline with watch()")
-        else:
-            tracker.acknowledge_first(steps * self._batch_size)
-            self._steps = steps
+        elif self._is_counting:
+            self._steps = steps + self._before
+            # Keras 3.15 reports as many where the data ended within the execution.
+            self._prove(self._steps - self._executed if self._executed > 1 else self._steps)
         if time.monotonic() - self._sent > COMMIT_EVERY_S:
             self._sent = time.monotonic()
-            membership.commit(wait=False)
+            self._dataset._membership.commit(wait=False)
 
-    def _use_watched(self, steps: int) -> None:
-        """Acknowledge the first `steps` batches of this iteration; drop those of an earlier one."""
-        while self._steps < steps and self._watched:
+    def _follow(self, steps: int) -> None:
+        """Go on to the dataset's present iteration: `repeat` begins several in one of Keras.
+
+        tf.data may begin one long before the model has used the batches of the last.
+        """
+        while (following := self._tracker.following) is not None:
+            if self._is_counting and self._tracker.has_ended:
+                self._before = min(0, self._before - self._batches_of(self._tracker))
+            else:
+                self._before = 0 if steps == self._executed else -steps
+            self._tracker, self._is_counting = following, True
+
+    def _batches_of(self, tracker: OffsetTracker) -> int:
+        return -(-tracker.elements // (self._batch_size or 1))
+
+    def _prove(self, steps: int) -> None:
+        self._proven = steps
+        self._tracker.acknowledge_first(steps * (self._batch_size or 1))
+
+    def _use_watched(self) -> None:
+        """Acknowledge the batches of an execution; fewer left the pipeline where the data ended."""
+        for _ in range(min(self._executed, len(self._watched))):
             tracker, topics, partitions, offsets = self._watched.popleft()
-            if tracker is self._tracker:
-                tracker.acknowledge(topics, partitions, offsets)
-                self._steps += 1
+            tracker.acknowledge(topics, partitions, offsets)
 
-    def _end(self) -> None:
+    def _commit(self) -> None:
+        """Commit, and wait for the answer; after the end of the stream, leave the group."""
         membership = self._dataset._membership
+        if (
+            self._proven < self._batches_of(self._tracker) <= self._steps
+            and self._tracker.has_ended
+        ):
+            self._prove(self._steps)
         membership.commit(wait=True)
         if membership.has_ended:
             membership.leave()
+
+    def _end(self) -> None:
+        self._commit()
+        if (unproven := self._steps - max(0, self._proven)) > 0:
+            _log.warning(
+                "%s: CommitCallback did not commit the last %d steps: with steps_per_execution=%d "
+                "Keras does not say whether they all had data; end the pipeline with watch()",
+                self._dataset._membership.name,
+                unproven,
+                self._executed,
+            )
 
 
 def _refuse_without_metadata(what: str, pipeline: tf.data.Dataset[Any]) -> None:

@@ -42,7 +42,6 @@ class Membership:
         arguments.choice("on_missing_offsets", on_missing, ON_MISSING_OFFSETS)
         self.auto_commit: bool = arguments.flag("auto_commit", auto_commit)
         self.tracker: OffsetTracker = OffsetTracker()
-        self.has_ended: bool = False
         self._is_held = False
         self._is_stopped = False
         self._settings = settings
@@ -72,7 +71,7 @@ class Membership:
         """
         self.leave()
         member = self._join()
-        ended = False
+        tracker, ended = self.tracker, False
         try:
             while (prepared := member.next_chunk()) is not None:
                 with self._meter.stage("model"):
@@ -80,12 +79,12 @@ class Membership:
                 if len(prepared.chunk):
                     self._commit_delivered(member, wait=False)
             # Before the look whether it is held: `release` looks in the other order.
-            self.has_ended = True
+            tracker.has_ended = True
             self._commit_delivered(member, wait=not member.is_urgent)
             self._why_empty = self._explain_end(member)
             ended = True
         finally:
-            self.has_ended = ended
+            tracker.has_ended = ended
             if (self.auto_commit and not self._is_held) or not ended:
                 member.close()
             member.unused.set()
@@ -149,6 +148,11 @@ class Membership:
             self._member.commit(self.tracker.committable(), wait)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the stream of this iteration has ended."""
+        return self.tracker.has_ended
+
+    @property
     def missing(self) -> int:
         """The number of records of this iteration that were gone before they were read."""
         return 0 if self._member is None else self._member.missing
@@ -180,8 +184,8 @@ class Membership:
         return why_empty(member.offsets(), config.begins_at_end(self._settings))
 
     def _join(self) -> GroupMember:
-        self.tracker = OffsetTracker()
-        self.has_ended = False
+        self.tracker.following = OffsetTracker()
+        self.tracker = self.tracker.following
         self._member = GroupMember(
             self.topics,
             self._settings,

@@ -47,13 +47,24 @@ class OffsetTracker:
     """The elements of one iteration, in the order in which they were delivered.
 
     A record that became no element (a bad one that was skipped) counts as acknowledged.
+
+    Attributes:
+        has_ended: whether all elements of the iteration are delivered.
+        following: the tracker of the dataset's next iteration, once that has begun.
     """
 
     def __init__(self) -> None:
+        self.has_ended: bool = False
+        self.following: OffsetTracker | None = None
         self._lock = threading.Lock()
         self._delivered: deque[_Delivered] = deque()
         self._settled: dict[TopicPartition, int] = {}
         self._elements = 0
+
+    @property
+    def elements(self) -> int:
+        """The number of elements that were delivered so far."""
+        return self._elements
 
     def deliver(self, chunk: Chunk, kept: Chunk) -> None:
         """Note that a chunk is delivered; `kept` has those of its records that are elements."""

@@ -7,6 +7,7 @@ import gc
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfkafka import CommitCallback, CsvDecoder, KafkaGroupDataset, write
 
@@ -28,6 +29,53 @@ class StopAt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch >= self._step:
             raise Stop
+
+
+class Judge(keras.callbacks.Callback):
+    """Fails where a record could be committed that no finished step has used.
+
+    It belongs after the CommitCallback. The features of record n begin with n.
+    """
+
+    def __init__(self, dataset: KafkaGroupDataset, topic: str):
+        super().__init__()
+        self._dataset, self._topic = dataset, topic
+        self._left: list[set[int]] = []
+        self._before = self._steps = 0
+
+    def see(self, pipeline: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the same batches, which are noted when they leave the pipeline."""
+
+        def note(features):
+            self._left.append({int(n) for n in features[:, 0]})
+            return features
+
+        def noted(features, label):
+            features.set_shape([None, 2])
+            same = tf.numpy_function(note, [features], tf.float32)
+            return tf.ensure_shape(same, [None, 2]), label
+
+        return pipeline.map(noted)
+
+    def used(self) -> set[int]:
+        return set().union(*self._left[: self._steps])
+
+    def on_train_begin(self, logs=None):
+        # Keras may have taken a batch of an earlier iteration.
+        self._left, self._before, self._steps = [], 0, 0
+
+    on_test_begin = on_predict_begin = on_train_begin
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before = self._steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps = self._before + batch + 1
+        position = self._dataset._membership.tracker.committable().get((self._topic, 0), 0)
+        unused = {*range(position)} - self.used()
+        assert not unused, f"after step {self._steps}: {len(unused)} of {position} are not used"
+
+    on_test_batch_end = on_predict_batch_end = on_train_batch_end
 
 
 @pytest.fixture
@@ -183,6 +231,117 @@ def test_steps_of_the_validation_are_not_of_the_stream(kafka, filled, group, com
     assert committed() == {0: 200}
     model.evaluate(batches, callbacks=[commits], verbose=0)
     assert committed() == {0: 1000}
+
+
+def _compile(model, steps_per_execution):
+    if steps_per_execution > 1 and keras.backend.backend() == "torch":
+        pytest.skip("Keras refuses several steps with torch")
+    optimizer = keras.optimizers.SGD(0.0)
+    model.compile(optimizer, "mse", steps_per_execution=steps_per_execution)
+
+
+@pytest.mark.parametrize("loop", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("steps_per_execution, proven", [(4, 40), (32, 0)])
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_steps_that_had_no_data_count_for_nothing(
+    kafka, filled, group, committed, model, loop, steps_per_execution, proven, way, caplog
+):
+    """Keras reports `steps_per_execution` steps also where the data ended among them."""
+    _compile(model, steps_per_execution)
+    dataset = _dataset(kafka, filled, group, **way)
+    commits, judge = CommitCallback(dataset), Judge(dataset, filled)
+    if "metadata" in way:
+        batches, proven = commits.watch(dataset.batch(10).take(5)), 50
+    else:
+        batches = dataset.take(5)
+    getattr(model, loop)(judge.see(batches), callbacks=[commits, judge], verbose=0)
+    dataset.close()
+    assert judge.used() == {*range(50)}
+    assert (committed().get(0) or 0) == proven
+    assert ("watch()" in caplog.text) == (proven != 50)
+
+
+@pytest.mark.parametrize("loop", ["evaluate", "predict"])
+def test_the_end_of_the_stream_proves_the_last_steps(kafka, filled, group, committed, model, loop):
+    _compile(model, 1 if keras.backend.backend() == "torch" else 32)
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    commits, judge = CommitCallback(dataset), Judge(dataset, filled)
+    getattr(model, loop)(judge.see(dataset), callbacks=[commits, judge], verbose=0)
+    assert committed() == {0: 1000}
+
+
+def test_the_next_epoch_proves_the_last_steps(kafka, filled, group, committed, model):
+    _compile(model, 4)
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    commits, judge = CommitCallback(dataset), Judge(dataset, filled)
+    with dataset:
+        model.fit(
+            judge.see(dataset),
+            callbacks=[commits, judge],
+            initial_epoch=3,
+            epochs=5,
+            steps_per_epoch=8,
+            verbose=0,
+        )
+        assert judge.used() == {*range(160)}
+        assert committed() == {0: 120}
+
+
+@pytest.mark.parametrize(
+    "epochs, steps, steps_per_execution, ahead",
+    [(1, 140, 1, 3), (1, 140, 8, 0), (1, 140, 1, 200), (3, 50, 1, 0), (3, 50, 8, 3)],
+)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_a_repeated_stream(
+    kafka,
+    filled,
+    group,
+    committed,
+    model,
+    monkeypatch,
+    ahead,
+    steps_per_execution,
+    epochs,
+    steps,
+    way,
+):
+    """The iteration changes in an epoch, or between two, while Keras counts on."""
+    monkeypatch.setattr("tfkafka.data.commit_callback.COMMIT_EVERY_S", -1.0)
+    _compile(model, steps_per_execution)
+    dataset = _dataset(kafka, filled, group, **way)
+    commits, judge = CommitCallback(dataset), Judge(dataset, filled)
+
+    def add():
+        more = [f"{n},1" for n in range(1000, 1600)]
+        write(kafka.bootstrap_servers, filled, more, ["1"] * 600)
+        yield from ()
+
+    first = dataset if dataset.batch_size else dataset.batch(10)
+    end = tf.data.Dataset.from_generator(add, output_signature=first.element_spec)
+    batches = first.concatenate(end).repeat()
+    if dataset.batch_size is None:
+        batches = commits.watch(batches)
+    with dataset:
+        model.fit(
+            judge.see(batches.prefetch(ahead) if ahead else batches),
+            callbacks=[commits, judge],
+            epochs=epochs,
+            steps_per_epoch=steps,
+            verbose=0,
+        )
+        position = committed()[0]
+    # What was read so far ahead is read again.
+    assert position > (1000 if ahead < 200 else 100) and {*range(position)} <= judge.used()
+
+
+def test_steps_on_other_data_count_for_nothing(kafka, filled, group, committed, model):
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    commits = CommitCallback(dataset)
+    with dataset:
+        model.evaluate(dataset, steps=5, callbacks=[commits], verbose=0)
+        others = np.zeros((1000, 2)), np.zeros(1000)
+        model.fit(*others, batch_size=10, callbacks=[commits], verbose=0)
+        assert committed() == {0: 50}
 
 
 def test_records_that_are_left_out_are_committed(kafka, filled, group, committed, model):
