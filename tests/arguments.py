@@ -507,7 +507,9 @@ EXCEPTIONS: dict[tuple[str, str], Callable[[object], bool]] = {
     # One number for each record.
     ("TensorDecoder", "shape"): lambda value: _is_empty(value) and not isinstance(value, Mapping),
     ("ExternalBroker", "bootstrap_servers"): lambda value: isinstance(value, str),
-    ("kafka.KafkaDataset", "topics"): lambda value: _is_bytes(value) or _are(value, _is_bytes),
+    ("kafka.KafkaDataset", "topics"): lambda value: (
+        _is_bytes(value) or _are(value, lambda each: _is_bytes(each) or isinstance(each, str))
+    ),
     # What is in strings is seen as a record.
     **{
         (f"serialization.decode_{kind}", "data"): lambda value: (
