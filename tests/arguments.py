@@ -311,8 +311,9 @@ NO_CALLS = {
     "Encoder": "a protocol",
     "ProbabilityEncoder": "has no arguments",
     **{
-        f"{callback}.set_params": "called by Keras"
+        f"{callback}.{method}": "called by Keras"
         for callback in ("CommitCallback", "MetricsCallback")
+        for method in ("set_model", "set_params")
     },
     **{
         f"{callback}.on_{event}": "called by Keras"
@@ -320,7 +321,9 @@ NO_CALLS = {
         for event in (
             "train_begin",
             "train_end",
+            "predict_begin",
             "predict_end",
+            "test_begin",
             "test_end",
             "epoch_begin",
             "epoch_end",
