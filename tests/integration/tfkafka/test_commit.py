@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfkafka import CommitCallback, CsvDecoder, KafkaGroupDataset, write
+from tfkafka.testing import wait_for
 
 SETTINGS = ["auto.offset.reset=earliest"]
 DECODE = CsvDecoder(2, label="key")
@@ -268,6 +269,18 @@ def test_the_end_of_the_stream_proves_the_last_steps(kafka, filled, group, commi
     commits, judge = CommitCallback(dataset), Judge(dataset, filled)
     getattr(model, loop)(judge.see(dataset), callbacks=[commits, judge], verbose=0)
     assert committed() == {0: 1000}
+
+
+def test_an_end_that_was_read_ahead_proves_no_steps(kafka, filled, group, committed, model):
+    class Waits(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            wait_for(lambda: dataset._membership.has_ended, "the stream to end")
+
+    _compile(model, 4)
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    callbacks = [Waits(), CommitCallback(dataset)]
+    model.evaluate(dataset.prefetch(200).take(5), callbacks=callbacks, verbose=0)
+    assert committed() == {0: 40}
 
 
 def test_the_next_epoch_proves_the_last_steps(kafka, filled, group, committed, model):
