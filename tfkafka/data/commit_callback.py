@@ -89,6 +89,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
         )
         self._watches = False
         self._watched: deque[_Batch] = deque()
+        self._tracker = dataset._membership.tracker
         self._expect_iteration()
         # Steps that Keras does between two reports.
         self._executed = 1
@@ -147,14 +148,21 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
         return pipeline.filter(keep)
 
     def _expect_iteration(self) -> None:
-        """Count no step before the next iteration of the dataset begins."""
-        self._tracker = self._dataset._membership.tracker
+        """Count no step before the next iteration of the dataset begins.
+
+        Keras may have begun it: it looks at the first batches of a Python generator. Or it has
+        begun one for the shapes of a batch, and goes on with another one.
+        """
+        known, self._tracker = self._tracker, self._dataset._membership.tracker
+        self._is_begun = self._tracker is not known
+        self._is_first = True
         self._is_counting = False
         # Steps of the iteration that Keras reported, and those of them that surely had data.
         self._steps = self._proven = 0
         # Its steps before the epoch; less the epoch's steps before it, where `repeat` began it.
         self._before = 0
-        self._watched.clear()
+        begun = self._tracker if self._is_begun else None
+        self._watched = deque(batch for batch in self._watched if batch[0] is begun)
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)
@@ -191,7 +199,12 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
             self._finished(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._commit()
+        if (self.params or {}).get("steps") is not None:
+            self._commit()
+            return
+        # Keras begins another iteration for each epoch.
+        self._end()
+        self._expect_iteration()
 
     def on_train_end(self, logs: Logs = None) -> None:
         self._end()
@@ -204,7 +217,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
 
     def _finished(self, steps: int) -> None:
         """Acknowledge what the first `steps` steps of the epoch have used."""
-        self._follow(steps)
+        self._follow()
         if self._watches:
             self._use_watched()
         elif self._batch_size is None:
@@ -217,17 +230,30 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
             self._sent = time.monotonic()
             self._dataset._membership.commit(wait=False)
 
-    def _follow(self, steps: int) -> None:
+    def _follow(self) -> None:
         """Go on to the dataset's present iteration: `repeat` begins several in one of Keras.
 
-        tf.data may begin one long before the model has used the batches of the last.
+        tf.data may begin one long before the model has used the batches of the last. How many it
+        has read ahead is known only where the last was read to its end.
         """
+        if self._is_begun:
+            self._is_begun = False
+            self._is_counting = self._tracker.following is None
+            if not self._is_counting:
+                others = (batch for batch in self._watched if batch[0] is not self._tracker)
+                self._watched = deque(others)
+        is_first, self._is_first = self._is_first and not self._is_counting, False
         while (following := self._tracker.following) is not None:
             if self._is_counting and self._tracker.has_ended:
                 self._before = min(0, self._before - self._batches_of(self._tracker))
-            else:
-                self._before = 0 if steps == self._executed else -steps
-            self._tracker, self._is_counting = following, True
+            elif self._is_counting and not self._watches:
+                _log.warning(
+                    "%s: CommitCallback commits no more: the pipeline began again before the end "
+                    "of the stream, and may have read ahead; end it with watch()",
+                    self._dataset._membership.name,
+                )
+            self._is_counting = is_first or (self._is_counting and self._tracker.has_ended)
+            is_first, self._tracker = False, following
 
     def _batches_of(self, tracker: OffsetTracker) -> int:
         return -(-tracker.elements // (self._batch_size or 1))
@@ -264,6 +290,7 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
                 unproven,
                 self._executed,
             )
+        self._tracker = self._dataset._membership.tracker
 
 
 def _refuse_without_metadata(what: str, pipeline: tf.data.Dataset[Any]) -> None:

@@ -271,14 +271,23 @@ def test_the_end_of_the_stream_proves_the_last_steps(kafka, filled, group, commi
     assert committed() == {0: 1000}
 
 
-def test_an_end_that_was_read_ahead_proves_no_steps(kafka, filled, group, committed, model):
-    class Waits(keras.callbacks.Callback):
-        def on_test_batch_end(self, batch, logs=None):
-            wait_for(lambda: dataset._membership.has_ended, "the stream to end")
+class Waits(keras.callbacks.Callback):
+    """Waits after each step until the stream was read to its end."""
 
+    def __init__(self, dataset: KafkaGroupDataset):
+        super().__init__()
+        self._dataset = dataset
+
+    def on_train_batch_end(self, batch, logs=None):
+        wait_for(lambda: self._dataset._membership.has_ended, "the stream to end")
+
+    on_test_batch_end = on_train_batch_end
+
+
+def test_an_end_that_was_read_ahead_proves_no_steps(kafka, filled, group, committed, model):
     _compile(model, 4)
     dataset = _dataset(kafka, filled, group, batch_size=10)
-    callbacks = [Waits(), CommitCallback(dataset)]
+    callbacks = [Waits(dataset), CommitCallback(dataset)]
     model.evaluate(dataset.prefetch(200).take(5), callbacks=callbacks, verbose=0)
     assert committed() == {0: 40}
 
@@ -345,6 +354,38 @@ def test_a_repeated_stream(
         position = committed()[0]
     # What was read so far ahead is read again.
     assert position > (1000 if ahead < 200 else 100) and {*range(position)} <= judge.used()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_a_python_generator(kafka, filled, group, committed, model, way):
+    """Keras takes batches of one before the training begins."""
+    dataset = _dataset(kafka, filled, group, **way)
+    commits = CommitCallback(dataset)
+    pipeline = commits.watch(dataset.batch(10)) if "metadata" in way else dataset
+    batches = (batch for batch in pipeline)
+    model.fit(batches, callbacks=[commits], verbose=0)
+    assert committed() == {0: 1000}
+
+
+def test_epochs_that_leave_out_what_was_read_ahead(kafka, filled, group, committed, model):
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    callbacks = [Waits(dataset), CommitCallback(dataset)]
+    with dataset:
+        ahead = dataset.prefetch(200).take(5)
+        model.fit(ahead, callbacks=callbacks, epochs=3, verbose=0)
+        assert committed() == {0: 150}
+
+
+def test_a_pass_that_begins_before_the_end_is_not_counted(
+    kafka, filled, group, committed, model, caplog
+):
+    dataset = _dataset(kafka, filled, group, batch_size=10)
+    commits, judge = CommitCallback(dataset), Judge(dataset, filled)
+    with dataset:
+        again = judge.see(dataset.take(7)).repeat().prefetch(3)
+        model.fit(again, callbacks=[commits, judge], steps_per_epoch=12, epochs=2, verbose=0)
+        assert 0 < committed()[0] <= 70
+    assert caplog.text.count("CommitCallback commits no more") == 1
 
 
 def test_steps_on_other_data_count_for_nothing(kafka, filled, group, committed, model):
