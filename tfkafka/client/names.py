@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tfkafka._util.text import printable
 from tfkafka.errors import ConfigurationError, TopicError
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -51,10 +52,10 @@ def _parse_address(entry: str) -> Address:
     if match and 0 < int(match["port"]) < 65536:
         return Address(match["host"].strip("[]"), int(match["port"]))
     # What is before an @ may be a password.
-    shown = repr(entry.rpartition("@")[2])
+    given = entry.rpartition("@")[2]
     advice = "give HOST:PORT, and [HOST]:PORT for an IPv6 address"
     if _SCHEME.match(entry):
         advice = "give HOST:PORT alone"
     elif ":" not in entry:
-        advice = f"it has no port; Kafka's usual one is 9092: {entry.rpartition('@')[2]}:9092"
-    raise ConfigurationError(f"bootstrap.servers: {shown} is no address of a broker: {advice}")
+        advice = f"it has no port; Kafka's usual one is 9092: {printable(given)}:9092"
+    raise ConfigurationError(f"bootstrap.servers: {given!r} is no address of a broker: {advice}")

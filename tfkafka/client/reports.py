@@ -11,7 +11,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from tfkafka._util.background import in_background
 from tfkafka.client.cluster import Cluster
 from tfkafka.client.diagnosis import with_right
-from tfkafka.errors import BrokerError
+from tfkafka.errors import BrokerError, TfkafkaError
 
 REPORT_TIMEOUT_MS = 5000
 
@@ -44,8 +44,8 @@ class OffsetReport:
             if self._is_sending:
                 self._next = offsets
             else:
-                self._is_sending = True
                 self._refusal = in_background(lambda: self._send_all(offsets))
+                self._is_sending = True
 
     def refusal(self) -> str | None:
         """Wait for the answer to the newest report, and return why it was refused, or None."""
@@ -66,7 +66,7 @@ class OffsetReport:
             answer = self._cluster.ask_coordinator(
                 self._group, lambda each: each.commit(offsets), "READ"
             )
-        except BrokerError as error:
+        except TfkafkaError as error:  # also where a function gives no token this time
             return str(error)
         places = answer.topic_partitions or []
         refused = [

@@ -243,6 +243,18 @@ def test_a_process_that_stood_still_asks_again(make):
     assert make().ask("what", question) == 7
 
 
+def test_a_question_that_is_always_late_ends(make):
+    """As where a function that gives a token takes its time."""
+
+    def question(timeout_s: float) -> None:
+        cluster.time.sleep(timeout_s + 5)
+        assert cluster.time.monotonic() < 1000
+        raise TimeoutError
+
+    with pytest.raises(ReadError, match="no answer"):
+        make().ask("what", question)
+
+
 def test_a_topic_that_may_be_hidden(make, monkeypatch):
     monkeypatch.setattr(cluster.create, "make_client", lambda _kind, s: FakeClient(s))
     secured = Cluster({"bootstrap.servers": "h:1", "security.protocol": "SSL"}, 2000)

@@ -57,6 +57,7 @@ def test_an_address_is_shown_as_it_is_written():
         ("::1:9092", r"\[HOST\]:PORT for an IPv6 address"),
         ("h one:9092", "is no address"),
         (9092, "'9092' is no address of a broker"),
+        ("a\x1eb", r"Kafka's usual one is 9092: a\\x1eb:9092$"),
     ],
 )
 def test_what_is_no_address(servers, words):

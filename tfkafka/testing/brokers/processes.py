@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -250,6 +251,9 @@ def _ports_of_worker() -> range:
     """Return this worker's part of `SERVER_PORTS`; all of them without pytest-xdist."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     # One that takes the place of a crashed worker has a greater number.
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % workers
+    number = re.fullmatch(r"gw(\d+)", os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
+    if number is None:  # a name that was given with --tx
+        return SERVER_PORTS
+    part = int(number[1]) % workers
     size = len(SERVER_PORTS) // workers
-    return SERVER_PORTS[number * size : (number + 1) * size]
+    return SERVER_PORTS[part * size : (part + 1) * size]

@@ -170,3 +170,5 @@ def test_workers_of_pytest_xdist_have_ports_of_their_own(monkeypatch):
     for worker, first in (("gw0", 20_000), ("gw1", 20_005), ("gw2", 20_000)):
         monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
         assert sorted(free_ports(5)) == list(range(first, first + 5))
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "a name given by --tx")
+    assert sorted(free_ports(10)) == list(range(20_000, 20_010))
