@@ -271,10 +271,8 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     def _commit(self) -> None:
         """Commit, and wait for the answer; after the end of the stream, leave the group."""
         membership = self._dataset._membership
-        if (
-            self._proven < self._batches_of(self._tracker) <= self._steps
-            and self._tracker.has_ended
-        ):
+        batches = self._batches_of(self._tracker)
+        if self._is_counting and self._proven < batches <= self._steps and self._tracker.has_ended:
             self._prove(self._steps)
         membership.commit(wait=True)
         if membership.has_ended:
