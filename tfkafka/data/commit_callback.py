@@ -199,7 +199,8 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
             self._finished(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if (self.params or {}).get("steps") is not None:
+        params = self.params or {}
+        if "steps" not in params or params["steps"] is not None:
             self._commit()
             return
         # Keras begins another iteration for each epoch.
@@ -249,7 +250,8 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
             elif self._is_counting and not self._watches:
                 _log.warning(
                     "%s: CommitCallback commits no more: the pipeline began again before the end "
-                    "of the stream, and may have read ahead; end it with watch()",
+                    "of the stream, by repeat or for an epoch, and may have read ahead; end it "
+                    "with watch()",
                     self._dataset._membership.name,
                 )
             self._is_counting = is_first or (self._is_counting and self._tracker.has_ended)
