@@ -230,7 +230,7 @@ def linear(metrics: list[str] | None = None) -> keras.Model:
 def _origin(headers: dict[str, bytes], value: bytes) -> str:
     number = float(value)
     shown = str(int(number)) if number.is_integer() else str(number)
-    partition, offset = (headers[f"tfkafka.{name}"].decode() for name in ("partition", "offset"))
+    _topic, partition, offset, _model = headers["tfkafka.source"].decode().split("/", 3)
     return f"{partition}:{offset}:{shown}"
 
 
