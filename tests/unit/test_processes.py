@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tfkafka._util.processes import LostThreads
+from tfkafka._util.processes import LostThreads, close_in_children
 from tfkafka.errors import ForkError
 
 
@@ -29,3 +29,13 @@ def test_threads_are_lost_that_are_seen_or_used(are_seen, are_used):
         threads.refuse("it")
     assert is_refused_in_child(threads) == (are_seen or are_used)
     threads.refuse("the parent")
+
+
+def test_only_the_copy_in_a_child_is_closed(tmp_path):
+    with (tmp_path / "held").open("w") as held:
+        close_in_children(held)
+        child = os.fork()
+        if not child:
+            os._exit(0 if held.closed else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert not held.closed

@@ -6,10 +6,17 @@ import ctypes
 import os
 import weakref
 from collections.abc import Callable
+from typing import Protocol
 
 from tfkafka.errors import ForkError
 
+
+class Closeable(Protocol):
+    def close(self) -> None: ...
+
+
 _immortal_in_children: weakref.WeakSet[object] = weakref.WeakSet()
+_closed_in_children: weakref.WeakSet[Closeable] = weakref.WeakSet()
 
 
 class Owner:
@@ -72,10 +79,22 @@ def keep_in_children(thing: object) -> None:
     _immortal_in_children.add(thing)
 
 
+def close_in_children(thing: Closeable) -> None:
+    """Close `thing` in a forked child: a copy would hold what its owner has, a lock or a port."""
+    _closed_in_children.add(thing)
+
+
+def _close() -> None:
+    for thing in list(_closed_in_children):
+        thing.close()
+    _closed_in_children.clear()
+
+
 def _keep() -> None:
     for thing in list(_immortal_in_children):
         # Not a list: the end of the interpreter would empty it.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
+os.register_at_fork(after_in_child=_close)
 os.register_at_fork(after_in_child=_keep)

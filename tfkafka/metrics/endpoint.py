@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.server
 import logging
-import os
 import socket
 import socketserver
 import threading
 import urllib.parse
-import weakref
 
 from tfkafka._util import arguments
-from tfkafka._util.processes import Owner
+from tfkafka._util.processes import Owner, close_in_children
 from tfkafka.errors import MetricsError
 from tfkafka.metrics.meter import RunningMeter
 
@@ -24,7 +22,6 @@ _CLIENT_S = 5.0
 _LOOK_S = 0.1
 
 _log = logging.getLogger(__name__)
-_servers: weakref.WeakSet[_Server] = weakref.WeakSet()
 
 
 class Endpoint:
@@ -98,7 +95,7 @@ class _Server(socketserver.ThreadingTCPServer):
     ):
         self.address_family = family
         super().__init__(address, handler)  # type: ignore[arg-type]  # that of its family
-        _servers.add(self)
+        close_in_children(self.socket)
 
     def serve(self) -> None:
         """Answer until `is_ending` is set; `shutdown` would wait until this has ended."""
@@ -158,13 +155,3 @@ def _handler(meter: RunningMeter) -> type[http.server.BaseHTTPRequestHandler]:
             """Log no request."""
 
     return Handler
-
-
-def _close_in_child() -> None:
-    """Close the copies of the sockets, which would keep the ports in use."""
-    for server in list(_servers):
-        server.socket.close()
-    _servers.clear()
-
-
-os.register_at_fork(after_in_child=_close_in_child)

@@ -11,23 +11,21 @@ import hashlib
 import io
 import json
 import os
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkafka._util.files import SCRATCH, replacing
+from tfkafka._util.processes import close_in_children
 from tfkafka.errors import CheckpointError
 
 LOCK = "lock"
 HEADER = "header"
-
-_locks: weakref.WeakSet[TextIO] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def locked(folder: Path) -> Iterator[None]:
         file = (folder / LOCK).open("a+")
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be used: {error.strerror}") from error
-    _locks.add(file)
+    close_in_children(file)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,13 +158,3 @@ class Series:
         for old in self.numbers():
             if old < number:
                 self.path(old).unlink()
-
-
-def _close_in_child() -> None:
-    """Close the copies of the files, which would keep the locks after the parent's end."""
-    for file in list(_locks):
-        file.close()
-    _locks.clear()
-
-
-os.register_at_fork(after_in_child=_close_in_child)
