@@ -50,8 +50,8 @@ Answer = TypeVar("Answer")
 _AGAIN_S = 0.05
 # Added to the time-out of a request: librdkafka reports it a little late.
 _GRACE_S = 1.0
-# How late it is only where this process stood still meanwhile: there may be an answer that it has
-# not heard.
+# An attempt ends this long after its time-out only where the process stood still: there may be an
+# answer that it has not heard.
 _STOOD_STILL_S = 3.0
 # How long a broker may take before another one is looked for; later this part of the time so far,
 # since it may be slow.

@@ -42,7 +42,8 @@ class CommitCallback(Callback):  # type: ignore[misc]  # Keras has no types
     With `steps_per_execution` above 1 Keras does not say how many steps its last execution ran
     before the data ended. By counting, an execution is committed when the next one is finished, or
     when the stream has ended; where neither comes, as after `take`, a warning names the steps that
-    are not committed. `watch` commits them exactly.
+    are not committed. `watch` commits them exactly. docs/reading-kafka.md says where counting is
+    wrong: with `prefetch` before `take`, `drop_remainder` or a strategy of `tf.distribute`.
 
     There are two ways to know which records a step has used:
 

@@ -157,9 +157,10 @@ def next_plan(
         ends, now = topic_ends.ends(), time.monotonic()
         quiet.waited(now - looked_s)
         looked_s = now
-        # The silence of a broker that is away does not end the stream.
-        if ends is None or ends != known:
-            known = known if ends is None else ends
+        if ends is None:
+            quiet.end()  # the silence of a broker that is away does not end the stream
+        elif ends != known:
+            known = ends
             quiet.end()
         if ends is not None:
             available = _available(topic_ends.topic, positions, ends)

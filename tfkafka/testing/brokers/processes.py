@@ -39,8 +39,8 @@ class JavaProcess:
     Attributes:
         pid: its pid.
         started: the machine's boot and the ticks from then to its start, which a step of the
-            system clock does not change; where the system has no such, and in a `broker.json` that
-            has it from before, the time in s since 1970.
+            system clock does not change; where the system does not tell them, and in the
+            `broker.json` of an earlier version, the time in s since 1970.
     """
 
     pid: int
